@@ -1,0 +1,1 @@
+//! The command line, the typed API client and the demo.

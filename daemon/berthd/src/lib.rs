@@ -1,0 +1,1 @@
+//! The daemon's main: configuration and wiring, nothing else.

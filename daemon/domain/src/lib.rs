@@ -1,0 +1,56 @@
+//! What Berth talks about, as types in which wrong states cannot be built. No I/O.
+//!
+//! A request arrives as a *draft* ([`TenantDraft`], [`MachineDraft`]): plain strings, whatever a client
+//! sent. Checking a draft yields the real thing ([`TenantSpec`], [`MachineSpec`]) or [`Invalid`]: every
+//! broken rule at once, each with the JSON pointer of its field. Past that point nobody checks again.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`invalid`] | broken rules of a request: field, rule, message |
+//! | [`name`] | names that are DNS labels: tenants, machines, services, plans |
+//! | [`hostname`] | domains and addresses |
+//! | [`contact`] | e-mail addresses |
+//! | [`ssh`] | SSH public keys |
+//! | [`setting`] | the values a service's settings are made of: what JSON and Nix both can say |
+//! | [`tenant`] | a customer's unit: name, domain, machine, mode, services |
+//! | [`machine`] | a host that Berth deploys to, and what is known of it |
+//! | [`catalogue`] | the services on offer, as the modules describe them |
+//! | [`manifest`] | what a built system says of itself to the agent |
+//! | [`revision`] | an immutable rendered configuration |
+//! | [`operation`] | a long-running job and its steps |
+//! | [`event`] | what an operation reports, numbered |
+//! | [`progress`] | how far something is, or that this is unknown |
+//! | [`token`] | who may do what |
+
+pub mod catalogue;
+pub mod contact;
+pub mod event;
+pub mod hostname;
+pub mod invalid;
+pub mod machine;
+pub mod manifest;
+pub mod name;
+pub mod operation;
+pub mod progress;
+pub mod revision;
+pub mod setting;
+pub mod ssh;
+pub mod tenant;
+pub mod token;
+
+pub use catalogue::Catalogue;
+pub use event::{Event, EventKind};
+pub use hostname::{Address, DomainName};
+pub use invalid::{FieldError, Invalid};
+pub use machine::{MachineDraft, MachineFacts, MachineSpec};
+pub use manifest::Manifest;
+pub use name::{MachineName, PlanName, ServiceName, TenantName};
+pub use operation::{Operation, OperationId, OperationKind, OperationStatus, Step, StepName, StepStatus};
+pub use progress::Progress;
+pub use revision::{Revision, RevisionId};
+pub use setting::Setting;
+pub use tenant::{Mode, ServiceSelection, TenantDraft, TenantSpec};
+pub use token::{Permission, Scope, TokenId};
+
+/// An instant, always in UTC; written as RFC 3339 with milliseconds.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

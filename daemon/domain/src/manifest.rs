@@ -1,0 +1,169 @@
+//! What a built system says of itself: `etc/berth/manifest.json` in its closure, written by the modules and
+//! obeyed by the agent. No program code knows one service from another; this is where it learns.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::name::ServiceName;
+
+/// Where the manifest stands below a system's store path.
+pub const MANIFEST_PATH: &str = "etc/berth/manifest.json";
+
+/// The manifest of one system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format's version: 1.
+    pub version: u32,
+    /// `nixos`, or `rehearsal` for the stand-in platform.
+    pub platform: String,
+    /// The tenant, or nothing on a vacant machine.
+    pub tenant: Option<String>,
+    /// The tenant's mode.
+    pub mode: Option<String>,
+    /// The enabled services, by name.
+    #[serde(default)]
+    pub services: BTreeMap<ServiceName, ServiceManifest>,
+}
+
+/// What a service says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceManifest {
+    /// Its name for people.
+    pub title: String,
+    /// Where customers open it.
+    pub url: String,
+    /// Whether this is a stand-in and not the real software.
+    #[serde(default)]
+    pub stand_in: bool,
+    /// The systemd units that must be active while the service runs.
+    pub units: Vec<String>,
+    /// The requests that prove that it serves; empty in a mode in which it does not.
+    pub probes: Vec<Probe>,
+    /// What must be kept for the customer.
+    pub state: StateContract,
+    /// The secrets that it reads.
+    #[serde(default)]
+    pub secrets: Vec<Secret>,
+    /// Requests and sizes that tell how much is used; the metering reads them.
+    #[serde(default)]
+    pub usage: Vec<UsageProbe>,
+    /// Commands that may be run for the customer, by name.
+    #[serde(default)]
+    pub commands: BTreeMap<String, Command>,
+}
+
+/// An HTTP request through the machine's own web server and what it must answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Probe {
+    /// Its name for people, unique within the service.
+    pub name: String,
+    /// The host that is asked for.
+    pub host: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The path, starting with `/`.
+    pub path: String,
+    /// The expected status code.
+    pub status: u16,
+    /// Text that the body must contain.
+    #[serde(default)]
+    pub contains: Option<String>,
+}
+
+/// What must be kept, and what must be quiet while it is captured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateContract {
+    /// PostgreSQL databases, by name.
+    #[serde(default)]
+    pub databases: Vec<String>,
+    /// Directories.
+    #[serde(default)]
+    pub directories: Vec<Directory>,
+    /// Units to stop while the state is captured.
+    #[serde(default)]
+    pub quiesce: Vec<String>,
+}
+
+/// A directory of state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// Owner.
+    pub owner: String,
+    /// Group.
+    pub group: String,
+    /// Mode in octal digits, such as `0750`.
+    pub mode: String,
+}
+
+/// A secret that a service reads from a file outside the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its name, unique within the service.
+    pub name: String,
+    /// The file, absolute.
+    pub path: String,
+    /// How it comes into being where it does not exist.
+    pub generate: Generator,
+    /// Owner of the file.
+    pub owner: String,
+    /// Group of the file.
+    pub group: String,
+    /// Mode in octal digits, such as `0400`.
+    pub mode: String,
+    /// Whether losing it loses data, so that it must move with the tenant.
+    pub travels: bool,
+}
+
+/// How a secret is generated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Generator {
+    /// Random bytes as hexadecimal digits in lower case.
+    Hex {
+        /// How many bytes; twice as many digits.
+        bytes: usize,
+    },
+    /// Random bytes in Base64 with padding.
+    Base64 {
+        /// How many bytes.
+        bytes: usize,
+    },
+}
+
+/// Something that can be measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum UsageProbe {
+    /// Size of a database, in bytes.
+    DatabaseSize {
+        /// The measure's name.
+        name: String,
+        /// The database.
+        database: String,
+    },
+    /// Size of a directory, in bytes.
+    DirectorySize {
+        /// The measure's name.
+        name: String,
+        /// The directory.
+        path: String,
+    },
+}
+
+/// A command that may be run for the customer. Arguments are a vector, never a shell line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// What it does, for people.
+    pub title: String,
+    /// The program and its arguments; `{name}` stands for the parameter of that name.
+    pub argv: Vec<String>,
+    /// The user it runs as.
+    pub user: String,
+    /// Its parameters and the anchored pattern that each must match.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+}

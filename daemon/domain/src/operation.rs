@@ -1,0 +1,254 @@
+//! Operations: long-running jobs on a tenant, made of steps.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::name::{MachineName, TenantName};
+use crate::progress::Progress;
+use crate::revision::RevisionId;
+
+/// An operation's id (UUID version 7: ids sort by time).
+pub type OperationId = Uuid;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant,)+ }
+
+        impl $name {
+            /// Every variant, in order.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The word that stands for it in JSON and in the database.
+            pub const fn word(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+
+            /// The variant that a word stands for.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|v| v.word() == word)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// What an operation does.
+    OperationKind {
+        /// Brings the tenant's configuration onto its machine.
+        Deploy = "deploy",
+        /// Takes the tenant off its machine and forgets it.
+        Destroy = "destroy",
+    }
+}
+
+words! {
+    /// Where an operation stands.
+    OperationStatus {
+        /// Waits for its turn.
+        Queued = "queued",
+        /// Runs.
+        Running = "running",
+        /// Ended well: everything it promises was observed.
+        Succeeded = "succeeded",
+        /// Ended badly; the error says why.
+        Failed = "failed",
+        /// Ended because somebody asked for it.
+        Cancelled = "cancelled",
+    }
+}
+
+impl OperationStatus {
+    /// Whether nothing will happen any more.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+words! {
+    /// The steps that operations are made of.
+    StepName {
+        /// Spec to flake.
+        Render = "render",
+        /// Flake to derivation.
+        Evaluate = "evaluate",
+        /// Derivation to store paths.
+        Build = "build",
+        /// Store paths to the machine.
+        Copy = "copy",
+        /// Removes the tenant's data from the machine.
+        Wipe = "wipe",
+        /// The machine switches to the new system.
+        Activate = "activate",
+        /// The new system proves that it serves.
+        Verify = "verify",
+        /// The new system becomes the one that boots.
+        Commit = "commit",
+        /// The daemon forgets the tenant.
+        Forget = "forget",
+    }
+}
+
+words! {
+    /// Where a step stands.
+    StepStatus {
+        /// Not begun.
+        Pending = "pending",
+        /// Runs.
+        Running = "running",
+        /// Done, and observed to be done.
+        Succeeded = "succeeded",
+        /// Not needed: its outcome was there already.
+        Skipped = "skipped",
+        /// Ended badly.
+        Failed = "failed",
+        /// Ended on request.
+        Cancelled = "cancelled",
+        /// Begun, and not observed since: the daemon lost sight of it.
+        Unknown = "unknown",
+    }
+}
+
+impl OperationKind {
+    /// The steps of such an operation, in their order. `wipe` says whether a destroy also removes the data.
+    pub fn steps(self, wipe: bool) -> Vec<StepName> {
+        use StepName::{Activate, Build, Commit, Copy, Evaluate, Forget, Render, Verify, Wipe};
+        match self {
+            Self::Deploy => vec![Render, Evaluate, Build, Copy, Activate, Verify, Commit],
+            Self::Destroy if wipe => {
+                vec![Render, Evaluate, Build, Copy, Wipe, Activate, Verify, Commit, Forget]
+            }
+            Self::Destroy => vec![Render, Evaluate, Build, Copy, Activate, Verify, Commit, Forget],
+        }
+    }
+}
+
+/// One step of an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Step {
+    /// Which step.
+    pub name: StepName,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The last known count.
+    pub progress: Option<Progress>,
+}
+
+impl Step {
+    /// A step that has not begun.
+    pub fn pending(name: StepName) -> Self {
+        Self { name, status: StepStatus::Pending, started_at: None, finished_at: None, progress: None }
+    }
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OperationError {
+    /// A stable name, such as `build-failed`; docs/problems lists them all.
+    #[schema(example = "build-failed")]
+    pub code: String,
+    /// What happened, for a person.
+    pub message: String,
+    /// The step in which it happened.
+    pub step: Option<StepName>,
+    /// The failing derivation, for a failed build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derivation: Option<String>,
+    /// The last lines of the log that belongs to it: of the build, or of the units that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+    /// Whether the same request may succeed later without any change.
+    pub retryable: bool,
+}
+
+/// A long-running job on a tenant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Operation {
+    /// Its id.
+    pub id: Uuid,
+    /// The tenant that it works on.
+    pub tenant: TenantName,
+    /// The machine that it works on.
+    pub machine: MachineName,
+    /// What it does.
+    pub kind: OperationKind,
+    /// For `destroy`: whether the tenant's data on the machine is removed as well.
+    pub wipe: bool,
+    /// Where it stands.
+    pub status: OperationStatus,
+    /// The revision that it deploys; known once rendered.
+    pub revision: Option<RevisionId>,
+    /// The system's store path; known once evaluated.
+    pub system: Option<String>,
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+    /// Whether somebody asked to cancel it.
+    pub cancel_requested: bool,
+    /// Why it failed.
+    pub error: Option<OperationError>,
+    /// The name of the token that asked for it.
+    pub requested_by: String,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it began to run.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The number of its newest event.
+    pub last_seq: i64,
+}
+
+impl Operation {
+    /// A queued operation.
+    pub fn queued(
+        tenant: TenantName,
+        machine: MachineName,
+        kind: OperationKind,
+        wipe: bool,
+        requested_by: String,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            tenant,
+            machine,
+            kind,
+            wipe,
+            status: OperationStatus::Queued,
+            revision: None,
+            system: None,
+            steps: kind.steps(wipe).into_iter().map(Step::pending).collect(),
+            cancel_requested: false,
+            error: None,
+            requested_by,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            last_seq: 0,
+        }
+    }
+
+    /// The step of that name.
+    pub fn step(&self, name: StepName) -> Option<&Step> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
+    /// The step of that name, to be changed.
+    pub fn step_mut(&mut self, name: StepName) -> Option<&mut Step> {
+        self.steps.iter_mut().find(|step| step.name == name)
+    }
+}

@@ -1,0 +1,1 @@
+//! Operations: plans them into steps, runs, resumes and cancels them.

@@ -1,0 +1,1 @@
+//! Drives the nix command and reads its log as typed progress.

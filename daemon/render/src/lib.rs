@@ -1,0 +1,1 @@
+//! A tenant as the files of a Nix flake. No I/O.
