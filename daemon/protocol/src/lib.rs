@@ -148,7 +148,7 @@ pub enum Note {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// To [`Request::Facts`].
-    Facts(MachineFacts),
+    Facts(Box<MachineFacts>),
     /// To [`Request::Activate`].
     Activation(Activation),
     /// To [`Request::Probe`].
