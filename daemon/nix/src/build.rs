@@ -1,0 +1,57 @@
+//! Building a derivation.
+
+use std::path::Path;
+
+use crate::error::NixError;
+use crate::log::Update;
+use crate::nix::{Nix, Run};
+use crate::store_path::StorePath;
+
+impl Nix {
+    /// Builds all outputs of a derivation that is in the store, and returns their paths. What exists already is not
+    /// built again.
+    ///
+    /// `gc_root` is an absolute path at which a symbolic link to the (first) output is made, and replaced where one
+    /// is; while it stands, the output is not collected as garbage.
+    ///
+    /// This calls `nix-store --realise` and not `nix build`: the latter wants `DRV^*` in newer versions, where it
+    /// takes a bare `DRV` for the derivation's own file, and does not understand that in 2.8.
+    ///
+    /// # Errors
+    /// [`NixError::BuildFailed`] with the failing derivation and the end of its log.
+    pub async fn build(
+        &self,
+        drv: &StorePath,
+        gc_root: Option<&Path>,
+        run: &Run,
+        sink: impl FnMut(Update) + Send,
+    ) -> Result<Vec<StorePath>, NixError> {
+        let mut command = self.nix_store(&["--realise", drv.as_str()]);
+        if let Some(root) = gc_root {
+            if !root.is_absolute() {
+                let rule = "must be an absolute path".to_owned();
+                return Err(NixError::BadArgument { argument: "the garbage collector root", rule });
+            }
+            command.arg("--add-root").arg(root).arg("--indirect");
+        }
+        let finished = self.run(command, run, sink).await?;
+        if !finished.success() {
+            let (derivation, log) = finished.failed_build();
+            return Err(NixError::BuildFailed { derivation, log, message: finished.message() });
+        }
+        match gc_root {
+            // With a root, the link is printed instead of what it points at.
+            Some(_) => self.outputs(drv).await,
+            None => finished.store_paths(),
+        }
+    }
+
+    /// The output paths of a derivation that is in the store, built or not.
+    ///
+    /// # Errors
+    /// [`NixError::CommandFailed`] when the derivation is not in the store.
+    pub async fn outputs(&self, drv: &StorePath) -> Result<Vec<StorePath>, NixError> {
+        let command = self.nix_store(&["--query", "--outputs", drv.as_str()]);
+        self.ask(command, "nix-store --query").await?.store_paths()
+    }
+}

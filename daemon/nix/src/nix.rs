@@ -1,0 +1,184 @@
+//! How the `nix` command is called.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::NixError;
+use crate::log::{Tracker, Update};
+use crate::process::{Finished, run};
+use crate::version::{MINIMUM, Version};
+
+/// How long the quick questions (version, validity, sizes) may take.
+pub(crate) const QUICK: Duration = Duration::from_secs(60);
+
+/// Variables that Nix and the programs that it starts may see, besides those that start with `NIX_`. The daemon's
+/// own, with their passwords, are not among them.
+const ENVIRONMENT: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "LANG",
+    "LOCALE_ARCHIVE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// Variables of Nix that would change what it prints or how it connects.
+const UNWANTED: &[&str] = &["NIX_SSHOPTS", "NIX_SHOW_STATS", "NIX_COUNT_CALLS", "NIX_PATH"];
+
+/// How `nix` is found and set up.
+#[derive(Debug, Clone)]
+pub struct NixOptions {
+    /// The program; a bare name is looked up in `PATH`. Nix is one program of many names, so this one also serves as
+    /// `nix-store`.
+    pub program: PathBuf,
+    /// The store to work on, as a store URL; Nix's own default when absent.
+    pub store: Option<String>,
+    /// Settings that override `nix.conf`, by name, such as `substituters` = ``.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Default for NixOptions {
+    fn default() -> Self {
+        Self { program: "nix".into(), store: None, settings: BTreeMap::new() }
+    }
+}
+
+/// The bounds of one call.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Stops the call when cancelled.
+    pub cancel: CancellationToken,
+    /// The longest that it may take.
+    pub timeout: Duration,
+}
+
+impl Run {
+    /// A call that nobody cancels.
+    pub fn within(timeout: Duration) -> Self {
+        Self { cancel: CancellationToken::new(), timeout }
+    }
+}
+
+/// The `nix` command. Cheap to clone; any number of calls may run at once.
+#[derive(Debug, Clone)]
+pub struct Nix {
+    options: NixOptions,
+}
+
+impl Nix {
+    /// Takes the options; starts nothing. [`Nix::version`] tells whether it will work.
+    pub fn new(options: NixOptions) -> Self {
+        Self { options }
+    }
+
+    /// Nix's version.
+    ///
+    /// # Errors
+    /// [`NixError::NotFound`] where there is no Nix, [`NixError::Unsupported`] where it is too old.
+    pub async fn version(&self) -> Result<Version, NixError> {
+        let mut command = self.bare("nix");
+        command.arg("--version");
+        let finished = self.run(command, &Run::within(QUICK), |_| {}).await?;
+        let unexpected = |problem| NixError::UnexpectedOutput { command: "nix --version", problem };
+        if !finished.success() {
+            return Err(unexpected(finished.message()));
+        }
+        let found = Version::parse(&finished.stdout).ok_or_else(|| unexpected(bounded(&finished.stdout)))?;
+        if found < MINIMUM { Err(NixError::Unsupported { found }) } else { Ok(found) }
+    }
+
+    /// `nix WORDS…` with what every call needs.
+    pub(crate) fn nix(&self, words: &[&str]) -> Command {
+        let mut command = self.bare("nix");
+        command.args(words);
+        self.common(&mut command);
+        command
+    }
+
+    /// `nix-store WORDS…` with what every call needs.
+    pub(crate) fn nix_store(&self, words: &[&str]) -> Command {
+        let mut command = self.bare("nix-store");
+        command.args(words);
+        self.common(&mut command);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn run(
+        &self,
+        command: Command,
+        bounds: &Run,
+        sink: impl FnMut(Update) + Send,
+    ) -> Result<Finished, NixError> {
+        self.run_tracked(command, bounds, Tracker::default(), sink).await
+    }
+
+    /// The same, with a tracker that was prepared for it.
+    pub(crate) async fn run_tracked(
+        &self,
+        command: Command,
+        bounds: &Run,
+        tracker: Tracker,
+        sink: impl FnMut(Update) + Send,
+    ) -> Result<Finished, NixError> {
+        run(command, &self.options.program.to_string_lossy(), bounds, tracker, sink).await
+    }
+
+    fn bare(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.options.program);
+        command.arg0(name).env_clear().current_dir("/");
+        for (key, value) in std::env::vars_os().filter(|(key, _)| passes(key)) {
+            command.env(key, value);
+        }
+        command
+    }
+
+    fn common(&self, command: &mut Command) {
+        command.args(["--log-format", "internal-json"]);
+        // Named one by one by `--option`, since `nix-store` lacks `--extra-experimental-features`' short form in 2.8.
+        option(command, "extra-experimental-features", "nix-command flakes");
+        option(command, "use-registries", "false");
+        option(command, "accept-flake-config", "false");
+        if let Some(store) = &self.options.store {
+            option(command, "store", store);
+        }
+        for (name, value) in &self.options.settings {
+            option(command, name, value);
+        }
+    }
+}
+
+fn option(command: &mut Command, name: &str, value: &str) {
+    command.args(["--option", name, value]);
+}
+
+fn passes(key: &OsStr) -> bool {
+    key.to_str().is_some_and(|key| {
+        ENVIRONMENT.contains(&key) || (key.starts_with("NIX_") && !UNWANTED.contains(&key))
+    })
+}
+
+/// The beginning of an output, for a message.
+pub(crate) fn bounded(text: &str) -> String {
+    text.trim().chars().take(300).collect()
+}
