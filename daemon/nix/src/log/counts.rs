@@ -21,6 +21,7 @@ pub(crate) struct Counts {
     /// Sizes of paths that may be copied: Nix 2.8 does not tell bytes when it copies over SSH.
     sizes: HashMap<String, u64>,
     path_sum: Sum,
+    started_builds: u64,
     started_copies: u64,
     stopped_copies: u64,
 }
@@ -71,7 +72,11 @@ impl Counts {
                 Kind::CopyPaths
             }
             Activity::Builds => Kind::Builds,
-            Activity::Build { .. } | Activity::Other(_) => Kind::Other,
+            Activity::Build { .. } => {
+                self.started_builds = self.started_builds.saturating_add(1);
+                Kind::Other
+            }
+            Activity::Other(_) => Kind::Other,
         };
         self.live.insert(id, Live { kind, count: Count::default(), announced_bytes: 0 });
     }
@@ -103,9 +108,15 @@ impl Counts {
         [self.builds(), self.paths(), self.bytes()].into_iter().flatten()
     }
 
+    /// Before it builds, Nix counts whatever it was asked for as a build that it expects, and takes it back when the
+    /// outcome is there already. So its list counts, and without one nothing is said until a build has started.
     fn builds(&self) -> Option<Progress> {
         let (done, expected) = self.sum(&self.builds, |kind| kind == Kind::Builds);
-        known(done, expected.max(self.listed_builds), Unit::Builds)
+        match (self.listed_builds, self.started_builds) {
+            (0, 0) => None,
+            (0, started) => known(done, expected.max(started), Unit::Builds),
+            (listed, started) => known(done, listed.max(started), Unit::Builds),
+        }
     }
 
     fn paths(&self) -> Option<Progress> {

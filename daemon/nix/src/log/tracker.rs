@@ -47,6 +47,10 @@ impl Tracker {
             Line::Plain(text) => self.plain_line(&text, sink),
             Line::Unknown => return,
         }
+        // A list that is still being read has no end that could be told.
+        if self.listing {
+            return;
+        }
         for progress in self.counts.progress() {
             if let Some(progress) = self.throttle.offer(progress, now) {
                 sink(Update::Progress(progress));
@@ -94,6 +98,7 @@ impl Tracker {
     }
 
     fn entry(&mut self, entry: Entry, sink: &mut impl FnMut(Update)) {
+        self.listing &= matches!(entry, Entry::Message { .. });
         match entry {
             Entry::Start { id, activity, text } => {
                 self.counts.start(id, &activity, &text);
@@ -137,8 +142,11 @@ impl Tracker {
             return;
         }
         let text = bounded(match position {
-            Some((file, line, column)) => format!("{text}\nat {file}:{line}:{column}"),
-            None => text,
+            // Code from the command line has no file; Nix 2.8 gives the code itself in its place.
+            Some((file, line, column)) if file.starts_with('/') => {
+                format!("{text}\nat {file}:{line}:{column}")
+            }
+            _ => text,
         });
         if level == Level::Error {
             keep(&mut self.errors, text.clone(), KEPT_MESSAGES);
@@ -178,9 +186,9 @@ fn joined(lines: &VecDeque<String>) -> String {
     lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 
-/// Nix's advice on its own options is of no use to somebody who cannot call it.
+/// Nix's advice on its own options is of no use to somebody who does not call it.
 fn is_hint(text: &str) -> bool {
-    text.starts_with("(use '--show-trace'")
+    text.starts_with("(use '--show-trace'") || text.contains("you did not specify '--add-root'")
 }
 
 fn bounded(mut text: String) -> String {

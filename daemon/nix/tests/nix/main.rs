@@ -1,0 +1,8 @@
+//! berth-nix against logs of real Nix, and against the real `nix`.
+
+#![allow(clippy::unwrap_used)]
+
+mod cancel;
+mod golden;
+mod real;
+mod support;
