@@ -33,3 +33,4 @@ pub mod syntax;
 pub use pin::PlatformPin;
 pub use render::{RenderError, RenderInput, RenderMachine, Rendered, Tls, render};
 pub use revision::revision_id;
+pub use syntax::LiteralError;

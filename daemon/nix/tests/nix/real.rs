@@ -60,12 +60,12 @@ async fn a_system_is_evaluated_built_rooted_and_found_in_the_store() {
     assert_eq!(found.manifest, serde_json::json!({"version": 1, "title": "é"}));
     assert!(!flake.path().join("flake.lock").exists());
     assert!(!nix.is_valid(&found.system).await.unwrap());
-    assert_eq!(nix.outputs(&found.drv).await.unwrap(), [found.system.clone()]);
+    assert_eq!(nix.outputs(&found.drv).await.unwrap(), std::slice::from_ref(&found.system));
 
     let seen = Seen::default();
     let root = flake.path().join("root");
     let built = nix.build(&found.drv, Some(&root), &ample(), seen.sink()).await.unwrap();
-    assert_eq!(built, [found.system.clone()]);
+    assert_eq!(built, std::slice::from_ref(&found.system));
     assert_eq!(std::fs::read_link(&root).unwrap().to_str().unwrap(), found.system.as_str());
     assert!(nix.is_valid(&found.system).await.unwrap());
     assert!(seen.has_line("one") && seen.has_line("two"));
