@@ -1,6 +1,6 @@
 //! A tenant as the files of a Nix flake. No I/O.
 //!
-//! [`render`] turns a checked tenant and its machine into three files that stand on their own: `nix build`,
+//! [`render()`] turns a checked tenant and its machine into three files that stand on their own: `nix build`,
 //! `nixos-rebuild` and every other flake tool accept them without Berth.
 //!
 //! | file | content |
@@ -21,7 +21,7 @@
 //! | [`revision`] | the hash of a set of files |
 //! | [`setting`] | settings as syntax |
 //! | [`syntax`] | the part of the Nix language that is used here, as a tree |
-//! | [`print`] | the printer |
+//! | [`mod@print`] | the printer |
 
 pub mod pin;
 pub mod print;
