@@ -1,0 +1,35 @@
+//! Puts a machine away: processes, mounts, interfaces, folders. Synchronous, so that it works in `Drop`, and safe to repeat.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::machine::process;
+use crate::machine::record::MachineRecord;
+use crate::mounts::remove_tree;
+use crate::run::RunFolder;
+
+/// Puts a machine of a run away, whatever state it is in.
+pub(crate) fn machine(run: &RunFolder, record: &MachineRecord) -> Result<()> {
+    let folder = run.machine(record.name.as_str());
+    if !run.owns(record.network) {
+        // Put away already; the network may be another's by now.
+        return Ok(());
+    }
+    process::kill_all(record)?;
+    remove_tree(&record.root)?;
+    remove_tree(&record.disk)?;
+    record.network.remove()?;
+    remove_what_nspawn_leaves(&record.nspawn_name())?;
+    // The record goes last, so that an attempt that failed can be repeated; then the network may be reused.
+    remove_tree(&folder)?;
+    run.release_network(record.network);
+    Ok(())
+}
+
+/// systemd-nspawn removes its own folders only where /run is in memory, and not at all when it is killed.
+fn remove_what_nspawn_leaves(name: &str) -> Result<()> {
+    for folder in ["propagate", "unix-export"] {
+        remove_tree(&Path::new("/run/systemd/nspawn").join(folder).join(name))?;
+    }
+    Ok(())
+}
