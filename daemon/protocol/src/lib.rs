@@ -11,6 +11,10 @@ use berth_domain::manifest::Probe;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub mod store_path;
+
+pub use store_path::{InvalidStorePath, StorePath};
+
 /// The protocol's version; daemon and agent must agree on it.
 pub const PROTOCOL: u32 = 1;
 

@@ -1,0 +1,100 @@
+//! The folder of sockets and generated files.
+//!
+//! Its path must suit three readers: a Unix socket's name holds 107 bytes (unix(7)) of which `ssh` needs some for a
+//! temporary name of its own; `ssh_config` expands `%`, `~` and `${…}` and divides at spaces; and Nix divides
+//! `NIX_SSHOPTS` at spaces without any quoting.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::error::MachineError;
+
+/// The longest path of the folder, in bytes: 107, less `/` and a name of [`crate::ssh::files::NAME_LENGTH`] with its
+/// suffix `.sock`, less the 17 that `ssh` appends while it binds the socket (`mux.c`, `muxserver_listen`).
+const MAX_LENGTH: usize = 107 - 1 - crate::ssh::files::NAME_LENGTH - ".sock".len() - 17;
+
+/// A folder that only the daemon's user may enter.
+#[derive(Debug)]
+pub(crate) struct RuntimeDir {
+    path: PathBuf,
+    /// Removes the folder when it is one of our own making.
+    _own: Option<TempDir>,
+}
+
+impl RuntimeDir {
+    /// The given folder, made where it does not exist; without one, a new folder that goes when this value goes.
+    pub(crate) fn open(given: Option<&Path>) -> Result<Self, MachineError> {
+        match given {
+            Some(path) => Self::given(path),
+            None => Self::own(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn given(path: &Path) -> Result<Self, MachineError> {
+        let path = std::path::absolute(path)
+            .map_err(MachineError::io(format!("cannot make {} absolute", path.display())))?;
+        check(&path)?;
+        let what = format!("cannot make the folder {}", path.display());
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.and_then(|()| std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)))
+            .map_err(MachineError::io(what))?;
+        Ok(Self { path, _own: None })
+    }
+
+    fn own() -> Result<Self, MachineError> {
+        let bases = [std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some(std::env::temp_dir())];
+        let base = bases
+            .into_iter()
+            .flatten()
+            .find(|base| base.is_dir() && check(&base.join("berth-ssh-123456")).is_ok());
+        let base = base.unwrap_or_else(|| "/tmp".into());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("berth-ssh-").permissions(PermissionsExt::from_mode(0o700));
+        let own = builder.tempdir_in(&base);
+        let own = own.map_err(MachineError::io(format!("cannot make a folder in {}", base.display())))?;
+        Ok(Self { path: own.path().to_owned(), _own: Some(own) })
+    }
+}
+
+fn check(path: &Path) -> Result<(), MachineError> {
+    let refuse = |problem| Err(MachineError::RuntimeDir { path: path.to_owned(), problem });
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+@=,:".contains(&b));
+    match path.to_str() {
+        Some(text) if text.len() > MAX_LENGTH => refuse("its path is too long for a Unix socket below it"),
+        Some(text) if plain(text) => Ok(()),
+        _ => refuse("its path may hold only letters, digits and / . _ - + @ = , :"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_whose_path_ssh_or_nix_would_misread_is_refused_by_rule() {
+        for bad in ["/run/my berth", "/run/100%", "/run/~x", "/run/${HOME}", "/run/\"x\"", "/run/ü"] {
+            let error = RuntimeDir::open(Some(Path::new(bad))).unwrap_err();
+            assert!(matches!(error, MachineError::RuntimeDir { .. }), "{bad}: {error}");
+        }
+        let long = format!("/tmp/{}", "x".repeat(MAX_LENGTH));
+        let error = RuntimeDir::open(Some(Path::new(&long))).unwrap_err();
+        assert!(error.to_string().contains("too long"), "{error}");
+        assert!(!Path::new(&long).exists());
+    }
+
+    #[test]
+    fn a_folder_of_our_own_is_private_and_goes_with_its_value() {
+        let dir = RuntimeDir::open(None).unwrap();
+        let path = dir.path().to_owned();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        drop(dir);
+        assert!(!path.exists());
+    }
+}
