@@ -1,8 +1,8 @@
 //! The image: a Debian tree that every machine is a writable view of.
 //!
 //! It is built once by debootstrap into the cache folder, under a name that is a hash of the [`recipe`], and
-//! never changed afterwards. A build happens in a folder of its own that is renamed when it is complete, so that an interrupted
-//! one leaves nothing that could be taken for an image.
+//! never changed afterwards. A build happens in a folder of its own that is renamed when it is complete, so
+//! that an interrupted one leaves nothing that could be taken for an image.
 
 mod build;
 mod mirror;

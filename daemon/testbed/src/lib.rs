@@ -1,8 +1,9 @@
 //! Boots real machines (systemd, sshd, Nix) on one Linux host, for the demo and the tests.
 //!
-//! A machine is a container that behaves as a server does: systemd is its PID 1, it has a network address, an SSH server with a host
-//! key that is known before it boots, Nix, and a disk that stays when it reboots or crashes. It is made of Debian packages, so
-//! that no hypervisor and no image from elsewhere is needed, and up within a second.
+//! A machine is a container that behaves as a server does: systemd is its PID 1, it has a network address, an
+//! SSH server with a host key that is known before it boots, Nix, and a disk that stays when it reboots or
+//! crashes. It is made of Debian packages, so that no hypervisor and no image from elsewhere is needed, and
+//! up within a second.
 //!
 //! ```no_run
 //! # async fn example(key: berth_domain::ssh::SshPublicKey) -> anyhow::Result<()> {
@@ -16,8 +17,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The first testbed on a host builds the image, which takes about a minute and half a gigabyte in the cache folder. Nothing of a testbed is
-//! left when it is stopped or dropped, nor, from the next one on, when its process was killed.
+//! The first testbed on a host builds the image, which takes about a minute and half a gigabyte in the cache
+//! folder. Nothing of a testbed is left when it is stopped or dropped, nor, from the next one on, when its
+//! process was killed.
 //!
 //! To have a machine by hand, as root, until Ctrl-C:
 //!
@@ -25,7 +27,8 @@
 //! cargo run -p berth-testbed --example boot -- vm1
 //! ```
 //!
-//! It prints, as JSON, the machine's address, host key, a key to log in with, and its root folder on the host.
+//! It prints, as JSON, the machine's address, host key, a key to log in with, and its root folder on the
+//! host.
 //!
 //! | module | subject |
 //! | --- | --- |

@@ -4,6 +4,7 @@ mod furnish;
 pub(crate) mod process;
 mod ready;
 pub(crate) mod record;
+mod supervisor;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,8 @@ use crate::error::{Context, Result, TestbedError};
 use crate::image::Image;
 use crate::teardown;
 use crate::testbed::Run;
-use process::Nspawn;
 use record::MachineRecord;
+use supervisor::Supervisor;
 
 /// What programs inside find as their search path, with that of a deployed system first.
 const PATH_INSIDE: &str =
@@ -49,7 +50,9 @@ pub struct Machine {
     run: Arc<Run>,
     record: MachineRecord,
     host_key: SshPublicKey,
-    running: Mutex<Option<Nspawn>>,
+    supervisor: Supervisor,
+    /// One at a time starts or ends it.
+    changing: Mutex<()>,
 }
 
 impl Machine {
@@ -80,7 +83,7 @@ impl Machine {
 
     /// The file that its console is written to, by all its boots.
     pub fn console_path(&self) -> PathBuf {
-        self.run.folder.machine(self.name().as_str()).join("console.log")
+        console_path(&self.run, &self.record)
     }
 
     /// Boots a new one.
@@ -99,18 +102,18 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Boots it, and waits until SSH answers. Nothing happens if it runs. A machine whose network is cut cannot be waited for.
+    /// Boots it, and waits until SSH answers. Nothing happens if it runs. A machine whose network is cut
+    /// cannot be waited for.
     ///
     /// # Errors
     /// [`TestbedError::NotUp`] with the end of its console.
     pub async fn start(&self) -> Result<()> {
-        let mut running = self.running.lock().await;
-        if running.as_ref().is_some_and(Nspawn::is_running) {
+        let _changing = self.changing.lock().await;
+        if self.supervisor.is_running() {
             return Ok(());
         }
-        let console = self.console_path();
-        let nspawn = running.insert(Nspawn::spawn(&self.record, &console)?);
-        ready::wait(&self.record, nspawn, &console, self.run.boot_timeout).await
+        self.supervisor.start()?;
+        ready::wait(&self.record, &self.supervisor, &self.console_path(), self.run.boot_timeout).await
     }
 
     /// Shuts it down in order. Its disk stays.
@@ -118,16 +121,12 @@ impl Machine {
     /// # Errors
     /// If its processes do not go away even when killed.
     pub async fn stop(&self) -> Result<()> {
-        let mut running = self.running.lock().await;
-        if let Some(nspawn) = running.as_ref() {
-            nspawn.ask_to_power_off()?;
-            if tokio::time::timeout(POWER_OFF, nspawn.ended()).await.is_err() {
-                tracing::warn!("machine “{}” does not shut down; it is killed", self.name());
-            }
+        let _changing = self.changing.lock().await;
+        self.supervisor.ask_to_power_off()?;
+        if tokio::time::timeout(POWER_OFF, self.supervisor.ended()).await.is_err() {
+            tracing::warn!("machine “{}” does not shut down; it is killed", self.name());
         }
-        self.kill().await?;
-        *running = None;
-        Ok(())
+        self.kill().await
     }
 
     /// Ends it as a power cut would: nothing inside is asked. Its disk stays, as far as it was written.
@@ -135,10 +134,8 @@ impl Machine {
     /// # Errors
     /// If its processes do not go away.
     pub async fn crash(&self) -> Result<()> {
-        let mut running = self.running.lock().await;
-        self.kill().await?;
-        *running = None;
-        Ok(())
+        let _changing = self.changing.lock().await;
+        self.kill().await
     }
 
     /// Shuts it down in order and boots it again on the same disk.
@@ -166,13 +163,16 @@ impl Machine {
         self.record.network.plug_in().await
     }
 
-    /// Runs a program inside as root, past SSH and the network. Whatever its exit status, its output is the result.
+    /// Runs a program inside as root, past SSH and the network. Whatever its exit status, its output is the
+    /// result.
     ///
     /// # Errors
     /// If the machine is not running, or the program does not end within the testbed's command timeout.
     pub async fn exec(&self, argv: &[&str]) -> Result<Output> {
-        let leader = self.running.lock().await.as_ref().and_then(Nspawn::leader);
-        let leader = leader.ok_or_else(|| TestbedError::NotRunning { name: self.name().to_string() })?;
+        let leader = self
+            .supervisor
+            .leader()
+            .ok_or_else(|| TestbedError::NotRunning { name: self.name().to_string() })?;
         let target = format!("--target={leader}");
         let enter = [target.as_str(), "--all", "--root", "--wd", "--"];
         Call::new("nsenter", enter.iter().chain(argv))?
@@ -184,7 +184,8 @@ impl Machine {
             .await
     }
 
-    /// Waits until systemd has nothing more to start, and returns its word for the outcome: `running` or `degraded`, for instance.
+    /// Waits until systemd has nothing more to start, and returns its word for the outcome: `running` or
+    /// `degraded`, for instance.
     ///
     /// # Errors
     /// As [`Self::exec`].
@@ -203,15 +204,25 @@ impl Machine {
     }
 
     async fn kill(&self) -> Result<()> {
-        let record = self.record.clone();
-        blocking(move || process::kill_all(&record)).await
+        let (record, ended) = (self.record.clone(), self.supervisor.release());
+        blocking(move || process::kill_all(&record)).await?;
+        drop(ended);
+        Ok(())
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        put_away(&self.run, &self.record);
+        if !self.run.is_kept() {
+            let ended = self.supervisor.release();
+            put_away(&self.run, &self.record);
+            drop(ended);
+        }
     }
+}
+
+fn console_path(run: &Run, record: &MachineRecord) -> PathBuf {
+    run.folder.machine(record.name.as_str()).join("console.log")
 }
 
 fn put_away(run: &Run, record: &MachineRecord) {
@@ -232,11 +243,13 @@ struct Unfinished {
 impl Unfinished {
     fn finish(mut self, host_key: SshPublicKey) -> Machine {
         self.finished = true;
+        let console = console_path(&self.run, &self.record);
         Machine {
             run: Arc::clone(&self.run),
             record: self.record.clone(),
             host_key,
-            running: Mutex::new(None),
+            supervisor: Supervisor::new(self.record.clone(), console),
+            changing: Mutex::new(()),
         }
     }
 }

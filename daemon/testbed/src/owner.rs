@@ -50,8 +50,8 @@ fn host_boot() -> Result<String> {
     Ok(id.trim().to_owned())
 }
 
-/// When a process started, unless it has ended: fields 3 (state) and 22 of proc(5)'s stat, counted behind the name, which may
-/// contain anything.
+/// When a process started, unless it has ended: fields 3 (state) and 22 of proc(5)'s stat, counted behind the
+/// name, which may contain anything.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(PathBuf::from(format!("/proc/{pid}/stat"))).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();

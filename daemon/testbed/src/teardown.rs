@@ -1,5 +1,7 @@
-//! Puts a machine away: processes, mounts, interfaces, folders. Synchronous, so that it works in `Drop`, and safe to repeat.
+//! Puts a machine away: processes, mounts, interfaces, folders. Synchronous, so that it works in `Drop`, and
+//! safe to repeat.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::Result;
@@ -7,6 +9,9 @@ use crate::machine::process;
 use crate::machine::record::MachineRecord;
 use crate::mounts::remove_tree;
 use crate::run::RunFolder;
+
+/// Where systemd-nspawn keeps what it shares between its processes.
+const NSPAWN: &str = "/run/systemd/nspawn";
 
 /// Puts a machine of a run away, whatever state it is in.
 pub(crate) fn machine(run: &RunFolder, record: &MachineRecord) -> Result<()> {
@@ -16,6 +21,7 @@ pub(crate) fn machine(run: &RunFolder, record: &MachineRecord) -> Result<()> {
         return Ok(());
     }
     process::kill_all(record)?;
+    remove_lock(&record.root);
     remove_tree(&record.root)?;
     remove_tree(&record.disk)?;
     record.network.remove()?;
@@ -29,7 +35,16 @@ pub(crate) fn machine(run: &RunFolder, record: &MachineRecord) -> Result<()> {
 /// systemd-nspawn removes its own folders only where /run is in memory, and not at all when it is killed.
 fn remove_what_nspawn_leaves(name: &str) -> Result<()> {
     for folder in ["propagate", "unix-export"] {
-        remove_tree(&Path::new("/run/systemd/nspawn").join(folder).join(name))?;
+        remove_tree(&Path::new(NSPAWN).join(folder).join(name))?;
     }
     Ok(())
+}
+
+/// Its lock on the machine's tree, which is named after device and inode; so this must be done while the tree
+/// is mounted.
+fn remove_lock(root: &Path) {
+    if let Ok(found) = std::fs::metadata(root) {
+        let lock = format!("inode-{}:{}", found.dev(), found.ino());
+        let _ = std::fs::remove_file(Path::new(NSPAWN).join("locks").join(lock));
+    }
 }

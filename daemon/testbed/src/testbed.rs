@@ -114,7 +114,8 @@ impl Testbed {
         &self.image
     }
 
-    /// Boots a machine whose root may log in with a key, and waits until SSH answers. Several can be booted at once.
+    /// Boots a machine whose root may log in with a key, and waits until SSH answers. Several can be booted
+    /// at once.
     ///
     /// # Errors
     /// If its name is taken, no network is free, or it does not come up; nothing of it is left then.
@@ -135,8 +136,8 @@ impl Testbed {
         Machine::boot(&self.run, &self.image, name, authorized_key, disk).await
     }
 
-    /// Lets the machines outlive this process: nothing is put away any more when dropped. [`Kept::attach`] to the folder
-    /// stops them later.
+    /// Lets the machines outlive this process: nothing is put away any more when dropped. [`Kept::attach`] to
+    /// the folder stops them later. Once this process has ended, a machine that reboots by itself stays off.
     ///
     /// # Errors
     /// If it cannot be written down; then nothing has changed.
@@ -155,8 +156,8 @@ impl Testbed {
         blocking(move || folder.remove()).await
     }
 
-    /// Puts away what processes left behind that have ended without doing so. Kept testbeds stay. The result is how many were
-    /// put away.
+    /// Puts away what processes left behind that have ended without doing so. Kept testbeds stay. The result
+    /// is how many were put away.
     ///
     /// # Errors
     /// What would not go away.

@@ -77,8 +77,8 @@ fn finish(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the links that start a unit, and its aliases. `systemctl disable` would do it as well, but runs the
-/// host's programs for System V scripts on the way.
+/// Removes the links that start a unit, and its aliases. `systemctl disable` would do it as well, but runs
+/// the host's programs for System V scripts on the way.
 fn disable(tree: &Path, unit: &str) -> Result<()> {
     let units = tree.join(UNITS);
     let mut folders = vec![units.clone()];

@@ -59,8 +59,8 @@ fn words<'a>(stanza: &'a [&'a str], name: &'a str) -> impl Iterator<Item = &'a s
     })
 }
 
-/// The address, if it serves the main archive (not security or backports alone, not another project's packages)
-/// over HTTP and without a password, which the process list would show.
+/// The address, if it serves the main archive (not security or backports alone, not another project's
+/// packages) over HTTP and without a password, which the process list would show.
 fn main_archive<'a>(
     uri: &str,
     suites: impl IntoIterator<Item = &'a str>,

@@ -1,7 +1,8 @@
 //! The processes of a machine: systemd-nspawn on the host, and all that runs inside.
 //!
-//! They are found by what they are (the folder that nspawn was given, the network namespace of what is inside), not by numbers
-//! written down, which could be another's by now. Each is held by a pidfd before it is looked at and signalled through it.
+//! They are found by what they are (the folder that nspawn was given, the network namespace of what is
+//! inside), not by numbers written down, which could be another's by now. Each is held by a pidfd before it
+//! is looked at and signalled through it.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
@@ -20,8 +21,8 @@ use crate::error::{Context, Result, TestbedError};
 /// How long killed processes may take to be gone.
 const DEATH: Duration = Duration::from_secs(10);
 
-/// How often a process' end is looked for.
-const PAUSE: Duration = Duration::from_millis(10);
+/// nspawn's exit status for a reboot: `EXIT_FORCE_RESTART` of systemd's source.
+const FORCE_RESTART: i32 = 133;
 
 /// The systemd-nspawn that runs a machine.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ impl Nspawn {
         let spawned = command.stdout(Stdio::from(file)).stderr(Stdio::from(copy)).spawn();
         let child = spawned.context(|| "cannot start systemd-nspawn".to_owned())?;
         let pid = child.id();
-        // Our own child keeps its number until it is waited for, so this is the right one even if it has ended.
+        // Our own child keeps its number until it is waited for, so this is the right one even if it has
+        // ended.
         let process = open(pid).context(|| format!("cannot hold process {pid}"))?;
         Ok(Self { process, pid, child })
     }
@@ -63,11 +65,11 @@ impl Nspawn {
         signal(&self.process, Signal::TERM)
     }
 
-    /// Waits until it has ended.
-    pub(super) async fn ended(&self) {
-        while self.is_running() {
-            tokio::time::sleep(PAUSE).await;
-        }
+    /// Whether it has ended because the machine reboots. With `--keep-unit` nspawn leaves starting again to
+    /// its caller.
+    pub(super) fn wants_restart(&mut self) -> bool {
+        let ended = self.child.try_wait();
+        ended.is_ok_and(|status| status.and_then(|status| status.code()) == Some(FORCE_RESTART))
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::process::Nspawn;
 use super::record::MachineRecord;
+use super::supervisor::Supervisor;
 use crate::command::last_lines;
 use crate::error::{Result, TestbedError};
 
@@ -25,7 +25,7 @@ const CONSOLE_LINES: usize = 20;
 /// Waits until sshd greets, the machine ends, or the time is over.
 pub(super) async fn wait(
     record: &MachineRecord,
-    nspawn: &Nspawn,
+    supervisor: &Supervisor,
     console: &Path,
     timeout: Duration,
 ) -> Result<()> {
@@ -38,7 +38,7 @@ pub(super) async fn wait(
         greeted = tokio::time::timeout(timeout, greeting(record)) => {
             greeted.map_err(|_| not_up(format!("SSH did not answer within {} s", timeout.as_secs_f64())))
         }
-        () = nspawn.ended() => Err(not_up("it ended".to_owned())),
+        () = supervisor.ended() => Err(not_up("it ended".to_owned())),
     }
 }
 
