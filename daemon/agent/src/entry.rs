@@ -1,0 +1,68 @@
+//! The program's command line.
+
+use std::process::ExitCode;
+
+use uuid::Uuid;
+
+use crate::activation;
+use crate::failure::Result;
+use crate::secrets;
+use crate::serve;
+use crate::system::System;
+
+const USAGE: &str = "usage: berth-agent                           answer calls on standard input
+       berth-agent run-activation OPERATION   switch as recorded; the agent starts this in a unit of its own
+       berth-agent ensure-secrets SYSTEM      generate the secrets that a system declares and that do not exist yet";
+
+/// How this program is called again by the units that it starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Myself {
+    pub(crate) words: Vec<String>,
+}
+
+/// Runs the agent to its end. `words` are the command words by which the running program becomes the agent; none for
+/// `berth-agent` itself. It blocks the thread that it is called on.
+pub fn run(words: &[&str], arguments: impl Iterator<Item = String>) -> ExitCode {
+    let myself = Myself { words: words.iter().map(|word| (*word).to_owned()).collect() };
+    let arguments: Vec<String> = arguments.collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => exit(serve::serve(&myself)),
+        ["run-activation", operation] => match operation.parse::<Uuid>() {
+            Ok(operation) => exit(activation::run(operation)),
+            Err(_) => usage(),
+        },
+        ["ensure-secrets", system] => exit(ensure_secrets(system)),
+        _ => usage(),
+    }
+}
+
+fn ensure_secrets(system: &str) -> Result<()> {
+    let manifest = System::open(system)?.manifest()?;
+    let ownerless = secrets::ensure(&manifest)?;
+    for secret in ownerless {
+        complain(&secret);
+    }
+    Ok(())
+}
+
+fn exit(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure.message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    complain(USAGE);
+    ExitCode::from(2)
+}
+
+fn complain(message: &str) {
+    use std::io::Write as _;
+    // Nobody may be reading any more; there is nobody else to tell.
+    let _ = writeln!(std::io::stderr(), "{message}");
+}

@@ -1,0 +1,80 @@
+//! Files that appear as a whole.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file under a temporary name in the folder of the real one; removed unless it was given its real name.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl Draft {
+    /// A draft of `path` that its user alone can read, with its folders made where missing.
+    pub(crate) fn of(path: &Path, folder_mode: u32) -> std::io::Result<Self> {
+        let folder = path.parent().ok_or_else(|| std::io::Error::from(ErrorKind::InvalidInput))?.to_owned();
+        DirBuilder::new().recursive(true).mode(folder_mode).create(&folder)?;
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)?;
+        let temporary = folder.join(format!(".berth-{:016x}", u64::from_ne_bytes(random)));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        Ok(Self { file, temporary, path: path.to_owned(), folder })
+    }
+
+    /// Gives it its real name in place of what has it. After a crash, either the old or the new file is there.
+    pub(crate) fn replace(self) -> std::io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.temporary, &self.path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// Gives it its real name unless something has it already; tells whether it did.
+    pub(crate) fn appear(self) -> std::io::Result<bool> {
+        self.file.sync_all()?;
+        match std::fs::hard_link(&self.temporary, &self.path) {
+            Ok(()) => {
+                File::open(&self.folder)?.sync_all()?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // After `replace` there is nothing under this name any more.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+/// Replaces a file as a whole.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut draft = Draft::of(path, 0o700)?;
+    draft.file.write_all(bytes)?;
+    draft.replace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_or_kept_as_wished_and_no_draft_stays_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        let mut draft = Draft::of(&path, 0o700).unwrap();
+        draft.file.write_all(b"three").unwrap();
+        assert!(!draft.appear().unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,82 @@
+//! One change of the machine at a time, whoever asks for it.
+//!
+//! The lock is the kernel's (flock(2)), so it ends with the process that holds it, however that ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use berth_protocol::FailureCode;
+
+use crate::failure::{Result, failure, io};
+
+/// How long a lock that somebody merely looks at is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The machine's lock, held as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// The lock's file; `/run` is empty after a boot, when nothing can be going on.
+const PATH: &str = "/run/berth/lock";
+
+impl Lock {
+    /// Takes the machine's lock; [`FailureCode::Busy`] where another holds it. `what` tells the other who has it.
+    pub(crate) fn machine(what: &str) -> Result<Self> {
+        Self::take(Path::new(PATH), what)
+    }
+
+    fn take(path: &Path, what: &str) -> Result<Self> {
+        let problem = || io(format!("cannot lock {}", path.display()));
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(problem())?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(problem())?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(Duration::from_millis(10)),
+                Err(TryLockError::WouldBlock) => return Err(busy(&mut file)),
+                Err(TryLockError::Error(error)) => return Err(problem()(error)),
+            }
+        }
+        let written = file.set_len(0).and_then(|()| file.write_all(what.as_bytes()));
+        written.map_err(problem())?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn busy(file: &mut File) -> berth_protocol::Failure {
+    let mut holder = String::new();
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(200).read_to_string(&mut holder));
+    let holder = if read.is_ok() && !holder.is_empty() { holder } else { "another operation".into() };
+    failure(FailureCode::Busy, format!("this machine is being changed by {holder}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_who_wants_the_lock_learns_who_has_it_and_gets_it_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/lock");
+        let first = Lock::take(&path, "the first one").unwrap();
+        let failure = Lock::take(&path, "the second").unwrap_err();
+        assert_eq!(failure.code, FailureCode::Busy);
+        assert!(failure.message.ends_with("the first one"), "{failure}");
+        drop(first);
+        Lock::take(&path, "the second").unwrap();
+    }
+}

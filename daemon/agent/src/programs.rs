@@ -1,0 +1,157 @@
+//! Other programs: found, run, bounded.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use berth_protocol::FailureCode;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::failure::{Result, failure, io, program as failed};
+
+/// Where programs are found besides `PATH`, which a non-interactive SSH session leaves poor.
+const FOLDERS: [&str; 7] = [
+    "/run/wrappers/bin",
+    "/run/current-system/sw/bin",
+    "/nix/var/nix/profiles/default/bin",
+    "/usr/local/bin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/bin",
+];
+
+/// The most that is kept of a program's output, in bytes.
+const MAX_OUTPUT: u64 = 4 * 1024 * 1024;
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// `PATH` for what the agent starts.
+pub(crate) fn search_path() -> OsString {
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> =
+        std::env::split_paths(&own).filter(|folder| folder.is_absolute()).collect();
+    for folder in FOLDERS.map(PathBuf::from) {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    std::env::join_paths(folders).unwrap_or_default()
+}
+
+/// Where a program stands, looked for also in `more` folders.
+pub(crate) fn find(name: &str, more: &[PathBuf]) -> Option<PathBuf> {
+    let path = search_path();
+    let folders = std::env::split_paths(&path).chain(more.iter().cloned());
+    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// A program with an environment in which its words are English and uncoloured.
+pub(crate) fn command(name: &str) -> Result<Command> {
+    let missing = || failure(FailureCode::Program, format!("{name} is not installed on this machine"));
+    let mut command = Command::new(find(name, &[]).ok_or_else(missing)?);
+    prepare(&mut command);
+    Ok(command)
+}
+
+/// Gives a command the environment of [`command`].
+pub(crate) fn prepare(command: &mut Command) {
+    command.env("PATH", search_path()).env("LC_ALL", "C").env("SYSTEMD_COLORS", "0").env("SYSTEMD_PAGER", "");
+    command.current_dir("/").stdin(Stdio::null());
+}
+
+/// Runs a command to its end; it is killed with all that it started when it takes longer than `limit`.
+pub(crate) fn run(mut command: Command, limit: Duration) -> Result<Output> {
+    let name = PathBuf::from(command.get_program());
+    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().map_err(io(format!("cannot start {name}")))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        let stdout = scope.spawn(|| collect(stdout));
+        let stderr = scope.spawn(|| collect(stderr));
+        let status = wait(&mut child, limit).map_err(io(format!("cannot wait for {name}")))?;
+        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+        let late = || failed(&name, &format!("it took longer than {} s and was ended", limit.as_secs()));
+        Ok(Output { status: status.ok_or_else(late)?, stdout, stderr })
+    })
+}
+
+/// Runs a command that must succeed and returns its standard output.
+pub(crate) fn run_ok(command: Command, limit: Duration) -> Result<String> {
+    let name = PathBuf::from(command.get_program());
+    let output = run(command, limit)?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => {
+            let name = name.file_name().unwrap_or_default().to_string_lossy();
+            Err(failed(&name, &format!("{} ({})", output.stderr.trim(), output.status)))
+        }
+    }
+}
+
+/// An exit code as a shell would tell it.
+pub(crate) fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let end = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= end {
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+fn collect(stream: Option<impl Read>) -> String {
+    let Some(mut stream) = stream else { return String::new() };
+    let mut kept = Vec::new();
+    // What cannot be read any more is as good as ended.
+    let _ = stream.by_ref().take(MAX_OUTPUT).read_to_end(&mut kept);
+    let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_takes_too_long_is_ended_with_all_that_it_started() {
+        let mut slow = command("sh").unwrap();
+        slow.args(["-c", "sleep 60 & wait"]);
+        let began = Instant::now();
+        let failure = run(slow, Duration::from_millis(100)).unwrap_err();
+        assert!(failure.message.contains("longer than"), "{failure}");
+        assert!(began.elapsed() < Duration::from_secs(5), "the grandchild kept the output open");
+    }
+
+    #[test]
+    fn a_program_that_fails_is_quoted() {
+        let mut failing = command("sh").unwrap();
+        failing.args(["-c", "echo because >&2; exit 3"]);
+        let failure = run_ok(failing, Duration::from_secs(5)).unwrap_err();
+        assert_eq!(failure.message, "sh: because (exit status: 3)");
+        assert_eq!(command("berth-no-such-program").unwrap_err().code, FailureCode::Program);
+    }
+}

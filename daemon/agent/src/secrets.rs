@@ -1,0 +1,229 @@
+//! The files that services read their secrets from.
+//!
+//! A secret is generated on the machine that uses it, once, where its file does not exist. It passes through this
+//! process's memory and the file, and through nothing else.
+//!
+//! Its owner may not exist yet: users are made by the activation that needs the secret. Until then the file belongs
+//! to root and nobody else can read it; [`settle`] hands it over as soon as the owner is there.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Component, Path};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use berth_domain::Manifest;
+use berth_domain::manifest::{Generator, Secret};
+use rustix::fs::OFlags;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::accounts::Accounts;
+use crate::failure::{Result, bad_manifest, io};
+use crate::files::Draft;
+
+/// Folders that are made for secrets: what is in them can be reached by its owner but listed by root only.
+const FOLDER_MODE: u32 = 0o711;
+
+/// How many random bytes a secret may have.
+const BYTES: std::ops::RangeInclusive<usize> = 8..=4096;
+
+/// Makes every secret that does not exist, then gives all of them to their owners. Returns a sentence for each
+/// whose owner does not exist.
+pub(crate) fn ensure(manifest: &Manifest) -> Result<Vec<String>> {
+    for (_, secret) in all(manifest) {
+        check(secret)?;
+    }
+    for (name, secret) in all(manifest) {
+        let problem = || io(format!("cannot make the secret {name} at {}", secret.path));
+        // A link that leads nowhere exists, too: `hand_over` refuses it.
+        match std::fs::symlink_metadata(&secret.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => write(secret).map_err(problem())?,
+            Err(error) => return Err(problem()(error)),
+            Ok(_) => {}
+        }
+    }
+    settle(manifest)
+}
+
+/// Gives every secret to its owner. Returns a sentence for each whose owner does not exist.
+pub(crate) fn settle(manifest: &Manifest) -> Result<Vec<String>> {
+    let accounts = Accounts::read();
+    let mut ownerless = Vec::new();
+    for (name, secret) in all(manifest) {
+        let problem = io(format!("cannot hand over the secret {name} at {}", secret.path));
+        if !hand_over(secret, &accounts).map_err(problem)? {
+            let (owner, group) = (&secret.owner, &secret.group);
+            ownerless.push(format!(
+                "the secret {name} belongs to root: there is no user {owner} or no group {group}"
+            ));
+        }
+    }
+    Ok(ownerless)
+}
+
+/// Every secret with its full name, such as `gitea/secret_key`.
+pub(crate) fn all(manifest: &Manifest) -> impl Iterator<Item = (String, &Secret)> {
+    let services = manifest.services.iter();
+    services.flat_map(|(service, contract)| {
+        contract.secrets.iter().map(move |secret| (format!("{service}/{}", secret.name), secret))
+    })
+}
+
+/// Refuses what must not be written: a path that is not a plain one, or one in the store, which everybody can read.
+fn check(secret: &Secret) -> Result<()> {
+    let path = Path::new(&secret.path);
+    let plain = path.is_absolute()
+        && !secret.path.ends_with('/')
+        && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
+    if !plain || path.starts_with("/nix") {
+        return Err(bad_manifest(format!("a secret cannot stand at “{}”", secret.path)));
+    }
+    let (Generator::Hex { bytes } | Generator::Base64 { bytes }) = &secret.generate;
+    if !BYTES.contains(bytes) {
+        let (least, most) = (BYTES.start(), BYTES.end());
+        return Err(bad_manifest(format!("{} must have {least} to {most} random bytes", secret.path)));
+    }
+    mode(secret).map(|_| ())
+}
+
+fn mode(secret: &Secret) -> Result<u32> {
+    let mode = u32::from_str_radix(&secret.mode, 8).ok().filter(|mode| mode & !0o770 == 0);
+    mode.ok_or_else(|| bad_manifest(format!("{}: “{}” is no mode for a secret", secret.path, secret.mode)))
+}
+
+fn write(secret: &Secret) -> std::io::Result<()> {
+    let mut draft = Draft::of(Path::new(&secret.path), FOLDER_MODE)?;
+    draft.file.write_all(generate(&secret.generate)?.expose_secret().as_bytes())?;
+    draft.file.set_permissions(Permissions::from_mode(0o400))?;
+    // Whoever else made it meanwhile: theirs stays.
+    draft.appear().map(|_| ())
+}
+
+fn generate(generator: &Generator) -> std::io::Result<SecretString> {
+    let (Generator::Hex { bytes } | Generator::Base64 { bytes }) = generator;
+    let mut random = Zeroizing::new(vec![0; *bytes]);
+    getrandom::fill(&mut random)?;
+    Ok(SecretString::from(match generator {
+        Generator::Hex { .. } => hex(&random),
+        Generator::Base64 { .. } => STANDARD.encode(&*random),
+    }))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Gives a secret's file its owner, group and mode; tells whether they exist. The file is opened first and never
+/// through a link, so that what is changed is what was looked at.
+fn hand_over(secret: &Secret, accounts: &Accounts) -> std::io::Result<bool> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(&secret.path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let (Some(user), Some(group)) = (accounts.user(&secret.owner), accounts.group(&secret.group)) else {
+        return Ok(false);
+    };
+    if (found.uid(), found.gid()) != (user, group) {
+        fchown(&file, Some(user), Some(group))?;
+    }
+    let mode = mode(secret).map_err(|failure| std::io::Error::other(failure.message))?;
+    if found.mode() & 0o7777 != mode {
+        file.set_permissions(Permissions::from_mode(mode))?;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The name of the user or group that the tests run as.
+    fn own(option: &str) -> String {
+        let output = std::process::Command::new("id").arg(option).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn manifest(secret: serde_json::Value) -> Manifest {
+        let mut whole = serde_json::json!({ "name": "key", "owner": own("-un"), "group": own("-gn"), "mode": "0440",
+            "generate": { "kind": "hex", "bytes": 32 }, "travels": true });
+        whole.as_object_mut().unwrap().extend(secret.as_object().unwrap().clone());
+        serde_json::from_value(serde_json::json!({ "version": 1, "platform": "rehearsal", "tenant": "acme",
+            "mode": "active", "services": { "gitea": { "title": "Gitea", "url": "http://git.acme.example",
+            "units": [], "probes": [], "state": {}, "secrets": [whole] } } }))
+        .unwrap()
+    }
+
+    fn at(path: &Path) -> Manifest {
+        manifest(serde_json::json!({ "path": path }))
+    }
+
+    #[test]
+    fn a_missing_secret_is_generated_once_with_its_owner_and_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets/gitea/key");
+        assert!(ensure(&at(&path)).unwrap().is_empty());
+        let first = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(first.len(), 64);
+        assert!(first.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o440);
+        assert_eq!(path.parent().unwrap().metadata().unwrap().mode() & 0o7777, 0o711);
+        ensure(&at(&path)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), first, "a second run must keep it");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft stays behind");
+    }
+
+    #[test]
+    fn a_secret_whose_owner_does_not_exist_yet_is_roots_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let manifest =
+            manifest(serde_json::json!({ "path": path, "owner": "berth-nobody-yet", "mode": "0440" }));
+        let ownerless = ensure(&manifest).unwrap();
+        assert!(
+            ownerless[0].contains("gitea/key") && ownerless[0].contains("berth-nobody-yet"),
+            "{ownerless:?}"
+        );
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o400);
+    }
+
+    #[test]
+    fn generated_secrets_are_as_long_as_asked_and_never_the_same() {
+        let secret = |generator| generate(&generator).unwrap().expose_secret().to_owned();
+        let one = secret(Generator::Base64 { bytes: 33 });
+        assert_eq!(one.len(), 44);
+        assert_ne!(one, secret(Generator::Base64 { bytes: 33 }));
+        assert_eq!(secret(Generator::Hex { bytes: 8 }).len(), 16);
+    }
+
+    #[test]
+    fn paths_modes_and_lengths_that_would_weaken_a_secret_are_refused() {
+        for bad in [
+            serde_json::json!({ "path": "/nix/store/x" }),
+            serde_json::json!({ "path": "relative" }),
+            serde_json::json!({ "path": "/var/lib/../../etc/shadow" }),
+            serde_json::json!({ "path": "/var/lib/x/" }),
+            serde_json::json!({ "path": "/var/lib/x", "mode": "0444" }),
+            serde_json::json!({ "path": "/var/lib/x", "mode": "rw" }),
+            serde_json::json!({ "path": "/var/lib/x", "generate": { "kind": "hex", "bytes": 1 } }),
+        ] {
+            assert!(ensure(&manifest(bad.clone())).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_a_secrets_place_is_refused_and_what_it_leads_to_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("key"));
+        std::fs::write(&target, "x").unwrap();
+        std::fs::set_permissions(&target, Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let failure = ensure(&at(&link)).unwrap_err();
+        assert!(failure.message.contains("gitea/key"), "{failure}");
+        assert_eq!(target.metadata().unwrap().mode() & 0o7777, 0o644);
+    }
+}

@@ -1,0 +1,89 @@
+//! PostgreSQL databases, removed as the user `postgres`.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use berth_protocol::FailureCode;
+
+use crate::failure::{Result, bad_manifest, failure};
+use crate::programs::{command, find, run_ok};
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Where Debian keeps the programs of each major version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// Databases that belong to PostgreSQL itself.
+const ITS_OWN: [&str; 3] = ["postgres", "template0", "template1"];
+
+/// Refuses names that could be taken for something else, and PostgreSQL's own databases.
+pub(super) fn check(name: &str) -> Result<()> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let good = (1..=63).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(inner)
+        && !ITS_OWN.contains(&name);
+    if good { Ok(()) } else { Err(bad_manifest(format!("the database “{name}” cannot be removed"))) }
+}
+
+/// Those of some databases that exist.
+pub(super) fn existing(names: &[&str]) -> Result<Vec<String>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut list = as_postgres("psql")?;
+    list.args([
+        "--no-psqlrc",
+        "--tuples-only",
+        "--no-align",
+        "--command=SELECT datname FROM pg_database",
+        "postgres",
+    ]);
+    let listed = run_ok(list, LIMIT)?;
+    let there: Vec<&str> = listed.lines().collect();
+    Ok(names.iter().filter(|name| there.contains(name)).map(|name| (*name).to_owned()).collect())
+}
+
+/// Drops a database, whoever is connected to it.
+pub(super) fn drop(name: &str) -> Result<()> {
+    let mut drop = as_postgres("dropdb")?;
+    drop.args(["--if-exists", "--force", "--", name]);
+    run_ok(drop, LIMIT).map(|_| ())
+}
+
+fn as_postgres(program: &str) -> Result<Command> {
+    let missing = || {
+        let message =
+            format!("{program} is not installed on this machine, so its databases cannot be removed");
+        failure(FailureCode::Program, message)
+    };
+    let program = find(program, &debian_folders()).ok_or_else(missing)?;
+    let mut command = command("runuser")?;
+    command.args(["-u", "postgres", "--"]).arg(program);
+    Ok(command)
+}
+
+/// The newest version's folder first.
+fn debian_folders() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+    let mut versions: Vec<u32> =
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    versions.iter().map(|version| PathBuf::from(format!("{DEBIAN}/{version}/bin"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_and_postgresqls_own_databases_are_refused() {
+        for good in ["gitea", "mastodon_production", "peertube-1"] {
+            check(good).unwrap();
+        }
+        for bad in ["", "--all", "postgres", "template1", "a b", "x;drop", &"x".repeat(64)] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}
