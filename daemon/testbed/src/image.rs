@@ -1,6 +1,6 @@
 //! The image: a Debian tree that every machine is a writable view of.
 //!
-//! It is built once by debootstrap into the cache folder, under a name that is a hash of the [`recipe`], and
+//! It is built once by debootstrap into the cache folder, under a name that is a hash of the recipe (`image/recipe.rs`), and
 //! never changed afterwards. A build happens in a folder of its own that is renamed when it is complete, so
 //! that an interrupted one leaves nothing that could be taken for an image.
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /run/berth-testbed/lock                     held while a run or a network is taken or given back
-//! /run/berth-testbed/networks/N               which run has network N
+//! /run/berth-testbed/networks/N               who has network N: a run, and a random id
 //! /run/berth-testbed/PID-XXXXXX/run.json      whose run it is, and whether it is to be kept
 //! /run/berth-testbed/PID-XXXXXX/machines/NAME machine.json, console.log, and root/, where its tree is mounted
 //! /var/lib/berth-testbed/PID-XXXXXX/NAME      its disk: what it wrote
@@ -88,36 +88,35 @@ impl RunFolder {
         self.path.join("machines").join(name)
     }
 
-    /// Takes a free network of the range.
-    pub(crate) async fn claim_network(&self, range: &RangeInclusive<u8>) -> Result<Network> {
+    /// Takes a free network of the range; the result tells this claim from all others.
+    pub(crate) async fn claim_network(&self, range: &RangeInclusive<u8>) -> Result<(Network, String)> {
         let _lock = lock(self.state()).await?;
+        let claim = format!("{} {}", self.name(), random_id()?);
         for network in range.clone().map(Network).filter(|network| network.is_unused()) {
-            let claim = self.claim(network);
-            match fs::File::create_new(&claim) {
-                Ok(mut file) => {
-                    let written = file.write_all(self.name().as_bytes());
-                    return written.context(|| format!("cannot write {}", claim.display())).map(|()| network);
-                }
+            let path = self.claim_path(network);
+            match fs::File::create_new(&path).and_then(|mut file| file.write_all(claim.as_bytes())) {
+                Ok(()) => return Ok((network, claim)),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).context(|| format!("cannot create {}", claim.display())),
+                Err(error) => return Err(error).context(|| format!("cannot write {}", path.display())),
             }
         }
         Err(TestbedError::NoFreeNetwork { first: *range.start(), last: *range.end() })
     }
 
-    fn claim(&self, network: Network) -> PathBuf {
+    fn claim_path(&self, network: Network) -> PathBuf {
         self.state().join("networks").join(network.0.to_string())
     }
 
-    /// Whether the network is this run's, and not given to another since.
-    pub(crate) fn owns(&self, network: Network) -> bool {
-        fs::read_to_string(self.claim(network)).is_ok_and(|owner| owner == self.name())
+    /// Whether the machine's network is still its own.
+    pub(crate) fn owns(&self, record: &MachineRecord) -> bool {
+        fs::read_to_string(self.claim_path(record.network)).is_ok_and(|claim| claim == record.claim)
     }
 
     /// Gives a network back.
-    pub(crate) fn release_network(&self, network: Network) {
-        if self.owns(network) {
-            let _ = fs::remove_file(self.claim(network));
+    pub(crate) fn release_network(&self, network: Network, claim: &str) {
+        let path = self.claim_path(network);
+        if fs::read_to_string(&path).is_ok_and(|found| found == claim) {
+            let _ = fs::remove_file(path);
         }
     }
 
@@ -130,7 +129,10 @@ impl RunFolder {
 
     /// Puts all of the run away: machines first, at once, then its folders. Blocks for as long as that takes.
     pub(crate) fn remove(&self) -> Result<()> {
-        let machines = if self.path.exists() { self.machines()? } else { Vec::new() };
+        let Some(_lock) = FileLock::acquire_folder(&self.path, teardown::PATIENCE)? else {
+            return Ok(());
+        };
+        let machines = self.machines()?;
         let each = |record: &MachineRecord| teardown::machine(self, record);
         let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
             let threads: Vec<_> = machines.iter().map(|record| scope.spawn(move || each(record))).collect();
@@ -144,10 +146,10 @@ impl RunFolder {
 
     /// Also those that were claimed by a process that ended before it wrote the machine down.
     fn release_all_networks(&self) -> Result<()> {
-        for claim in list(&self.state().join("networks"))? {
-            let number = claim.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-            if let Some(number) = number {
-                self.release_network(Network(number));
+        for path in list(&self.state().join("networks"))? {
+            let owner = fs::read_to_string(&path).unwrap_or_default();
+            if owner.split(' ').next() == Some(self.name()) {
+                fs::remove_file(&path).context(|| format!("cannot remove {}", path.display()))?;
             }
         }
         Ok(())
@@ -162,6 +164,7 @@ pub(crate) async fn sweep(state: &Path) -> Result<usize> {
     }
     let left = {
         let _lock = lock(state).await?;
+        remove_unfinished(state)?;
         runs(state)?.into_iter().filter(|(_, record)| is_left_over(record)).collect::<Vec<_>>()
     };
     let sweeping = left.into_iter().map(|(path, record)| {
@@ -185,6 +188,14 @@ pub(crate) async fn sweep(state: &Path) -> Result<usize> {
     outcome.map(|()| count)
 }
 
+/// Run folders without a record are of processes that were killed while making them: who makes one holds the lock,
+/// and now we do. Nothing is in them yet.
+fn remove_unfinished(state: &Path) -> Result<()> {
+    let is_run = |path: &PathBuf| path.is_dir() && !path.ends_with("networks");
+    let unfinished = list(state)?.into_iter().filter(|path| is_run(path) && !path.join("run.json").exists());
+    unfinished.into_iter().try_for_each(|path| remove_tree(&path))
+}
+
 fn is_left_over(record: &RunRecord) -> bool {
     if record.kept { !record.owner.is_of_this_boot() } else { !record.owner.is_alive() }
 }
@@ -205,6 +216,13 @@ fn runs(state: &Path) -> Result<Vec<(PathBuf, RunRecord)>> {
 
 async fn lock(state: &Path) -> Result<FileLock> {
     FileLock::acquire(&state.join("lock"), LOCK_TIMEOUT, || ()).await
+}
+
+/// 32 random hexadecimal digits.
+pub(crate) fn random_id() -> Result<String> {
+    let path = "/proc/sys/kernel/random/uuid";
+    let id = fs::read_to_string(path).context(|| format!("cannot read {path}"))?;
+    Ok(id.trim().replace('-', ""))
 }
 
 pub(crate) fn make(path: &Path) -> Result<()> {

@@ -3,8 +3,10 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::Result;
+use crate::lock::FileLock;
 use crate::machine::process;
 use crate::machine::record::MachineRecord;
 use crate::mounts::remove_tree;
@@ -13,11 +15,15 @@ use crate::run::RunFolder;
 /// Where systemd-nspawn keeps what it shares between its processes.
 const NSPAWN: &str = "/run/systemd/nspawn";
 
+/// How long another may take who is putting the same away.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Puts a machine of a run away, whatever state it is in.
 pub(crate) fn machine(run: &RunFolder, record: &MachineRecord) -> Result<()> {
     let folder = run.machine(record.name.as_str());
-    if !run.owns(record.network) {
-        // Put away already; the network may be another's by now.
+    let Some(_lock) = FileLock::acquire_folder(&folder, PATIENCE)? else { return Ok(()) };
+    if !run.owns(record) {
+        // Another has put it away meanwhile; its network may belong to a new machine by now.
         return Ok(());
     }
     process::kill_all(record)?;
@@ -28,7 +34,7 @@ pub(crate) fn machine(run: &RunFolder, record: &MachineRecord) -> Result<()> {
     remove_what_nspawn_leaves(&record.nspawn_name())?;
     // The record goes last, so that an attempt that failed can be repeated; then the network may be reused.
     remove_tree(&folder)?;
-    run.release_network(record.network);
+    run.release_network(record.network, &record.claim);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::command::Call;
 use crate::error::{Context, Result, TestbedError};
 use crate::image::Image;
 use crate::mounts;
-use crate::run::{make, write_json};
+use crate::run::{make, random_id, write_json};
 use crate::testbed::Run;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,11 +23,12 @@ const HOST_KEY: &str = "etc/ssh/ssh_host_ed25519_key";
 
 /// Takes a name and a network for a machine, and writes down where all of it is going to be.
 pub(super) async fn write_down(run: &Run, name: &MachineName) -> Result<MachineRecord> {
-    let network = run.folder.claim_network(&run.networks).await?;
+    let (network, claim) = run.folder.claim_network(&run.networks).await?;
     let folder = run.folder.machine(name.as_str());
     let record = MachineRecord {
         name: name.clone(),
         network,
+        claim,
         root: folder.join("root"),
         disk: run.folder.disks.join(name.as_str()),
     };
@@ -39,7 +40,7 @@ pub(super) async fn write_down(run: &Run, name: &MachineName) -> Result<MachineR
         Ok(()) => write_json(&folder.join("machine.json"), &record),
     };
     if written.is_err() {
-        run.folder.release_network(network);
+        run.folder.release_network(network, &record.claim);
     }
     written.map(|()| record)
 }
@@ -80,6 +81,8 @@ fn write_identity(record: &MachineRecord, authorized_key: &SshPublicKey) -> Resu
     let file = |path: &str, contents: String, mode| write(&record.root.join(path), &contents, mode);
     file("etc/hostname", format!("{name}\n"), 0o644)?;
     file("etc/hosts", hosts, 0o644)?;
+    // Without a machine-id(5), systemd would take the first boot for an installation and enable what the image
+    // has disabled.
     file("etc/machine-id", format!("{}\n", random_id()?), 0o444)?;
     let ssh = record.root.join("root/.ssh");
     make(&ssh)?;
@@ -92,14 +95,6 @@ fn write(path: &Path, contents: &str, mode: u32) -> Result<()> {
     fs::write(path, contents)
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
         .context(|| format!("cannot write {}", path.display()))
-}
-
-/// A machine-id(5): 32 hexadecimal digits. Without one, systemd would take the first boot for an installation
-/// and enable what the image has disabled.
-fn random_id() -> Result<String> {
-    let path = "/proc/sys/kernel/random/uuid";
-    let id = fs::read_to_string(path).context(|| format!("cannot read {path}"))?;
-    Ok(id.trim().replace('-', ""))
 }
 
 async fn generate_host_key(record: &MachineRecord) -> Result<SshPublicKey> {

@@ -115,8 +115,9 @@ pub(crate) fn kill_all(record: &MachineRecord) -> Result<()> {
         for process in &processes {
             signal(process, Signal::KILL)?;
         }
-        let ended =
-            processes.iter().all(|process| has_ended(process, deadline.duration_since(Instant::now())));
+        let ended = processes
+            .iter()
+            .all(|process| has_ended(process, deadline.saturating_duration_since(Instant::now())));
         if !ended {
             return Err(TestbedError::LeftBehind {
                 what: format!("a process of machine “{}”", record.name)
@@ -175,7 +176,15 @@ fn signal(process: &OwnedFd, signal: Signal) -> Result<()> {
 
 /// Whether a process ends within the time; a pidfd is readable from then on (pidfd_open(2)).
 fn has_ended(process: &OwnedFd, within: Duration) -> bool {
+    let deadline = Instant::now() + within;
     let mut descriptors = [PollFd::new(process, PollFlags::IN)];
-    let timeout = Timespec::try_from(within).ok();
-    poll(&mut descriptors, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut descriptors, timeout.as_ref()) {
+            // A signal, such as that another child has ended; poll(2) is never resumed by itself.
+            Err(rustix::io::Errno::INTR) => {}
+            done => return done.is_ok_and(|ready| ready > 0),
+        }
+    }
 }

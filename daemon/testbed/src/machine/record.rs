@@ -14,6 +14,8 @@ pub struct MachineRecord {
     /// Its name, which is its host name as well.
     pub name: MachineName,
     pub(crate) network: Network,
+    /// What is written where the network is claimed; a network that is taken anew has another.
+    pub(crate) claim: String,
     /// Where its tree is mounted.
     pub root: PathBuf,
     /// Where what it writes is kept.

@@ -34,7 +34,7 @@ async fn can_be_had(names: &[&str]) -> Result<bool> {
 }
 
 fn install_arguments(options: &[&str], names: &[&str]) -> Vec<String> {
-    let fixed = ["install", "--yes", "--no-install-recommends"];
+    let fixed = ["install", "--yes", "--no-install-recommends", "--no-upgrade"];
     fixed.iter().chain(options).chain(names).map(|argument| (*argument).to_owned()).collect()
 }
 

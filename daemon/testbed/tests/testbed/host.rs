@@ -1,8 +1,10 @@
 //! A testbed for a test, and looks at the host from outside.
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use berth_domain::ssh::SshPublicKey;
 use berth_testbed::{Machine, Testbed, TestbedOptions, prerequisites};
@@ -16,6 +18,8 @@ pub struct Bench {
 
 /// Whether machines can be booted here; if not, says why.
 pub async fn can_boot() -> bool {
+    // Dropping can only warn; a failed test shows what it had to say.
+    let _ = tracing_subscriber::fmt().with_test_writer().try_init();
     let missing = prerequisites::missing().await;
     let required = std::env::var_os("BERTH_REQUIRE_MACHINES").is_some_and(|value| value == "1");
     assert!(missing.is_empty() || !required, "machines cannot be booted here: {missing:?}");
@@ -23,6 +27,14 @@ pub async fn can_boot() -> bool {
         eprintln!("skipped, machines cannot be booted here; missing: {lack}");
     }
     missing.is_empty()
+}
+
+/// Networks that no other test of this process uses, so that what a test finds of a network is its own. The low numbers,
+/// which are taken first by default, stay free for others.
+fn own_networks() -> RangeInclusive<u8> {
+    static NEXT: AtomicU8 = AtomicU8::new(60);
+    let first = NEXT.fetch_add(6, Ordering::Relaxed);
+    first..=first + 5
 }
 
 impl Bench {
@@ -33,7 +45,8 @@ impl Bench {
         }
         let folder = tempfile::tempdir().unwrap();
         let key = generate_key(&folder.path().join("id_ed25519"));
-        let testbed = Testbed::new(TestbedOptions::default(), &mut |line| println!("{line}")).await.unwrap();
+        let options = TestbedOptions { networks: own_networks(), ..TestbedOptions::default() };
+        let testbed = Testbed::new(options, &mut |line| println!("{line}")).await.unwrap();
         Some(Self { testbed, key, folder })
     }
 

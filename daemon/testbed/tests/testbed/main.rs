@@ -9,4 +9,5 @@ mod image;
 mod life;
 mod network;
 mod nix;
+mod prerequisites;
 mod putting_away;
