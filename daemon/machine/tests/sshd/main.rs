@@ -1,0 +1,10 @@
+//! Sessions and agents over a real SSH server: a private `sshd` on this host, on a free port, with keys of its own.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod agents;
+mod connecting;
+mod copying;
+mod losing;
+mod server;
+mod speaking;
