@@ -56,24 +56,28 @@ pub async fn probe_http(
     probe: &Probe,
     limit: Duration,
 ) -> ProbeHealth {
-    let outcome = timeout(limit, ask(address, probe)).await;
+    let outcome = timeout(limit, async { ask(&addresses(address, probe).await?, probe).await }).await;
+    of(service, probe, outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f64()))))
+}
+
+fn of(service: &ServiceName, probe: &Probe, outcome: Result<(u16, Vec<u8>), String>) -> ProbeHealth {
     let (status, problem) = match outcome {
-        Ok(Ok((status, body))) => (Some(status), judge(probe, status, &body)),
-        Ok(Err(problem)) => (None, Some(problem)),
-        Err(_) => (None, Some(format!("no answer within {} s", limit.as_secs_f64()))),
+        Ok((status, body)) => (Some(status), judge(probe, status, &body)),
+        Err(problem) => (None, Some(problem)),
     };
     let healthy = problem.is_none();
     ProbeHealth { service: service.to_string(), probe: probe.clone(), status, healthy, problem }
 }
 
-async fn ask(address: &Address, probe: &Probe) -> Result<(u16, Vec<u8>), String> {
+async fn addresses(address: &Address, probe: &Probe) -> Result<Vec<SocketAddr>, String> {
     let port = if probe.scheme == "https" { 443 } else { 80 };
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((address.as_str(), port))
-        .await
-        .map_err(|error| format!("{address} is not found: {error}"))?
-        .collect();
+    let found = tokio::net::lookup_host((address.as_str(), port)).await;
+    found.map(Iterator::collect).map_err(|error| format!("{address} is not found: {error}"))
+}
+
+async fn ask(addresses: &[SocketAddr], probe: &Probe) -> Result<(u16, Vec<u8>), String> {
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none());
-    let client = client.resolve_to_addrs(&probe.host, &addresses).build().map_err(|error| words(&error))?;
+    let client = client.resolve_to_addrs(&probe.host, addresses).build().map_err(|error| words(&error))?;
     let url = format!("{}://{}{}", probe.scheme, probe.host, probe.path);
     let mut response = client.get(url).send().await.map_err(|error| words(&error))?;
     let mut body = Vec::new();
@@ -99,4 +103,77 @@ fn judge(probe: &Probe, status: u16, body: &[u8]) -> Option<String> {
 fn words(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    /// Answers one request and returns what was asked.
+    async fn serve(answer: Vec<u8>) -> (SocketAddr, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 4096];
+            let read = stream.read(&mut asked).await.unwrap();
+            // Who has read enough hangs up.
+            let _ = stream.write_all(&answer).await;
+            String::from_utf8_lossy(&asked[..read]).into_owned()
+        });
+        (address, serving)
+    }
+
+    fn probe(status: u16, contains: Option<&str>) -> Probe {
+        let (name, host, scheme, path) = ("front page", "git.acme.example", "http", "/api/healthz");
+        let [name, host, scheme, path] = [name, host, scheme, path].map(str::to_owned);
+        Probe { name, host, scheme, path, status, contains: contains.map(str::to_owned) }
+    }
+
+    async fn outcome(answer: &str, probe: &Probe) -> ProbeHealth {
+        let (address, serving) = serve(answer.as_bytes().to_vec()).await;
+        let outcome = of(&"gitea".parse().unwrap(), probe, ask(&[address], probe).await);
+        let asked = serving.await.unwrap();
+        assert!(asked.starts_with("GET /api/healthz HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("host: git.acme.example\r\n"), "{asked}");
+        outcome
+    }
+
+    #[tokio::test]
+    async fn the_machine_is_asked_for_the_services_host_without_asking_the_dns_for_it() {
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\npass";
+        let health = outcome(answer, &probe(200, Some("pass"))).await;
+        assert_eq!((health.healthy, health.status, health.problem), (true, Some(200), None));
+        let health = outcome(answer, &probe(200, Some("fail"))).await;
+        assert_eq!(health.problem.as_deref(), Some("the answer does not contain “fail”"));
+        let health = outcome(answer, &probe(204, None)).await;
+        assert_eq!(
+            (health.status, health.problem.as_deref()),
+            (Some(200), Some("answered 200 instead of 204"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_not_followed() {
+        let answer = "HTTP/1.1 301 Moved\r\nlocation: http://192.0.2.1/\r\ncontent-length: 0\r\n\r\n";
+        assert!(outcome(answer, &probe(301, None)).await.healthy);
+    }
+
+    #[tokio::test]
+    async fn an_endless_body_is_read_in_part_only() {
+        let answer = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; 8 * MAX_BODY]].concat();
+        let (address, _serving) = serve(answer).await;
+        let (_, body) = ask(&[address], &probe(200, None)).await.unwrap();
+        assert_eq!(body.len(), MAX_BODY);
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_said_in_words() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let problem = ask(&[closed], &probe(200, None)).await.unwrap_err();
+        assert!(problem.contains("Connection refused"), "{problem}");
+    }
 }
