@@ -1,0 +1,21 @@
+# What the modules share. `services` is every service there is: the files of ../services, found by name.
+{ lib }:
+let
+  types = import ./types.nix { inherit lib; };
+  arguments = {
+    inherit lib;
+    berth = { inherit types; };
+  };
+  files = lib.filterAttrs (name: kind: kind == "regular" && lib.hasSuffix ".nix" name) (
+    builtins.readDir ../services
+  );
+in
+{
+  inherit types;
+  services = lib.mapAttrs' (
+    file: _:
+    lib.nameValuePair (lib.removeSuffix ".nix" file) (import (../services + "/${file}") arguments)
+  ) files;
+  address = import ./address.nix { inherit lib; };
+  page = import ./page.nix { inherit lib; };
+}

@@ -1,0 +1,5 @@
+# The machine itself, with or without a tenant.
+{ config, ... }:
+{
+  networking.hostName = config.berth.machine.name;
+}

@@ -1,0 +1,40 @@
+# The manifest: what this system says of itself to `berth-agent`. Its shape is `Manifest` of daemon/domain.
+{ config, lib, ... }:
+let
+  inherit (config.berth) tenant internal;
+
+  describe =
+    _: service:
+    let
+      inherit (service) parts;
+    in
+    {
+      inherit (service) title url;
+      stand_in = config.berth.platform == "rehearsal";
+      units = lib.optionals internal.runs parts.units;
+      probes = lib.optionals internal.serves parts.probes;
+      inherit (parts)
+        state
+        secrets
+        usage
+        commands
+        ;
+    };
+in
+{
+  options.berth.manifest = lib.mkOption {
+    type = lib.types.raw;
+    readOnly = true;
+    description = "What the system says of itself to berth-agent, as it stands in /etc/berth/manifest.json.";
+  };
+  config = {
+    berth.manifest = {
+      version = 1;
+      inherit (config.berth) platform;
+      tenant = if tenant == null then null else tenant.name;
+      mode = if tenant == null then null else tenant.mode;
+      services = lib.mapAttrs describe internal.services;
+    };
+    environment.etc."berth/manifest.json".text = builtins.toJSON config.berth.manifest;
+  };
+}

@@ -1,0 +1,128 @@
+# The options that a rendered tenant and a rendered machine set. Names are those of the API's JSON.
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  berth = import ../lib { inherit lib; };
+
+  serviceOption =
+    name: service:
+    mkOption {
+      default = null;
+      description = "${service.title}: ${service.summary}";
+      type = types.nullOr (
+        types.submodule {
+          options = {
+            enable = mkOption {
+              type = types.bool;
+              default = true;
+              description = "Whether the tenant has ${service.title}. Switched off, it keeps its settings and its data, but does not run.";
+            };
+            subdomain = mkOption {
+              type = berth.types.label;
+              default = service.subdomain;
+              description = "The part before the tenant's domain at which ${service.title} is opened.";
+            };
+          }
+          // service.settings;
+        }
+      );
+    };
+
+  tenant.options = {
+    name = mkOption {
+      type = berth.types.label;
+      description = "The tenant's name at the provider.";
+    };
+    domain = mkOption {
+      type = types.str;
+      example = "acme.example";
+      description = "The customer's domain; each service is opened at a sub-domain of it.";
+    };
+    contact_email = mkOption {
+      type = types.str;
+      example = "ann@acme.example";
+      description = "Where notices about this tenant go, those of the certificate authority included.";
+    };
+    plan = mkOption {
+      type = types.nullOr berth.types.label;
+      default = null;
+      description = "The plan's name in the provider's price list.";
+    };
+    mode = mkOption {
+      type = types.enum [
+        "active"
+        "standby"
+        "maintenance"
+        "suspended"
+        "moved"
+      ];
+      default = "active";
+      description = ''
+        What the machine does. `active`: services run and are reachable. `standby`: everything is installed, services
+        are stopped. `maintenance`: services run, visitors are asked to come back later. `suspended`: services are
+        stopped, visitors see the notice. `moved`: services are stopped, requests are forwarded to the new provider.
+      '';
+    };
+    notice = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "With mode `suspended`: what visitors are told instead of the usual words.";
+    };
+    moved_to = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "192.0.2.10";
+      description = "With mode `moved`: the address of the new provider's machine.";
+    };
+    ssh_keys = mkOption {
+      type = types.listOf types.singleLineStr;
+      default = [ ];
+      description = "SSH keys of the tenant's own administrators. They open the account `admin`, which is not root.";
+    };
+    services = lib.mapAttrs serviceOption berth.services;
+  };
+in
+{
+  options.berth = {
+    tenant = mkOption {
+      type = types.nullOr (types.submodule tenant);
+      description = "The tenant that lives on this machine, or null for a vacant one.";
+    };
+    machine = {
+      name = mkOption {
+        type = berth.types.label;
+        description = "The machine's name at the provider, and its host name.";
+      };
+      address = mkOption {
+        type = types.str;
+        example = "192.0.2.10";
+        description = "Where the provider reaches the machine: an IP address or a host name.";
+      };
+      tls = mkOption {
+        type = types.enum [
+          "none"
+          "acme"
+        ];
+        default = "acme";
+        description = ''
+          How visitors are served: `acme` over HTTPS with certificates of Let's Encrypt, `none` over plain HTTP, for tests
+          and behind a proxy that ends TLS.
+        '';
+      };
+      system = mkOption {
+        type = types.str;
+        example = "x86_64-linux";
+        description = "Nix's name for the machine's processor and kernel.";
+      };
+    };
+    platform = mkOption {
+      type = types.enum [
+        "nixos"
+        "rehearsal"
+      ];
+      default = "nixos";
+      internal = true;
+      description = "What the modules are evaluated on; the rehearsal platform says so here.";
+    };
+  };
+}

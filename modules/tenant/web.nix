@@ -1,0 +1,117 @@
+# The web server: what visitors get in each mode.
+#
+# In `active` a service describes its own virtual host. In the other modes every host of the tenant answers the same:
+# a page with 503 and Retry-After, or what the new provider's machine answers. Never 404 or 410: other servers of the
+# Fediverse take those for the end of an account and forget it.
+{ config, lib, ... }:
+let
+  berth = import ../lib { inherit lib; };
+  inherit (config.berth) tenant machine internal;
+  acme = machine.tls == "acme";
+
+  # How soon a visitor should ask again, in seconds.
+  retryAfter =
+    {
+      maintenance = 300;
+      standby = 300;
+    }
+    .${tenant.mode} or 3600;
+
+  words = {
+    standby = {
+      title = "This site is being set up";
+      text = "Please come back in a few minutes.";
+    };
+    maintenance = {
+      title = "This site is being worked on";
+      text = "It will be back shortly. Nothing was lost.";
+    };
+    suspended = {
+      title = "This site is suspended";
+      text =
+        if tenant.notice != null then tenant.notice else "Its owner can have it opened again by the provider.";
+    };
+  };
+  page = berth.page (
+    words.${tenant.mode} or {
+      title = "Nothing is served here";
+      text = "There is no site under this name.";
+    }
+  );
+
+  notice = {
+    locations."/".return = 503;
+    locations."= /berth-notice.html" = {
+      root = "/etc/berth/notice";
+      extraConfig = ''
+        internal;
+        add_header Retry-After ${toString retryAfter} always;
+        add_header Cache-Control no-store always;
+      '';
+    };
+    extraConfig = "error_page 503 /berth-notice.html;";
+  };
+
+  forward = {
+    locations."/" = {
+      proxyPass = "${if acme then "https" else "http"}://${berth.address.inUrl tenant.moved_to}";
+      proxyWebsockets = true;
+      recommendedProxySettings = true;
+      extraConfig = ''
+        client_max_body_size 0;
+        proxy_request_buffering off;
+        proxy_buffering off;
+      ''
+      + lib.optionalString acme ''
+        proxy_ssl_server_name on;
+        proxy_ssl_name $host;
+      '';
+    };
+  }
+  # The new provider proves to the certificate authority over this way that the name is its own by now.
+  // lib.optionalAttrs acme { acmeFallbackHost = berth.address.inUrl tenant.moved_to; };
+
+  encrypted = lib.optionalAttrs acme {
+    forceSSL = true;
+    enableACME = true;
+  };
+  hosts = lib.mapAttrsToList (_: service: service.host) internal.services;
+  stoppedHost = encrypted // (if tenant.mode == "moved" then forward else notice);
+in
+{
+  config = lib.mkIf (tenant != null) {
+    assertions = [
+      {
+        assertion = lib.unique hosts == hosts;
+        message = "berth.tenant.services: two services have the same sub-domain (${lib.concatStringsSep ", " hosts}).";
+      }
+      {
+        assertion = tenant.mode == "moved" -> tenant.moved_to != null;
+        message = "berth.tenant.moved_to: must be set with the mode “moved”.";
+      }
+    ];
+
+    services.nginx = {
+      enable = true;
+      # A changed virtual host drops no connection.
+      enableReload = true;
+      virtualHosts = lib.mkMerge [
+        {
+          # Names that nobody claimed.
+          "_" = notice // {
+            default = true;
+            rejectSSL = acme;
+          };
+        }
+        (lib.mkIf internal.serves (lib.genAttrs hosts (_: encrypted)))
+        (lib.mkIf (!internal.serves) (lib.genAttrs hosts (_: stoppedHost)))
+      ];
+    };
+    environment.etc."berth/notice/berth-notice.html".text = page;
+    networking.firewall.allowedTCPPorts = [ 80 ] ++ lib.optional acme 443;
+    security.acme = lib.mkIf acme {
+      acceptTerms = true;
+      defaults.email = tenant.contact_email;
+    };
+  };
+}

@@ -1,0 +1,50 @@
+# What Berth's flakes give, on whichever platform: `evaluate` turns { modules } into a NixOS configuration.
+{
+  lib,
+  evaluate,
+  packages,
+}:
+let
+  tenant = ../modules/tenant.nix;
+
+  # The program that the daemon talks to on the machine is part of every system.
+  agent =
+    { config, ... }:
+    {
+      environment.systemPackages = [ packages.${config.berth.machine.system}.berth-agent ];
+    };
+
+  # A configuration of a tenant's machine; `modules` set berth.tenant and berth.machine.
+  tenantSystem =
+    { modules }:
+    evaluate {
+      modules = [
+        tenant
+        agent
+      ]
+      ++ modules;
+    };
+in
+{
+  inherit packages;
+  nixosModules.tenant = tenant;
+
+  # The services on offer, as modules/catalogue.json has them.
+  catalogue = import ./catalogue.nix { inherit lib; };
+
+  lib = {
+    inherit tenantSystem;
+
+    # The outputs of a rendered tenant's flake, from the paths of its tenant.nix and machine.nix.
+    tenantFlake =
+      { tenant, machine }:
+      {
+        nixosConfigurations.${(import machine).berth.machine.name} = tenantSystem {
+          modules = [
+            tenant
+            machine
+          ];
+        };
+      };
+  };
+}

@@ -1,0 +1,117 @@
+"""What has to stop, reload, restart and start: the difference between the units that are installed and a system's.
+
+A plan is written down before the first change and forgotten after the last. Whoever finds one that was left over
+adds it to its own: the units that are installed then are the new ones already, and would show no difference.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import systemd
+from .activate import UNITS, installed_units
+from .system import System, read
+
+LEFT_OVER = "/run/nixos/rehearsal-plan.json"
+MASKED = "/dev/null"
+
+
+@dataclass
+class Plan:
+    say: Callable[[str], None]
+    wanted: list[str]
+    stop: list[str] = field(default_factory=list)
+    reload: list[str] = field(default_factory=list)
+    restart: list[str] = field(default_factory=list)
+    start: list[str] = field(default_factory=list)
+
+    def announce(self, would: str) -> None:
+        for word, units in self.parts():
+            if units:
+                verb = word if would else word.replace("stop", "stopp") + "ing"
+                self.say(f"{would}{verb} the following units: {', '.join(sorted(units))}")
+
+    def parts(self):
+        return (("stop", self.stop), ("reload", self.reload), ("restart", self.restart), ("start", self.start))
+
+    def remember(self) -> None:
+        todo = {"stop": self.stop, "reload": self.reload, "restart": self.restart}
+        with open(f"{LEFT_OVER}.new", "w", encoding="utf-8") as file:
+            json.dump(todo, file)
+        os.replace(f"{LEFT_OVER}.new", LEFT_OVER)
+
+    def stop_removed(self) -> None:
+        """Stops what the new system does not have, while systemd still knows it."""
+        if self.stop:
+            self.say(f"stopping the following units: {', '.join(sorted(self.stop))}")
+            systemd.call("stop", "--", *self.stop)
+
+    def run(self) -> list[str]:
+        """Reloads, restarts and starts. Gives the units that have failed."""
+        self.each("reload", self.reload, "reload")
+        self.each("restart", self.restart, "restart")
+        # What a restart brought up, or took down with it, is known only now.
+        before = systemd.states(self.wanted)
+        self.start = [unit for unit in self.wanted if not systemd.is_up(before[unit])]
+        broken = [unit for unit in self.start if systemd.has_failed(before[unit])]
+        if broken:
+            systemd.call("reset-failed", "--", *broken)
+        self.each("start", self.start, "start")
+        os.unlink(LEFT_OVER)
+        after = systemd.states(sorted({*self.wanted, *self.restart, *self.reload}))
+        return [unit for unit, state in after.items() if systemd.has_failed(state)]
+
+    def each(self, word: str, units: list[str], verb: str) -> None:
+        if units:
+            self.say(f"{word}ing the following units: {', '.join(sorted(units))}")
+            systemd.call(verb, "--", *units)
+
+
+def make(system: System, say: Callable[[str], None]) -> Plan:
+    old = {name: os.path.join(UNITS, name) for name in installed_units() if "/" not in name}
+    new = {name: path for name, path in system.units.items() if "/" not in name}
+    left_over = find_left_over()
+    known = sorted({*old, *new, *(unit for units in left_over.values() for unit in units)})
+    states = systemd.states(known)
+    plan = Plan(say, system.wanted)
+    for unit in known:
+        if unit not in new and unit not in old and unit not in left_over.get("stop", []):
+            continue
+        gone = unit not in new or os.path.realpath(new[unit]) == MASKED
+        if gone:
+            if systemd.is_up(states[unit]):
+                plan.stop.append(unit)
+        elif systemd.is_up(states[unit]):
+            change(plan, unit, old.get(unit), new[unit], left_over)
+    plan.start = [unit for unit in system.wanted if not systemd.is_up(states[unit])]
+    return plan
+
+
+def change(plan: Plan, unit: str, old: str | None, new: str, left_over: dict[str, list[str]]) -> None:
+    """Plans for a unit that is up and stays."""
+    if unit.endswith(".target"):
+        # A target does nothing itself; what it wants is started.
+        return
+    text = read(new)
+    before = read(old) if old is not None and os.path.exists(old) else ""
+    if text == before:
+        if unit in left_over.get("restart", []):
+            plan.restart.append(unit)
+        elif unit in left_over.get("reload", []):
+            plan.reload.append(unit)
+    elif without_reload_triggers(text) == without_reload_triggers(before) or "X-ReloadIfChanged=true" in text:
+        plan.reload.append(unit)
+    elif "X-RestartIfChanged=false" not in text:
+        plan.restart.append(unit)
+
+
+def without_reload_triggers(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("X-Reload-Triggers=")]
+
+
+def find_left_over() -> dict[str, list[str]]:
+    try:
+        return json.loads(read(LEFT_OVER))
+    except FileNotFoundError:
+        return {}

@@ -1,0 +1,19 @@
+# NixOS as far as Berth's modules set it: options with upstream's names and types, and what they do on a
+# Debian machine. docs/src/rehearsal.md lists what differs.
+{
+  imports = [
+    ./accepted.nix
+    ./assertions.nix
+    ./etc.nix
+    ./nginx.nix
+    ./postgresql.nix
+    ./redis.nix
+    ./stand-ins/gitea.nix
+    ./stand-ins/mastodon.nix
+    ./stand-ins/peertube.nix
+    ./systemd.nix
+    ./toplevel.nix
+    ./users.nix
+  ];
+  config.berth.platform = "rehearsal";
+}
