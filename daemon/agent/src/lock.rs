@@ -12,8 +12,8 @@ use berth_protocol::FailureCode;
 
 use crate::failure::{Result, failure, io};
 
-/// How long a lock that somebody merely looks at is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the lock is waited for: who has just been told that a change is over may find it not let go yet.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The machine's lock, held as long as this value lives.
 #[derive(Debug)]

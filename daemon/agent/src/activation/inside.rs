@@ -1,10 +1,9 @@
 //! What runs in the transient unit: secrets first, then the switcher.
 
 use std::fs::{File, OpenOptions};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use berth_domain::Manifest;
 use berth_protocol::FailureCode;
@@ -46,7 +45,7 @@ fn switch(record: &Record, asked: &Asked) -> Result<i32> {
         if let Some(status) = child.try_wait().map_err(io("cannot wait for switch-to-configuration"))? {
             break status;
         }
-        secrets.settle_when_accounts_change();
+        secrets.settle_ownerless();
         sleep(PAUSE);
     };
     secrets.settle_finally(&mut log().map_err(problem())?);
@@ -57,20 +56,16 @@ fn switch(record: &Record, asked: &Asked) -> Result<i32> {
 struct Secrets<'a> {
     manifest: Option<&'a Manifest>,
     ownerless: Vec<String>,
-    accounts_changed: [Option<SystemTime>; 2],
 }
 
 impl<'a> Secrets<'a> {
     fn ensure(manifest: Option<&'a Manifest>) -> Result<Self> {
-        let accounts_changed = accounts_changed();
         let ownerless = manifest.map_or(Ok(Vec::new()), secrets::ensure)?;
-        Ok(Self { manifest, ownerless, accounts_changed })
+        Ok(Self { manifest, ownerless })
     }
 
-    fn settle_when_accounts_change(&mut self) {
-        let changed = accounts_changed();
-        if !self.ownerless.is_empty() && changed != self.accounts_changed {
-            self.accounts_changed = changed;
+    fn settle_ownerless(&mut self) {
+        if !self.ownerless.is_empty() {
             self.settle();
         }
     }
@@ -90,9 +85,4 @@ impl<'a> Secrets<'a> {
             self.ownerless = secrets::settle(manifest).unwrap_or_else(|failure| vec![failure.message]);
         }
     }
-}
-
-/// When users and groups were changed last.
-fn accounts_changed() -> [Option<SystemTime>; 2] {
-    ["/etc/passwd", "/etc/group"].map(|path| Path::new(path).metadata().and_then(|data| data.modified()).ok())
 }

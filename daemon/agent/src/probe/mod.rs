@@ -13,7 +13,6 @@ use crate::client::Client;
 use crate::failure::{Result, failure};
 use crate::system::{self, System};
 use crate::units;
-use verdict::Expectation;
 
 /// The pauses between two rounds grow from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -28,7 +27,6 @@ const MAX_SECONDS: u64 = 3600;
 /// what was found last.
 pub(crate) fn probe(path: &str, seconds: u64, client: &mut impl Client) -> Result<Health> {
     let manifest = System::open(path)?.manifest()?;
-    let expectation = Expectation::of(&manifest);
     let units = system::units(&manifest);
     let probes: Vec<_> = manifest
         .services
@@ -40,7 +38,7 @@ pub(crate) fn probe(path: &str, seconds: u64, client: &mut impl Client) -> Resul
     let mut told = None;
     let mut failed_since = None;
     loop {
-        let health = round(&units, &probes, expectation)?;
+        let health = round(&units, &probes)?;
         let done = count(&health);
         if told.replace(done) != Some(done) {
             client.progress(done, units.len() + probes.len());
@@ -65,17 +63,13 @@ fn count(health: &Health) -> usize {
 }
 
 /// One look at everything; the probes all at once, as one that hangs must not hold up the others.
-fn round(
-    units: &[(String, String)],
-    probes: &[(String, &Probe)],
-    expectation: Expectation,
-) -> Result<Health> {
+fn round(units: &[(String, String)], probes: &[(String, &Probe)]) -> Result<Health> {
     let names: Vec<_> = units.iter().map(|(_, unit)| unit.clone()).collect();
     let states = units::states(&names)?;
     let units: Vec<_> = units
         .iter()
         .zip(states)
-        .map(|((service, unit), state)| expectation.judge(service, unit, state.active))
+        .map(|((service, unit), state)| verdict::of_unit(service, unit, state.active))
         .collect();
     let probes: Vec<_> = thread::scope(|scope| {
         let asked: Vec<_> =

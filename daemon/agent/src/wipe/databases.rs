@@ -8,6 +8,7 @@ use berth_protocol::FailureCode;
 
 use crate::failure::{Result, bad_manifest, failure};
 use crate::programs::{command, find, run_ok};
+use crate::units;
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -32,6 +33,7 @@ pub(super) fn existing(names: &[&str]) -> Result<Vec<String>> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
+    start_server()?;
     let mut list = as_postgres("psql")?;
     list.args([
         "--no-psqlrc",
@@ -50,6 +52,18 @@ pub(super) fn drop(name: &str) -> Result<()> {
     let mut drop = as_postgres("dropdb")?;
     drop.args(["--if-exists", "--force", "--", name]);
     run_ok(drop, LIMIT).map(|_| ())
+}
+
+/// Starts the server where it is one of systemd's and does not run, as in a mode that keeps it stopped.
+fn start_server() -> Result<()> {
+    let server = "postgresql.service".to_owned();
+    let state = units::states(std::slice::from_ref(&server))?.pop().unwrap_or_default();
+    if state.load != "loaded" || state.active == "active" {
+        return Ok(());
+    }
+    let mut start = command("systemctl")?;
+    start.args(["start", "--", &server]);
+    run_ok(start, LIMIT).map(|_| ())
 }
 
 fn as_postgres(program: &str) -> Result<Command> {

@@ -3,6 +3,8 @@
 //! HTTP/1.0 (RFC 1945) is all that is needed: one request, one answer, whose body ends with the connection and is not
 //! cut into chunks.
 
+mod https;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -22,14 +24,12 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// Sends a probe to port 80 of this machine.
-///
-/// `https` is not spoken here: whether a certificate is good is what customers see from outside, and the daemon
-/// asks from there.
+/// Sends a probe to this machine's own address.
 pub(super) fn get(probe: &Probe) -> Result<Answer, String> {
     match probe.scheme.as_str() {
         "http" => get_from(SocketAddr::from((Ipv4Addr::LOCALHOST, 80)), probe, LIMIT),
-        scheme => Err(format!("the agent probes http only, not {scheme}")),
+        "https" => https::get(probe),
+        scheme => Err(format!("{scheme} is not something that can be probed")),
     }
 }
 
@@ -43,11 +43,16 @@ fn get_from(server: SocketAddr, probe: &Probe, limit: Duration) -> Result<Answer
     parse(&read(&mut stream, end, limit)?)
 }
 
+/// Refuses what would mean something else in a request or a URL than a host and a path.
+fn check(probe: &Probe) -> Result<(), String> {
+    let in_host = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
+    let host = !probe.host.is_empty() && !probe.host.starts_with('-') && probe.host.bytes().all(in_host);
+    let path = probe.path.starts_with('/') && probe.path.bytes().all(|b| b.is_ascii_graphic());
+    if host && path { Ok(()) } else { Err(format!("“{}{}” cannot be asked for", probe.host, probe.path)) }
+}
+
 fn request(probe: &Probe) -> Result<String, String> {
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
-    if !probe.path.starts_with('/') || !plain(&probe.path) || !plain(&probe.host) || probe.host.is_empty() {
-        return Err(format!("“{}{}” cannot be asked for", probe.host, probe.path));
-    }
+    check(probe)?;
     let (path, host) = (&probe.path, &probe.host);
     Ok(format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: berth-agent\r\nAccept: */*\r\n\r\n"))
 }
@@ -176,5 +181,6 @@ mod tests {
         assert!(request(&probe("/\r\nX: y")).is_err());
         assert!(request(&probe("relative")).is_err());
         assert!(request(&probe("/ x")).is_err());
+        assert!(request(&Probe { host: "a/b@c".into(), ..probe("/") }).is_err());
     }
 }

@@ -1,0 +1,13 @@
+//! The agent's promises on real machines, reached as the daemon reaches them. Needs root and what `berth-testbed` needs;
+//! says so where it is not there. With `BERTH_REQUIRE_MACHINES=1` a host that cannot boot machines fails the tests
+//! instead of skipping them.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod activating;
+mod bench;
+mod committing;
+mod looking;
+mod losing;
+mod systems;
+mod wiping;

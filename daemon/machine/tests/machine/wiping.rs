@@ -1,0 +1,94 @@
+//! Removing what a system's state contract lists.
+
+use berth_protocol::{Answer, FailureCode, Request};
+use serde_json::json;
+
+use crate::bench::{Bench, Told};
+use crate::systems::{SWITCH, system};
+
+async fn wipe(bench: &Bench, system: &berth_machine::StorePath) -> Told {
+    bench.ask(Request::Wipe { system: system.to_string() }).await
+}
+
+fn removed(told: Told) -> Vec<String> {
+    match told.answer.unwrap() {
+        Answer::Wiped { removed } => removed,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn start_postgresql(bench: &Bench) {
+    let cluster = "/usr/lib/postgresql/17/bin/initdb -D /var/lib/pg >/dev/null && mkdir -p /run/postgresql";
+    bench
+        .run(&[
+            "sh",
+            "-c",
+            "mkdir -p /var/lib/pg /run/postgresql; chown postgres: /var/lib/pg /run/postgresql",
+        ])
+        .await;
+    bench.run(&["runuser", "-u", "postgres", "--", "sh", "-c", cluster]).await;
+    let server = "systemd-run --quiet --unit=pg -p User=postgres -p Type=notify /usr/lib/postgresql/17/bin/postgres \
+        -D /var/lib/pg -k /run/postgresql";
+    bench.run(&["sh", "-c", server]).await;
+}
+
+async fn psql(bench: &Bench, sql: &str) -> String {
+    bench.run(&["runuser", "-u", "postgres", "--", "psql", "-XAtc", sql, "postgres"]).await
+}
+
+#[tokio::test]
+async fn everything_that_the_contract_lists_is_removed_and_nothing_else() {
+    let Some(bench) = Bench::set_up("wipe").await else { return };
+    let secret = json!({ "name": "key", "path": "/var/lib/secrets/web/key", "owner": "root", "group": "root",
+        "mode": "0400", "generate": { "kind": "hex", "bytes": 32 }, "travels": true });
+    let directory = |path: &str| json!({ "path": path, "owner": "root", "group": "root", "mode": "0750" });
+    let state = json!({ "databases": ["web", "never_made"], "quiesce": ["writer.service"],
+        "directories": [directory("/var/lib/web"), directory("/var/lib/never-made")] });
+    let service = json!({ "units": ["web.service"], "secrets": [secret], "state": state });
+    let path = system("wipe", SWITCH, service);
+    bench.copy(&path);
+    start_postgresql(&bench).await;
+    psql(&bench, "CREATE DATABASE web").await;
+    psql(&bench, "CREATE DATABASE another").await;
+    bench.run(&["sh", "-c", "mkdir -p /var/lib/web/deep /var/lib/other /var/lib/secrets/web"]).await;
+    bench
+        .run(&["sh", "-c", "touch /var/lib/web/deep/file /var/lib/other/file /var/lib/secrets/web/key"])
+        .await;
+    bench.run(&["ln", "-s", "/var/lib/other", "/var/lib/web/link"]).await;
+    for unit in ["web", "writer"] {
+        bench.run(&["systemd-run", "--quiet", "--unit", unit, "sleep", "1000"]).await;
+    }
+    // Whoever is connected does not keep a database from being removed.
+    let stay = "runuser -u postgres -- psql -Xqc 'SELECT pg_sleep(1000)' web";
+    bench.run(&["systemd-run", "--quiet", "--unit=guest", "sh", "-c", stay]).await;
+
+    let told = wipe(&bench, &path).await;
+    assert_eq!(told.counts.last(), Some(&(5, 5)));
+    assert_eq!(removed(told), ["database web", "directory /var/lib/web", "secret web/key"]);
+    assert_eq!(
+        psql(&bench, "SELECT datname FROM pg_database WHERE datname IN ('web', 'another')").await,
+        "another"
+    );
+    assert!(!bench.file("/var/lib/web").exists() && !bench.file("/var/lib/secrets/web/key").exists());
+    assert!(bench.file("/var/lib/other/file").exists());
+    let left = bench.machine.exec(&["systemctl", "is-active", "web", "writer"]).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "inactive\ninactive\n");
+
+    assert!(removed(wipe(&bench, &path).await).is_empty(), "a second wipe finds nothing to remove");
+}
+
+#[tokio::test]
+async fn a_contract_that_claims_what_is_not_its_own_removes_nothing_at_all() {
+    let Some(bench) = Bench::set_up("claim").await else { return };
+    bench.run(&["mkdir", "/var/lib/web"]).await;
+    let directory = |path: &str| json!({ "path": path, "owner": "root", "group": "root", "mode": "0750" });
+    let directories = [directory("/var/lib/web"), directory("/var/lib/web/../../../etc")];
+    let path = system("claim", SWITCH, json!({ "state": { "directories": directories } }));
+    bench.copy(&path);
+    let failure = wipe(&bench, &path).await.failure();
+    assert_eq!(failure.code, FailureCode::NoSuchSystem);
+    assert!(failure.message.contains("/etc"), "{failure}");
+    assert!(bench.file("/var/lib/web").exists());
+    let failure = wipe(&bench, &bench.agent_path).await.failure();
+    assert!(failure.message.contains("has no manifest"), "{failure}");
+}
