@@ -16,6 +16,7 @@ in
     file: _:
     lib.nameValuePair (lib.removeSuffix ".nix" file) (import (../services + "/${file}") arguments)
   ) files;
+  common = import ./common.nix { inherit lib types; };
   address = import ./address.nix { inherit lib; };
   page = import ./page.nix { inherit lib; };
 }

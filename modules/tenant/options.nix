@@ -5,25 +5,13 @@ let
   berth = import ../lib { inherit lib; };
 
   serviceOption =
-    name: service:
+    _: service:
     mkOption {
       default = null;
       description = "${service.title}: ${service.summary}";
       type = types.nullOr (
         types.submodule {
-          options = {
-            enable = mkOption {
-              type = types.bool;
-              default = true;
-              description = "Whether the tenant has ${service.title}. Switched off, it keeps its settings and its data, but does not run.";
-            };
-            subdomain = mkOption {
-              type = berth.types.label;
-              default = service.subdomain;
-              description = "The part before the tenant's domain at which ${service.title} is opened.";
-            };
-          }
-          // service.settings;
+          options = berth.common service // service.settings;
         }
       );
     };
@@ -34,12 +22,12 @@ let
       description = "The tenant's name at the provider.";
     };
     domain = mkOption {
-      type = types.str;
+      type = berth.types.domain;
       example = "acme.example";
       description = "The customer's domain; each service is opened at a sub-domain of it.";
     };
     contact_email = mkOption {
-      type = types.str;
+      type = types.strMatching "[^[:space:]@]+@[^[:space:]@]+";
       example = "ann@acme.example";
       description = "Where notices about this tenant go, those of the certificate authority included.";
     };
@@ -69,7 +57,7 @@ let
       description = "With mode `suspended`: what visitors are told instead of the usual words.";
     };
     moved_to = mkOption {
-      type = types.nullOr types.str;
+      type = types.nullOr berth.types.address;
       default = null;
       example = "192.0.2.10";
       description = "With mode `moved`: the address of the new provider's machine.";
@@ -94,7 +82,7 @@ in
         description = "The machine's name at the provider, and its host name.";
       };
       address = mkOption {
-        type = types.str;
+        type = berth.types.address;
         example = "192.0.2.10";
         description = "Where the provider reaches the machine: an IP address or a host name.";
       };

@@ -8,9 +8,12 @@ let
 
   scheme = if machine.tls == "acme" then "https" else "http";
 
+  # What a service's file says, with the tenant's settings filled in where it uses them. The sets that `parts` is made
+  # of can be looked at whether the tenant selected the service or not.
   resolve =
-    name: settings:
+    name: definition:
     let
+      settings = tenant.services.${name};
       host = "${settings.subdomain}.${tenant.domain}";
       context = {
         inherit
@@ -28,18 +31,23 @@ let
     {
       inherit host;
       inherit (context) url;
-      inherit (definitions.${name}) title;
-      parts = definitions.${name}.parts context;
+      inherit (definition) title;
+      parts = definition.parts context;
+      selected = tenant != null && settings != null && settings.enable;
     };
-  selected = lib.filterAttrs (_: service: service != null && service.enable) tenant.services;
   is = modes: tenant != null && builtins.elem tenant.mode modes;
 in
 {
   options.berth.internal = {
+    everyService = mkOption {
+      type = types.raw;
+      internal = true;
+      description = "Every service by name: whether it is selected, title, host, url, and the parts that its file describes.";
+    };
     services = mkOption {
       type = types.raw;
       internal = true;
-      description = "The selected services by name: title, host, url, and the parts that their files describe.";
+      description = "Those that are selected.";
     };
     runs = mkOption {
       type = types.bool;
@@ -53,7 +61,8 @@ in
     };
   };
   config.berth.internal = {
-    services = if tenant == null then { } else lib.mapAttrs resolve selected;
+    everyService = lib.mapAttrs resolve definitions;
+    services = lib.filterAttrs (_: service: service.selected) config.berth.internal.everyService;
     runs = is [
       "active"
       "maintenance"

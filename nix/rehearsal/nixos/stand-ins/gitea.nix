@@ -10,6 +10,41 @@ let
       type = types.str;
       inherit default description;
     };
+  configuration = {
+    title = cfg.appName;
+    software = "Gitea";
+    listen = {
+      address = cfg.settings.server.HTTP_ADDR;
+      port = cfg.settings.server.HTTP_PORT;
+    };
+    database = cfg.database.name;
+    state = cfg.stateDir;
+    settings = {
+      app_name = cfg.appName;
+      large_files = cfg.lfs.enable;
+    }
+    // cfg.settings;
+    answers = {
+      # As Gitea's routers/web/healthcheck answers: indented by two spaces.
+      "/api/healthz" = {
+        content_type = "application/json";
+        body = ''
+          {
+            "status": "pass",
+            "description": ${builtins.toJSON cfg.appName},
+            "checks": {
+              "database:ping": [
+                {
+                  "status": "pass"
+                }
+              ]
+            }
+          }
+        '';
+      };
+      "/api/v1/version" = standIn.json { version = "0.0.0+stand-in"; };
+    };
+  };
 in
 {
   options.services.gitea = {
@@ -109,46 +144,14 @@ in
     systemd.services.gitea = standIn.database // {
       description = "gitea";
       wantedBy = [ "multi-user.target" ];
-      serviceConfig = standIn.hardening // {
-        User = cfg.user;
-        Group = cfg.group;
-        WorkingDirectory = cfg.stateDir;
-        ExecStart = standIn.command "serve" {
-          title = cfg.appName;
-          software = "Gitea";
-          listen = {
-            address = cfg.settings.server.HTTP_ADDR;
-            port = cfg.settings.server.HTTP_PORT;
-          };
-          database = cfg.database.name;
-          state = cfg.stateDir;
-          settings = {
-            app_name = cfg.appName;
-            large_files = cfg.lfs.enable;
-          }
-          // cfg.settings;
-          answers = {
-            # As Gitea's routers/web/healthcheck answers: indented by two spaces.
-            "/api/healthz" = {
-              content_type = "application/json";
-              body = ''
-                {
-                  "status": "pass",
-                  "description": ${builtins.toJSON cfg.appName},
-                  "checks": {
-                    "database:ping": [
-                      {
-                        "status": "pass"
-                      }
-                    ]
-                  }
-                }
-              '';
-            };
-            "/api/v1/version" = standIn.json { version = "0.0.0+stand-in"; };
-          };
+      serviceConfig =
+        standIn.hardening
+        // standIn.command "serve" configuration
+        // {
+          User = cfg.user;
+          Group = cfg.group;
+          WorkingDirectory = cfg.stateDir;
         };
-      };
     };
   };
 }

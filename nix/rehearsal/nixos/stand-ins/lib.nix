@@ -9,12 +9,14 @@ in
 {
   inherit package;
 
-  # The command line of the stand-in `role` with a configuration; see machine/stand-in/stand_in/configuration.py.
-  command =
-    role: configuration:
-    "/usr/bin/python3 -IB ${package}/stand-in ${role} ${
+  # How the stand-in `role` is run with a configuration; see machine/stand-in/stand_in/configuration.py.
+  command = role: configuration: {
+    # A server says when it takes requests, so that what is started serves.
+    Type = if role == "serve" then "notify" else "exec";
+    ExecStart = "/usr/bin/python3 -IB ${package}/stand-in ${role} ${
       builtins.toFile "stand-in.json" (builtins.toJSON configuration)
     }";
+  };
 
   json = body: {
     content_type = "application/json";

@@ -84,8 +84,8 @@ let
           Group = cfg.group;
           StateDirectory = "mastodon";
           StateDirectoryMode = "0750";
-          ExecStart = standIn.command role configuration;
         }
+        // standIn.command role configuration
         // lib.optionalAttrs (settings ? runtime) {
           RuntimeDirectory = settings.runtime;
           RuntimeDirectoryMode = "0750";

@@ -25,6 +25,27 @@ let
       default = 9000;
       inherit description;
     };
+  configuration = {
+    title = cfg.settings.instance.name or "PeerTube";
+    software = "PeerTube";
+    listen = {
+      address = "127.0.0.1";
+      port = cfg.listenHttp;
+    };
+    database = cfg.database.name;
+    redis = redis.unixSocket;
+    state = "/var/lib/peertube";
+    secret = cfg.secrets.secretsFile;
+    inherit (cfg) settings;
+    answers = {
+      "/api/v1/ping" = standIn.plain "pong";
+      "/api/v1/config" = standIn.json {
+        serverVersion = "0.0.0-stand-in";
+        instance = cfg.settings.instance or { };
+        signup.allowed = cfg.settings.signup.enabled or false;
+      };
+    };
+  };
 in
 {
   options.services.peertube = {
@@ -92,33 +113,15 @@ in
       requires = standIn.database.requires ++ [ "redis-peertube.service" ];
       after = standIn.database.after ++ [ "redis-peertube.service" ];
       wantedBy = [ "multi-user.target" ];
-      serviceConfig = standIn.hardening // {
-        User = cfg.user;
-        Group = cfg.group;
-        StateDirectory = "peertube";
-        StateDirectoryMode = "0750";
-        ExecStart = standIn.command "serve" {
-          title = cfg.settings.instance.name or "PeerTube";
-          software = "PeerTube";
-          listen = {
-            address = "127.0.0.1";
-            port = cfg.listenHttp;
-          };
-          database = cfg.database.name;
-          redis = redis.unixSocket;
-          state = "/var/lib/peertube";
-          secret = cfg.secrets.secretsFile;
-          inherit (cfg) settings;
-          answers = {
-            "/api/v1/ping" = standIn.plain "pong";
-            "/api/v1/config" = standIn.json {
-              serverVersion = "0.0.0-stand-in";
-              instance = cfg.settings.instance or { };
-              signup.allowed = cfg.settings.signup.enabled or false;
-            };
-          };
+      serviceConfig =
+        standIn.hardening
+        // standIn.command "serve" configuration
+        // {
+          User = cfg.user;
+          Group = cfg.group;
+          StateDirectory = "peertube";
+          StateDirectoryMode = "0750";
         };
-      };
     };
 
     services.nginx = lib.mkIf cfg.configureNginx {

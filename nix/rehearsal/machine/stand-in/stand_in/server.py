@@ -149,4 +149,13 @@ def serve(configuration: Configuration) -> None:
     else:
         server = ThreadingHTTPServer((listen["address"], listen["port"]), handler)
     server.daemon_threads = True
+    tell_systemd("READY=1")
     server.serve_forever()
+
+
+def tell_systemd(state: str) -> None:
+    """sd_notify(3): requests are taken from here on."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)

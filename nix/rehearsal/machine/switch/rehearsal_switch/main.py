@@ -65,7 +65,8 @@ def activate_and_start(system: System) -> int:
         say("activating the configuration...")
         activate.files(system)
         activate.units(system)
-        systemd.reload_manager()
+        if todo.units_changed:
+            systemd.reload_manager()
         activate.temporary_files(system)
     except activate.ScriptFailed as error:
         say(f"activation script failed: {error}")

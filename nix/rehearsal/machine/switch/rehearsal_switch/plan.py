@@ -21,6 +21,8 @@ MASKED = "/dev/null"
 class Plan:
     say: Callable[[str], None]
     wanted: list[str]
+    # Whether systemd has to read its units again, which takes longer than all else.
+    units_changed: bool
     stop: list[str] = field(default_factory=list)
     reload: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
@@ -74,7 +76,10 @@ def make(system: System, say: Callable[[str], None]) -> Plan:
     left_over = find_left_over()
     known = sorted({*old, *new, *(unit for units in left_over.values() for unit in units)})
     states = systemd.states(known)
-    plan = Plan(say, system.wanted)
+    units_changed = bool(left_over) or contents(system.units) != contents(
+        {entry: os.path.join(UNITS, entry) for entry in installed_units()}
+    )
+    plan = Plan(say, system.wanted, units_changed)
     for unit in known:
         if unit not in new and unit not in old and unit not in left_over.get("stop", []):
             continue
@@ -104,6 +109,11 @@ def change(plan: Plan, unit: str, old: str | None, new: str, left_over: dict[str
         plan.reload.append(unit)
     elif "X-RestartIfChanged=false" not in text:
         plan.restart.append(unit)
+
+
+def contents(units: dict[str, str]) -> dict[str, str]:
+    """What each entry says; a link to another entry says its name only, and a link to nowhere nothing."""
+    return {entry: read(path) if "/" not in entry and os.path.exists(path) else "" for entry, path in units.items()}
 
 
 def without_reload_triggers(text: str) -> list[str]:
