@@ -3,6 +3,10 @@
 let
   inherit (lib) mkOption types;
   cfg = config.services.nginx;
+  reload = builtins.path {
+    path = ../machine/nginx;
+    name = "rehearsal-nginx";
+  };
 
   text =
     description:
@@ -200,7 +204,7 @@ in
         ExecStart = "/usr/sbin/nginx -c /etc/rehearsal/nginx.conf";
         ExecReload = [
           "/usr/sbin/nginx -t -q -c /etc/rehearsal/nginx.conf"
-          "/bin/kill -HUP $MAINPID"
+          "/usr/bin/python3 -IB ${reload}/reload.py $MAINPID"
         ];
         Restart = "always";
         RestartSec = "10s";

@@ -33,7 +33,7 @@ def switch_to_configuration(program: str, arguments: list[str]) -> int:
             say(f"could not acquire lock: another activation is running ({LOCK})")
             return USAGE
         if action == "dry-activate":
-            plan.make(system, say).announce("would ")
+            plan.make(system, say).announce()
             return DONE
         if action == "boot":
             # There is no boot loader in a container: the next boot runs whatever the profile points at.

@@ -28,14 +28,11 @@ class Plan:
     restart: list[str] = field(default_factory=list)
     start: list[str] = field(default_factory=list)
 
-    def announce(self, would: str) -> None:
-        for word, units in self.parts():
+    def announce(self) -> None:
+        parts = {"stop": self.stop, "reload": self.reload, "restart": self.restart, "start": self.start}
+        for verb, units in parts.items():
             if units:
-                verb = word if would else word.replace("stop", "stopp") + "ing"
-                self.say(f"{would}{verb} the following units: {', '.join(sorted(units))}")
-
-    def parts(self):
-        return (("stop", self.stop), ("reload", self.reload), ("restart", self.restart), ("start", self.start))
+                self.say(f"would {verb} the following units: {', '.join(sorted(units))}")
 
     def remember(self) -> None:
         todo = {"stop": self.stop, "reload": self.reload, "restart": self.restart}
@@ -51,22 +48,21 @@ class Plan:
 
     def run(self) -> list[str]:
         """Reloads, restarts and starts. Gives the units that have failed."""
-        self.each("reload", self.reload, "reload")
-        self.each("restart", self.restart, "restart")
+        self.each("reload", self.reload)
+        self.each("restart", self.restart)
         # What a restart brought up, or took down with it, is known only now.
         before = systemd.states(self.wanted)
-        self.start = [unit for unit in self.wanted if not systemd.is_up(before[unit])]
-        broken = [unit for unit in self.start if systemd.has_failed(before[unit])]
-        if broken:
-            systemd.call("reset-failed", "--", *broken)
-        self.each("start", self.start, "start")
+        self.start = [unit for unit in self.wanted if not systemd.is_up(before[unit]) and unit not in self.restart]
+        self.each("start", self.start)
         os.unlink(LEFT_OVER)
         after = systemd.states(sorted({*self.wanted, *self.restart, *self.reload}))
         return [unit for unit, state in after.items() if systemd.has_failed(state)]
 
-    def each(self, word: str, units: list[str], verb: str) -> None:
+    def each(self, verb: str, units: list[str]) -> None:
         if units:
-            self.say(f"{word}ing the following units: {', '.join(sorted(units))}")
+            self.say(f"{verb}ing the following units: {', '.join(sorted(units))}")
+            # Forgets failures, and how often the units were started of late: that limit is for crashes.
+            systemd.call("reset-failed", "--", *units)
             systemd.call(verb, "--", *units)
 
 
@@ -81,8 +77,6 @@ def make(system: System, say: Callable[[str], None]) -> Plan:
     )
     plan = Plan(say, system.wanted, units_changed)
     for unit in known:
-        if unit not in new and unit not in old and unit not in left_over.get("stop", []):
-            continue
         gone = unit not in new or os.path.realpath(new[unit]) == MASKED
         if gone:
             if systemd.is_up(states[unit]):

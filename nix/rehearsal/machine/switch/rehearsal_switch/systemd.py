@@ -31,9 +31,9 @@ def parse(block: str) -> dict[str, str]:
 
 
 def is_up(state: dict[str, str]) -> bool:
-    return state["ActiveState"] in ("active", "activating", "reloading", "refreshing")
+    return state["ActiveState"] in ("active", "activating", "reloading", "refreshing") and not has_failed(state)
 
 
 def has_failed(state: dict[str, str]) -> bool:
     """A unit that waits for its next automatic restart has failed, too."""
-    return state["ActiveState"] == "failed" or state["SubState"] == "auto-restart"
+    return state["ActiveState"] == "failed" or state["SubState"].startswith("auto-restart")
