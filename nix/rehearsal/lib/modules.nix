@@ -272,25 +272,30 @@ let
     args: function:
     args // mapAttrs (name: _: args.${name} or args.config._module.args.${name}) (functionArgs function);
 
-  # All modules with their imports, imports first; a file that is imported twice counts once.
+  # All modules with their imports, each once: what is imported stands before what imports it, and the later of a
+  # list before the earlier, which is the order in which nixpkgs joins lists.
   collect =
     args: roots:
     let
-      step =
-        seen: fallback: module:
-        let
-          loaded = load args fallback module;
-          isKnown = loaded.key != null && builtins.elem loaded.key seen.keys;
-          within = foldl' (s: child: step s loaded.file child) (
-            seen // { keys = seen.keys ++ lib.optional (loaded.key != null) loaded.key; }
-          ) loaded.imports;
-        in
-        if isKnown then seen else within // { modules = within.modules ++ [ loaded ]; };
+      # A module that is no file is told apart by its place.
+      each =
+        parent: fallback: modules:
+        lib.imap1 (
+          n: module:
+          let
+            loaded = load args fallback module;
+          in
+          {
+            key = if loaded.key != null then loaded.key else "${parent}:${toString n}";
+            inherit loaded;
+          }
+        ) modules;
+      closure = builtins.genericClosure {
+        startSet = each "" "<unknown-file>" roots;
+        operator = { key, loaded }: each key loaded.file loaded.imports;
+      };
     in
-    (foldl' (s: module: step s "<unknown-file>" module) {
-      keys = [ ];
-      modules = [ ];
-    } roots).modules;
+    foldl' (found: m: [ m.loaded ] ++ found) [ ] closure;
 
   # What every evaluation declares about itself.
   internal = {

@@ -1,0 +1,154 @@
+"""Every mode evaluates for every service, and the machine then does what the mode says."""
+
+from functools import cache
+
+from harness import MACHINE, MODES, OURS, SERVICES, evaluate, nixpkgs_lib, tenant
+
+MANIFEST = {"version", "platform", "tenant", "mode", "services"}
+SERVICE = {"title", "url", "stand_in", "units", "probes", "state", "secrets", "usage", "commands"}
+
+
+@cache
+def _system(mode: str = "active", services: tuple[str, ...] | None = None, lib=OURS, **more) -> dict:
+    chosen = None if services is None else {name: {} for name in services}
+    return evaluate("system.nix", tenant=tenant(mode, chosen, **more), machine=MACHINE, lib=str(lib))
+
+
+def every_mode_evaluates_for_every_service_alone() -> None:
+    for mode in MODES:
+        for name in SERVICES:
+            assert list(_system(mode, (name,))["manifest"]["services"]) == [name]
+
+
+def every_mode_evaluates_without_any_service() -> None:
+    for mode in MODES:
+        assert _system(mode, ())["manifest"]["services"] == {}
+
+
+def the_manifest_has_the_shape_that_the_agent_reads() -> None:
+    manifest = _system()["manifest"]
+    assert set(manifest) == MANIFEST, set(manifest)
+    assert (manifest["version"], manifest["platform"], manifest["tenant"]) == (1, "rehearsal", "acme")
+    for name, service in manifest["services"].items():
+        assert set(service) == SERVICE, (name, set(service) ^ SERVICE)
+        assert service["stand_in"] is True
+        assert service["state"]["databases"] and service["state"]["directories"], name
+        assert set(service["state"]["quiesce"]) <= set(service["units"]), name
+        for probe in service["probes"]:
+            assert probe["path"].startswith("/") and service["url"] == f"{probe['scheme']}://{probe['host']}/"
+        for command in service["commands"].values():
+            for parameter, pattern in command["parameters"].items():
+                assert pattern.startswith("^") and pattern.endswith("$"), pattern
+                assert "{" + parameter + "}" in command["argv"]
+                # What is given for a parameter must never be taken for an option.
+                assert not pattern.startswith("^-") and "[-" not in pattern[:3]
+
+
+def the_manifest_stands_in_the_system_as_a_file() -> None:
+    import json
+
+    system = _system()
+    assert json.loads(system["etc"]["berth/manifest.json"]) == system["manifest"]
+
+
+def units_and_probes_are_asked_for_only_where_they_can_answer() -> None:
+    expected = {"active": (True, True), "maintenance": (True, False)}
+    for mode in MODES:
+        runs, serves = expected.get(mode, (False, False))
+        for name, service in _system(mode)["manifest"]["services"].items():
+            assert bool(service["units"]) == runs, (mode, name)
+            assert bool(service["probes"]) == serves, (mode, name)
+
+
+def units_that_the_manifest_names_exist_and_are_masked_where_the_mode_stops_them() -> None:
+    active = _system()
+    named = [unit for service in active["manifest"]["services"].values() for unit in service["units"]]
+    assert all(active["units"][unit] for unit in named)
+    for mode in ("standby", "suspended", "moved"):
+        units = _system(mode)["units"]
+        stopped = [unit for unit in named if not unit.startswith("redis-")]
+        assert all(units[unit] is None for unit in stopped), mode
+        # State can still be captured and restored.
+        assert units["postgresql.service"] and units["redis-mastodon.service"]
+
+
+def visitors_get_503_with_retry_after_and_never_404_or_410_while_nothing_serves() -> None:
+    for mode in ("standby", "maintenance", "suspended"):
+        nginx = _system(mode)["etc"]["rehearsal/nginx.conf"]
+        servers = nginx.count("server {")
+        assert servers == len(SERVICES) + 1
+        assert nginx.count("return 503;") == servers and nginx.count("add_header Retry-After ") == servers
+        assert "proxy_pass" not in nginx and "404" not in nginx and "410" not in nginx, mode
+
+
+def the_notice_is_shown_as_text_whatever_it_holds() -> None:
+    page = _system("suspended", notice="<script>x</script> & ${y} ''")["etc"]["berth/notice/berth-notice.html"]
+    assert "<p>&lt;script&gt;x&lt;/script&gt; &amp; ${y} &apos;&apos;</p>" in page, page
+
+
+def a_moved_tenant_is_forwarded_whole() -> None:
+    nginx = _system("moved")["etc"]["rehearsal/nginx.conf"]
+    assert nginx.count("proxy_pass http://192.0.2.9;") == len(SERVICES)
+    ipv6 = _system("moved", moved_to="2001:db8::1")["etc"]["rehearsal/nginx.conf"]
+    assert "proxy_pass http://[2001:db8::1];" in ipv6
+
+
+def a_vacant_machine_serves_nothing() -> None:
+    vacant = evaluate("system.nix", tenant=None, machine=MACHINE, lib=str(OURS))
+    assert vacant["manifest"] == {"version": 1, "platform": "rehearsal", "tenant": None, "mode": None, "services": {}}
+    assert (vacant["units"], vacant["users"], vacant["ports"]) == ({}, [], [])
+
+
+def a_disabled_service_keeps_its_settings_and_is_not_there() -> None:
+    system = evaluate(
+        "system.nix",
+        tenant=tenant(services={"gitea": {"enable": False, "app_name": "Kept"}}),
+        machine=MACHINE,
+        lib=str(OURS),
+    )
+    assert system["manifest"]["services"] == {} and "gitea.service" not in system["units"]
+
+
+def a_changed_setting_changes_its_service_and_nothing_else() -> None:
+    before = _system()["units"]
+    services = {name: {} for name in SERVICES} | {"gitea": {"app_name": "Renamed"}}
+    after = evaluate("system.nix", tenant=tenant(services=services), machine=MACHINE, lib=str(OURS))["units"]
+    assert [unit for unit in before if before[unit] != after[unit]] == ["gitea.service"]
+
+
+def logical_replication_is_possible_from_the_first_day() -> None:
+    assert "wal_level = 'logical'" in _system()["etc"]["rehearsal/postgresql.conf"]
+
+
+def administrators_get_an_account_that_is_not_root() -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj ann@acme"
+    system = evaluate("system.nix", tenant=tenant(ssh_keys=[key]), machine=MACHINE, lib=str(OURS))
+    assert system["etc"]["ssh/authorized_keys.d/admin"] == f"{key}\n"
+    assert "admin" in system["users"] and "ssh/authorized_keys.d/root" not in system["etc"]
+
+
+def sub_domains_can_be_chosen() -> None:
+    system = evaluate(
+        "system.nix", tenant=tenant(services={"gitea": {"subdomain": "code"}}), machine=MACHINE, lib=str(OURS)
+    )
+    assert system["manifest"]["services"]["gitea"]["url"] == "http://code.acme.example/"
+
+
+def with_certificates_everything_is_https() -> None:
+    machine = {**MACHINE, "tls": "acme"}
+    for mode in MODES:
+        found = evaluate("settings.nix", tenant=tenant(mode), machine=machine, lib=str(OURS))
+        hosts = {name: host for name, host in found["hosts"].items() if name != "_"}
+        assert len(hosts) == len(SERVICES)
+        assert all(host["forceSSL"] and host["enableACME"] for host in hosts.values()), mode
+        assert found["hosts"]["_"]["rejectSSL"] and found["ports"] == [80, 443]
+        assert found["acceptTerms"] and found["defaults"]["email"] == "ann@acme.example"
+        assert all(probe["scheme"] == "https" for probes in found["probes"].values() for probe in probes)
+        fallback = "192.0.2.9" if mode == "moved" else None
+        assert all(host["acmeFallbackHost"] == fallback for host in hosts.values()), mode
+
+
+def the_modules_evaluate_unchanged_with_nixpkgs_own_lib() -> None:
+    theirs = nixpkgs_lib()
+    for mode in MODES:
+        assert _system(mode) == _system(mode, lib=theirs), mode
