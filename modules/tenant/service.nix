@@ -11,7 +11,9 @@ let
       "d /var/lib/berth/secrets 0711 root root - -"
       "d /var/lib/berth/secrets/${name} 0711 root root - -"
     ]
-    ++ map (secret: "z ${secret.path} ${secret.mode} ${secret.owner} ${secret.group} - -") parts.secrets;
+    ++ map (
+      secret: "z ${secret.path} ${secret.mode} ${secret.owner} ${secret.group} - -"
+    ) parts.secrets;
 
   # A masked unit is stopped when it is switched to, and nothing can start it.
   masked = lib.genAttrs parts.daemons (_: {

@@ -29,7 +29,10 @@ let
     suspended = {
       title = "This site is suspended";
       text =
-        if tenant.notice != null then tenant.notice else "Its owner can have it opened again by the provider.";
+        if tenant.notice != null then
+          tenant.notice
+        else
+          "Its owner can have it opened again by the provider.";
     };
   };
   page = berth.page (

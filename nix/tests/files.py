@@ -1,9 +1,10 @@
 """Every Nix file is one, and only a service's own file names it."""
 
 import re
+import shutil
 import subprocess
 
-from harness import ROOT, SERVICES
+from harness import ROOT, SERVICES, Skipped
 
 
 def _nix_files():
@@ -19,10 +20,11 @@ def every_nix_file_parses() -> None:
     )
 
 
-def lines_are_not_endless_and_end_without_blanks() -> None:
-    for file in _nix_files():
-        for number, line in enumerate(file.read_text().splitlines(), 1):
-            assert line == line.rstrip() and "\t" not in line, f"{file}:{number}"
+def every_nix_file_is_formatted() -> None:
+    if shutil.which("nixfmt") is None:
+        raise Skipped("nixfmt is not installed")
+    done = subprocess.run(["nixfmt", "--check", *map(str, _nix_files())], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def no_module_but_its_own_names_a_service() -> None:

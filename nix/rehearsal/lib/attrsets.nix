@@ -29,7 +29,8 @@ rec {
   mapAttrs' = f: set: listToAttrs (map (name: f name set.${name}) (attrNames set));
   mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
   concatMapAttrs = f: set: lists.foldl' (merged: part: merged // part) { } (mapAttrsToList f set);
-  filterAttrs = keep: set: removeAttrs set (builtins.filter (name: !(keep name set.${name})) (attrNames set));
+  filterAttrs =
+    keep: set: removeAttrs set (builtins.filter (name: !(keep name set.${name})) (attrNames set));
   genAttrs = names: f: listToAttrs (map (name: nameValuePair name (f name)) names);
 
   isDerivation = value: value.type or null == "derivation";
@@ -57,9 +58,14 @@ rec {
     left
     // builtins.mapAttrs (
       name: value:
-      if isAttrs value && isAttrs (left.${name} or null) then recursiveUpdate left.${name} value else value
+      if isAttrs value && isAttrs (left.${name} or null) then
+        recursiveUpdate left.${name} value
+      else
+        value
     ) right;
 
   zipAttrsWith = builtins.zipAttrsWith;
-  foldlAttrs = f: start: set: lists.foldl' (acc: name: f acc name set.${name}) start (attrNames set);
+  foldlAttrs =
+    f: start: set:
+    lists.foldl' (acc: name: f acc name set.${name}) start (attrNames set);
 }

@@ -5,6 +5,7 @@ let
   attrsets = import ./attrsets.nix { inherit lists; };
   strings = import ./strings.nix { inherit lists; };
   options = import ./options.nix { inherit lists strings; };
+  properties = import ./properties.nix { inherit lib; };
   modules = import ./modules.nix { inherit lib; };
   types = import ./types.nix { inherit lib; };
   lib =
@@ -13,6 +14,7 @@ let
     // attrsets
     // strings
     // options
+    // properties
     // modules
     // {
       inherit

@@ -37,7 +37,8 @@ rec {
   range = first: last: if first > last then [ ] else genList (i: first + i) (last - first + 1);
 
   last =
-    list: if list == [ ] then throw "lists.last: list must not be empty!" else elemAt list (length list - 1);
+    list:
+    if list == [ ] then throw "lists.last: list must not be empty!" else elemAt list (length list - 1);
   init =
     list:
     if list == [ ] then

@@ -1,4 +1,4 @@
-# The module system: properties (mkIf, mkMerge, priorities, order) and evalModules.
+# The module system: evalModules, and how the definitions of one option become its value.
 #
 # Declarations and definitions of all modules are laid over each other level by level. Where the declarations
 # hold an option, its definitions are resolved: properties are discharged, the definitions of the highest priority
@@ -19,69 +19,18 @@ let
     length
     mapAttrs
     ;
-  inherit (lib) isOption showDefs showOption;
-
-  defaultPriority = 100;
-  defaultOrder = 1000;
-
-  ### Properties
-
-  # One definition as those that it consists of: mkIf false vanishes, mkMerge falls apart; each with its priority
-  # and its place in the order.
-  discharge =
-    def:
-    let
-      kind = def.value._type or null;
-      into = value: def // { inherit value; };
-    in
-    if kind == "merge" then
-      concatMap (content: discharge (into content)) def.value.contents
-    else if kind == "if" then
-      if !(builtins.isBool def.value.condition) then
-        throw "mkIf called with a non-Boolean condition in `${def.file}'"
-      else if def.value.condition then
-        discharge (into def.value.content)
-      else
-        [ ]
-    else if kind == "override" then
-      map (inner: inner // { priority = def.value.priority; }) (discharge (into def.value.content))
-    else if kind == "order" then
-      map (inner: inner // { order = def.value.priority; }) (discharge (into def.value.content))
-    else
-      [ def ];
-
-  # A module's configuration as plain sets, the properties moved from around a set to around its values. Conditions
-  # are not looked at here: they may depend on the very configuration that is being put together.
-  pushDown =
-    value:
-    let
-      kind = value._type or null;
-    in
-    if kind == "merge" then
-      concatMap pushDown value.contents
-    else if kind == "if" then
-      map (mapAttrs (_: inner: mkIf value.condition inner)) (pushDown value.content)
-    else if kind == "override" then
-      map (mapAttrs (_: inner: mkOverride value.priority inner)) (pushDown value.content)
-    else if kind == "order" then
-      map (mapAttrs (_: inner: mkOrder value.priority inner)) (pushDown value.content)
-    else
-      [ value ];
-
-  byOrder = lib.sort (a: b: a.order < b.order);
-
-  mkIf = condition: content: {
-    _type = "if";
-    inherit condition content;
-  };
-  mkOverride = priority: content: {
-    _type = "override";
-    inherit priority content;
-  };
-  mkOrder = priority: content: {
-    _type = "order";
-    inherit priority content;
-  };
+  inherit (lib)
+    byOrder
+    defaultOrder
+    defaultPriority
+    discharge
+    isOption
+    mkMerge
+    mkOverride
+    pushDown
+    showDefs
+    showOption
+    ;
 
   ### One option
 
@@ -89,9 +38,14 @@ let
   mergeDefinitions =
     loc: type: defs:
     let
-      discharged = map (def: { priority = defaultPriority; order = defaultOrder; } // def) (
-        concatMap discharge defs
-      );
+      discharged = map (
+        def:
+        {
+          priority = defaultPriority;
+          order = defaultOrder;
+        }
+        // def
+      ) (concatMap discharge defs);
       highest = foldl' (best: def: if def.priority < best then def.priority else best) 9999 discharged;
       kept = byOrder (filter (def: def.priority == highest) discharged);
       wrong = filter (def: !(type.check def.value)) kept;
@@ -202,7 +156,10 @@ let
     map (
       value:
       if isAttrs value then
-        { inherit (def) file; inherit value; }
+        {
+          inherit (def) file;
+          inherit value;
+        }
       else
         throw "The option `${showOption loc}' is a set of options, but `${def.file}' defines it as: ${lib.showValue value}"
     ) (pushDown def.value);
@@ -241,7 +198,9 @@ let
     in
     if !(isAttrs set) then
       throw "The module `${file}' is neither a set nor a function that gives one, but: ${lib.showValue set}"
-    else if set._type or null == "if" || set._type or null == "merge" || set._type or null == "override" then
+    else if
+      set._type or null == "if" || set._type or null == "merge" || set._type or null == "override"
+    then
       # The properties of a whole configuration.
       {
         inherit file;
@@ -270,7 +229,8 @@ let
   # waits until the value is used.
   arguments =
     args: function:
-    args // mapAttrs (name: _: args.${name} or args.config._module.args.${name}) (functionArgs function);
+    args
+    // mapAttrs (name: _: args.${name} or args.config._module.args.${name}) (functionArgs function);
 
   # All modules with their imports, each once: what is imported stands before what imports it, and the later of a
   # list before the earlier, which is the order in which nixpkgs joins lists.
@@ -338,7 +298,11 @@ let
       collected = collect args ([ internal ] ++ modules);
       declarations = map (m: { inherit (m) file options; }) collected;
       definitions = concatMap (
-        m: plainSets prefix { inherit (m) file; value = m.config; }
+        m:
+        plainSets prefix {
+          inherit (m) file;
+          value = m.config;
+        }
       ) collected;
       level = mergeLevel prefix declarations definitions;
       freeform = level.config._module.freeformType;
@@ -353,7 +317,8 @@ let
           level.config
         else
           overlay level.options free.mergedValue level.config;
-      below = loc: builtins.genList (i: builtins.elemAt loc (length prefix + i)) (length loc - length prefix);
+      below =
+        loc: builtins.genList (i: builtins.elemAt loc (length prefix + i)) (length loc - length prefix);
       stranger = head level.unmatched;
       checked =
         if level.config._module.check && freeform == null && level.unmatched != [ ] then
@@ -379,26 +344,7 @@ let
       else
         overlay options.${name} free.${name} value
     ) declared;
-
-  mkMerge = contents: {
-    _type = "merge";
-    inherit contents;
-  };
 in
 {
-  inherit
-    evalModules
-    mergeDefinitions
-    mkIf
-    mkMerge
-    mkOrder
-    mkOverride
-    pushDown
-    ;
-
-  mkOptionDefault = mkOverride 1500;
-  mkDefault = mkOverride 1000;
-  mkForce = mkOverride 50;
-  mkBefore = mkOrder 500;
-  mkAfter = mkOrder 1500;
+  inherit evalModules mergeDefinitions;
 }

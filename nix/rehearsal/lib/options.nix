@@ -48,7 +48,8 @@ rec {
   showFiles = files: concatStringsSep " and " (map (file: "`${file}'") files);
 
   # "- In `file': value" for each definition, the values shortened.
-  showDefs = defs: strings.concatMapStrings (def: "\n- In `${def.file}': ${showValue def.value}") defs;
+  showDefs =
+    defs: strings.concatMapStrings (def: "\n- In `${def.file}': ${showValue def.value}") defs;
 
   showValue =
     value:

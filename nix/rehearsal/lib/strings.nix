@@ -50,8 +50,7 @@ rec {
     in
     replaceStrings special (map (c: "\\${c}") special);
   splitString =
-    separator: text:
-    builtins.filter builtins.isString (builtins.split (escapeRegex separator) text);
+    separator: text: builtins.filter builtins.isString (builtins.split (escapeRegex separator) text);
 
   toUpper = replaceStrings (letters lower) (letters upper);
   toLower = replaceStrings (letters upper) (letters lower);
@@ -85,9 +84,14 @@ rec {
   escapeShellArgs = concatMapStringsSep " " escapeShellArg;
 
   boolToString = value: if value then "true" else "false";
-  isStringLike = value: builtins.isString value || builtins.isPath value || (value ? outPath) || (value ? __toString);
+  isStringLike =
+    value:
+    builtins.isString value || builtins.isPath value || (value ? outPath) || (value ? __toString);
   isStorePath =
     value:
     isStringLike value
-    && builtins.match "${escapeRegex builtins.storeDir}/[^/]+" (builtins.unsafeDiscardStringContext (toString value)) != null;
+    &&
+      builtins.match "${escapeRegex builtins.storeDir}/[^/]+" (
+        builtins.unsafeDiscardStringContext (toString value)
+      ) != null;
 }

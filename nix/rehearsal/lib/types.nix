@@ -47,7 +47,12 @@ let
     };
 
   # The description of a type within that of another.
-  inner = type: if builtins.match ".*( or |,| of ).*" type.description != null then "(${type.description})" else type.description;
+  inner =
+    type:
+    if builtins.match ".*( or |,| of ).*" type.description != null then
+      "(${type.description})"
+    else
+      type.description;
 
   # The same, told to be one of a kind: mergeable only if all definitions agree.
   equal =
@@ -64,8 +69,12 @@ let
       equal "intBetween" "integer between ${toString low} and ${toString high} (both inclusive)" (
         value: builtins.isInt value && value >= low && value <= high
       );
-    unsigned = equal "unsignedInt" "unsigned integer, meaning >=0" (value: builtins.isInt value && value >= 0);
-    positive = equal "positiveInt" "positive integer, meaning >0" (value: builtins.isInt value && value > 0);
+    unsigned = equal "unsignedInt" "unsigned integer, meaning >=0" (
+      value: builtins.isInt value && value >= 0
+    );
+    positive = equal "positiveInt" "positive integer, meaning >0" (
+      value: builtins.isInt value && value > 0
+    );
     u16 = equal "unsignedInt16" "16 bit unsigned integer; between 0 and 65535 (both inclusive)" (
       value: builtins.isInt value && value >= 0 && value <= 65535
     );
@@ -87,7 +96,13 @@ let
         let
           sets = concatMap (
             def:
-            map (set: mapAttrs (_: value: { inherit (def) file; inherit value; }) set) (lib.pushDown def.value)
+            map (
+              set:
+              mapAttrs (_: value: {
+                inherit (def) file;
+                inherit value;
+              }) set
+            ) (lib.pushDown def.value)
           ) defs;
           merged = lib.zipAttrsWith (name: found: mergeDefinitions (loc ++ [ name ]) elemType found) sets;
         in
@@ -157,7 +172,12 @@ rec {
     merge =
       loc: defs:
       if lib.all (def: isAttrs def.value && !(def.value ? outPath)) defs then
-        (attrsWith { elemType = anything; lazy = true; }).merge loc defs
+        (attrsWith {
+          elemType = anything;
+          lazy = true;
+        }).merge
+          loc
+          defs
       else
         mergeEqualOption loc defs;
   };
@@ -293,8 +313,18 @@ rec {
       check = value: isList value && value != [ ];
     };
 
-  attrsOf = elemType: attrsWith { inherit elemType; lazy = false; };
-  lazyAttrsOf = elemType: attrsWith { inherit elemType; lazy = true; };
+  attrsOf =
+    elemType:
+    attrsWith {
+      inherit elemType;
+      lazy = false;
+    };
+  lazyAttrsOf =
+    elemType:
+    attrsWith {
+      inherit elemType;
+      lazy = true;
+    };
   # Laid over each other, the later one wins.
   attrs = mkOptionType {
     name = "attrs";

@@ -98,9 +98,7 @@ let
     );
   locations =
     set:
-    lib.sort (a: b: a.value.priority < b.value.priority) (
-      lib.mapAttrsToList lib.nameValuePair set
-    );
+    lib.sort (a: b: a.value.priority < b.value.priority) (lib.mapAttrsToList lib.nameValuePair set);
   showHost =
     name: host:
     let

@@ -66,7 +66,8 @@ in
   };
   config = {
     users.users = each (
-      _: cfg: lib.nameValuePair cfg.user {
+      _: cfg:
+      lib.nameValuePair cfg.user {
         isSystemUser = true;
         inherit (cfg) group;
         description = "A Redis server";

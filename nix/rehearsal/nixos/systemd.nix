@@ -80,7 +80,8 @@ let
 
   showAtom = value: if builtins.isBool value then lib.boolToString value else toString value;
   # A list is a setting that is given several times; null is one that is not given.
-  showLine = name: value: map (v: "${name}=${showAtom v}") (builtins.filter (v: v != null) (lib.toList value));
+  showLine =
+    name: value: map (v: "${name}=${showAtom v}") (builtins.filter (v: v != null) (lib.toList value));
   showSection =
     name: set: "[${name}]\n" + lib.concatLines (lib.concatLists (lib.mapAttrsToList showLine set));
   words = list: lib.optionals (list != [ ]) [ (lib.concatStringsSep " " list) ];
@@ -98,8 +99,7 @@ let
     }
     // unit.unitConfig;
   # A quoted Environment= value; `%` is a specifier to systemd.
-  quoted =
-    text: builtins.replaceStrings [ "%" ] [ "%%" ] (builtins.toJSON text);
+  quoted = text: builtins.replaceStrings [ "%" ] [ "%%" ] (builtins.toJSON text);
   serviceText =
     unit:
     showSection "Unit" (

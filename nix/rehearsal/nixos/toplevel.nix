@@ -41,9 +41,7 @@ let
     }) config.users.users;
     groups = lib.mapAttrs (_: group: group.members) config.users.groups;
     tmpfiles = config.systemd.tmpfiles.rules;
-    copies = lib.mapAttrs (_: file: file.mode) (
-      lib.filterAttrs (_: file: file.mode != "symlink") etc
-    );
+    copies = lib.mapAttrs (_: file: file.mode) (lib.filterAttrs (_: file: file.mode != "symlink") etc);
     nginx = config.services.nginx.enable;
   };
 

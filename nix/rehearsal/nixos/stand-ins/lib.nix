@@ -13,9 +13,7 @@ in
   command = role: configuration: {
     # A server says when it takes requests, so that what is started serves.
     Type = if role == "serve" then "notify" else "exec";
-    ExecStart = "/usr/bin/python3 -IB ${package}/stand-in ${role} ${
-      builtins.toFile "stand-in.json" (builtins.toJSON configuration)
-    }";
+    ExecStart = "/usr/bin/python3 -IB ${package}/stand-in ${role} ${builtins.toFile "stand-in.json" (builtins.toJSON configuration)}";
   };
 
   json = body: {
