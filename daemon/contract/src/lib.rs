@@ -1,0 +1,21 @@
+//! The bodies of the deployment API that are not the domain's own: answers around a draft, requests for tokens and
+//! links, pages, problems. The daemon writes them and the typed client reads them, so that neither can drift.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`page`] | a page of any list |
+//! | [`problem`] | why a request was refused |
+//! | [`resources`] | what the routes answer with |
+//! | [`requests`] | what they take, beside the domain's drafts |
+
+pub mod page;
+pub mod problem;
+pub mod requests;
+pub mod resources;
+
+pub use page::Page;
+pub use problem::Problem;
+pub use requests::{NewDeployment, NewToken, NewWatchLink};
+pub use resources::{
+    Configuration, IssuedToken, Machine, Platform, Provider, Service, Tenant, TokenInfo, WatchLink,
+};
