@@ -1,0 +1,70 @@
+"""All tests of all crates in one build: unit tests, the crates' own tests, scenarios on machines, examples in rustdoc."""
+
+import shutil
+from contextlib import ExitStack
+
+import command
+import postgres
+from context import nix_environment, why_no_machines
+from libtest import Reader
+from outcome import Outcome
+
+BUILD_LIMIT = 45 * 60
+TEST_LIMIT = 60 * 60
+
+
+def run(context) -> Outcome:
+    outcome = Outcome()
+    if context.quick:
+        return _test(context, ["--lib", "--bins"], dict(context.environment), outcome)
+    with ExitStack() as stack:
+        environment = {**context.environment, **nix_environment(), **_machines(outcome), **_database(stack, outcome)}
+        if shutil.which("nix") is None:
+            environment["BERTH_TEST_WITHOUT_NIX"] = "1"
+            outcome.skipped.append("everything that evaluates or builds: there is no nix")
+        # One selection of packages and targets means one set of features, so that nothing is compiled twice; and the
+        # programs that scenarios start are among what is built.
+        build = ["cargo", "build", "--workspace", "--all-targets", "--locked"]
+        failure = command.check(build, environment, BUILD_LIMIT)
+        if failure is not None:
+            outcome.failed.append(f"cargo build: {failure}")
+            return outcome
+        environment["BERTH_PROGRAMS"] = str(context.target / "debug")
+        return _test(context, [], environment, outcome)
+
+
+def _test(context, targets: list[str], environment: dict, outcome: Outcome) -> Outcome:
+    words = [context.filter] if context.filter else []
+    argv = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", *targets, "--", "--show-output", *words]
+    log = context.target / "tests" / "workspace.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8") as file:
+        reader = Reader(outcome, file)
+        try:
+            status = command.stream(argv, environment, TEST_LIMIT, reader)
+        except command.Failed as reason:
+            outcome.failed.append(f"cargo test: {reason}")
+            return outcome
+    if status != 0 and not reader.failed:
+        outcome.failed.append(f"cargo test ended with exit status {status}")
+    print(f"every line that the tests wrote: {log}")
+    return outcome
+
+
+def _machines(outcome: Outcome) -> dict[str, str]:
+    reason = why_no_machines()
+    if reason is None:
+        return {"BERTH_REQUIRE_MACHINES": "1"}
+    print(f"tests on machines are skipped: {reason}")
+    outcome.skipped.append(f"every test on a machine: {reason}")
+    return {}
+
+
+def _database(stack: ExitStack, outcome: Outcome) -> dict[str, str]:
+    try:
+        url = stack.enter_context(postgres.running())
+    except postgres.Unavailable as reason:
+        print(f"tests on PostgreSQL are skipped: {reason}")
+        outcome.skipped.append(f"every test on PostgreSQL: {reason}")
+        return {}
+    return {"BERTH_TEST_POSTGRES_URL": url, "BERTH_REQUIRE_POSTGRES": "1"}
