@@ -1,0 +1,50 @@
+//! The measurements behind `tests/bench NAME [--json]`: what is said goes to standard error, the figures are the last
+//! line of standard output.
+
+mod render;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures one thing and prints its figures as a JSON object.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What is measured.
+    name: Name,
+    /// Only the figures; nothing on standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Name {
+    /// 10,000 different tenants as flakes.
+    Render,
+}
+
+/// Tells people what is being done.
+pub struct Tell {
+    quiet: bool,
+}
+
+impl Tell {
+    /// Says a line.
+    #[allow(clippy::print_stderr)]
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let tell = Tell { quiet: arguments.json };
+    let figures = match arguments.name {
+        Name::Render => render::measure(&tell)?,
+    };
+    #[allow(clippy::print_stdout)]
+    {
+        println!("{figures}");
+    }
+    Ok(())
+}

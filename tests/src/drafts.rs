@@ -1,0 +1,38 @@
+//! Tenants as a panel would send them.
+
+use std::collections::BTreeMap;
+
+use berth_domain::TenantDraft;
+use serde_json::{Map, Value, json};
+
+/// A tenant with all three services on a machine, whose name and domain are made from `name`.
+pub fn tenant(name: &str, machine: &str) -> TenantDraft {
+    TenantDraft {
+        name: name.to_owned(),
+        domain: format!("{name}.example"),
+        contact_email: format!("owner@{name}.example"),
+        machine: machine.to_owned(),
+        services: BTreeMap::from([
+            ("gitea".to_owned(), settings(json!({ "enable": true, "app_name": format!("Git of {name}") }))),
+            ("mastodon".to_owned(), settings(json!({ "enable": true }))),
+            ("peertube".to_owned(), settings(json!({ "enable": true }))),
+        ]),
+        ..TenantDraft::default()
+    }
+}
+
+/// The tenants `t0`, `t1`, … on the machines `m0`, `m1`, …
+pub fn many(count: usize) -> impl Iterator<Item = TenantDraft> {
+    (0..count).map(|number| tenant(&format!("t{number}"), &format!("m{number}")))
+}
+
+/// An object of JSON as settings.
+///
+/// # Panics
+/// If it is none.
+pub fn settings(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is not an object"),
+    }
+}
