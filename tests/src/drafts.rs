@@ -1,8 +1,8 @@
-//! Tenants as a panel would send them.
+//! Tenants and machines as a panel would send them.
 
 use std::collections::BTreeMap;
 
-use berth_domain::TenantDraft;
+use berth_domain::{MachineDraft, TenantDraft};
 use serde_json::{Map, Value, json};
 
 /// A tenant with all three services on a machine, whose name and domain are made from `name`.
@@ -24,6 +24,19 @@ pub fn tenant(name: &str, machine: &str) -> TenantDraft {
 /// The tenants `t0`, `t1`, … on the machines `m0`, `m1`, …
 pub fn many(count: usize) -> impl Iterator<Item = TenantDraft> {
     (0..count).map(|number| tenant(&format!("t{number}"), &format!("m{number}")))
+}
+
+/// A machine that nobody ever answers for: its address is one for documentation (RFC 5737), and nobody has the other half
+/// of its key.
+pub fn absent_machine(name: &str) -> MachineDraft {
+    MachineDraft {
+        name: name.to_owned(),
+        address: "192.0.2.10".to_owned(),
+        port: None,
+        user: None,
+        host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj"
+            .to_owned(),
+    }
 }
 
 /// An object of JSON as settings.

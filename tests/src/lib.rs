@@ -1,12 +1,28 @@
 //! End-to-end scenarios on real machines, and benchmarks.
 //!
-//! Nothing here looks into Berth: a daemon is the built program in a folder of its own, a machine is one that
-//! `berth-testbed` boots, and both are asked through what a user has too: the API, SSH, a browser.
+//! Nothing here looks into Berth: a daemon is the built program with a folder of its own, a machine is one that
+//! `berth-testbed` boots, and both are asked through what a user has too: the API, HTTP, the file system.
 //!
 //! | where | what |
 //! | --- | --- |
 //! | `scenarios/` | the scenarios: each test is a promise that Berth keeps on a real machine |
 //! | `src/bin/bench/` | the measurements behind `tests/bench NAME` |
+//! | [`programs`] | the built programs |
+//! | [`daemon`] | a daemon with a folder of its own, to be killed and started again |
+//! | [`raw`] | requests as any program could send them |
+//! | [`stage`] | a daemon and the machines that it may deploy to |
 //! | [`drafts`] | tenants and machines as a panel would send them |
+//! | [`told`] | an operation followed to its end, with all that it told |
+//! | [`units`] | the units of a machine, to see which were restarted |
+//! | [`web`] | a machine's services as a visitor sees them |
+//! | [`workshop`] | platforms whose builds fail or wait |
 
+pub mod daemon;
 pub mod drafts;
+pub mod programs;
+pub mod raw;
+pub mod stage;
+pub mod told;
+pub mod units;
+pub mod web;
+pub mod workshop;

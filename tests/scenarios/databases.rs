@@ -1,0 +1,28 @@
+//! The databases that a daemon may be given.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use berth_tests::daemon::Database;
+use uuid::Uuid;
+
+/// SQLite, and a new database of the tests' PostgreSQL where there is one.
+pub fn every() -> Result<Vec<Database>> {
+    let mut databases = vec![Database::Sqlite];
+    let required = std::env::var_os("BERTH_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
+    match std::env::var("BERTH_TEST_POSTGRES_URL") {
+        Ok(url) => databases.push(Database::Postgres(create(&url)?)),
+        Err(_) => ensure!(!required, "BERTH_TEST_POSTGRES_URL is not set"),
+    }
+    Ok(databases)
+}
+
+/// Makes a database; the whole server goes away after the tests.
+fn create(server: &str) -> Result<String> {
+    let name = format!("scenario_{}", Uuid::now_v7().simple());
+    let (base, _) = server.rsplit_once('/').unwrap_or((server, ""));
+    let output =
+        Command::new("psql").args([server, "-q", "-c", &format!("create database {name}")]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(format!("{base}/{name}"))
+}

@@ -1,0 +1,18 @@
+//! What Berth promises, kept on real machines: each test is a promise.
+//!
+//! Needs root and what `berth-testbed` needs; says so where it is not there. With `BERTH_REQUIRE_MACHINES=1` a host that
+//! cannot boot machines fails the tests instead of skipping them. What needs no machine is tried with both databases
+//! where `BERTH_TEST_POSTGRES_URL` names a PostgreSQL.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod access;
+mod databases;
+mod deleting;
+mod deploying;
+mod failing;
+mod refusing;
+mod repeating;
+mod secrets;
+mod streaming;
+mod surviving;

@@ -1,0 +1,120 @@
+//! Secrets stay where they belong.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
+
+use anyhow::Result;
+use berth_contract::{NewToken, NewWatchLink};
+use berth_tests::drafts::tenant;
+use berth_tests::stage::Stage;
+
+#[tokio::test]
+async fn secrets_are_never_in_the_log_the_database_the_events_or_the_process_list() -> Result<()> {
+    let Some(stage) = Stage::set_up().await? else { return Ok(()) };
+    stage.machine("quiet").await?;
+    let processes = ProcessList::watch();
+    let token = NewToken { name: "panel".into(), scope: "operator".into(), expires_in_seconds: None };
+    let issued = stage.client.create_token(&token).await?.token;
+    // Used, so that it went through everything that could write it down.
+    let panel = stage.daemon.client_with(&issued)?;
+    panel.create_tenant(&tenant("acme", "quiet")).await?;
+    let told = stage.deploy("acme").await?.succeeded()?;
+    let link = panel.watch_link(told.operation.id, &NewWatchLink::default()).await?.url;
+    let key = fs::read_to_string(stage.daemon.data().join("ssh/id_ed25519"))?;
+    let secret = |text: &str| text.rsplit(['_', '/']).next().unwrap_or_default().to_owned();
+    let secrets = BTreeMap::from([
+        ("the administrator's token", secret(&stage.daemon.admin_token()?)),
+        ("a token", secret(&issued)),
+        ("a watch link", secret(&link)),
+        // The second line is the first that holds something of the key itself.
+        ("the SSH key", key.lines().nth(3).unwrap_or_default().to_owned()),
+    ]);
+    let mut places = files(&stage.daemon.data());
+    places.insert("the log".to_owned(), stage.daemon.log().into_bytes());
+    places.insert("the process list".to_owned(), processes.end().into_bytes());
+    places.insert("the events".to_owned(), format!("{:?}", told.events).into_bytes());
+    assert!(places.keys().any(|name| name.ends_with("berth.db")), "{:?}", places.keys());
+    for (what, secret) in &secrets {
+        assert!(secret.len() >= 20, "{what} is too short to be looked for: {secret}");
+        let found: Vec<&String> = places
+            .iter()
+            .filter(|(_, bytes)| contains(bytes, secret.as_bytes()))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(found.is_empty(), "{what} is in {found:?}");
+    }
+    only_its_owner_reads(&stage.daemon.data().join("admin.token"));
+    only_its_owner_reads(&stage.daemon.data().join("ssh/id_ed25519"));
+    Ok(())
+}
+
+fn only_its_owner_reads(path: &Path) {
+    let mode = fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Every file below a folder but the two that are there to hold a secret.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() && !path.ends_with("admin.token") && !path.ends_with("ssh/id_ed25519") {
+                found.insert(path.display().to_string(), fs::read(&path).unwrap_or_default());
+            }
+        }
+    }
+    found
+}
+
+/// Everything that the process list showed while it was watched: command lines and environments.
+struct ProcessList {
+    over: Arc<AtomicBool>,
+    watcher: thread::JoinHandle<String>,
+}
+
+impl ProcessList {
+    fn watch() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let watcher = thread::spawn(move || {
+            let mut lines = std::collections::BTreeSet::new();
+            while !ended.load(Ordering::Relaxed) {
+                lines.extend(command_lines());
+                thread::sleep(Duration::from_millis(20));
+            }
+            lines.into_iter().collect::<Vec<_>>().join("\n")
+        });
+        Self { over, watcher }
+    }
+
+    fn end(self) -> String {
+        self.over.store(true, Ordering::Relaxed);
+        let seen = self.watcher.join().unwrap();
+        assert!(
+            seen.contains("berth daemon serve") || seen.contains("daemon\0serve"),
+            "the daemon was not seen"
+        );
+        seen
+    }
+}
+
+fn command_lines() -> impl Iterator<Item = String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    processes
+        .flat_map(|path| [path.join("cmdline"), path.join("environ")])
+        .filter_map(|path| fs::read(path).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "))
+}

@@ -1,0 +1,215 @@
+//! A daemon with a folder of its own, to be stopped, killed and started again.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use berth_client::Client;
+use tempfile::TempDir;
+
+use crate::programs;
+
+/// How long a daemon may take to be ready; with a debug build and two cores that others use as well.
+const READY: Duration = Duration::from_secs(60);
+
+/// How long a daemon may take to stop when asked.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Which database a daemon is given.
+#[derive(Debug, Clone, Default)]
+pub enum Database {
+    /// The default: a file in its folder.
+    #[default]
+    Sqlite,
+    /// A PostgreSQL database of this URL.
+    Postgres(String),
+}
+
+/// How a daemon is started.
+#[derive(Debug, Clone, Default)]
+pub struct DaemonOptions {
+    /// Its database.
+    pub database: Database,
+    /// Its platform, as a flake reference; the rehearsal platform when absent.
+    pub platform: Option<String>,
+}
+
+/// A daemon that runs. Dropped, it is stopped, and its folder removed.
+#[derive(Debug)]
+pub struct Daemon {
+    options: DaemonOptions,
+    process: Child,
+    folder: TempDir,
+    url: String,
+    /// How long it took from its start until it said that it is ready.
+    pub ready_after: Duration,
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it does not become ready; with the end of its log.
+    pub fn start(options: DaemonOptions) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("berth-daemon-").tempdir()?;
+        let process = spawn(&options, folder.path(), "127.0.0.1:0")?;
+        let mut daemon =
+            Self { options, process, folder, url: String::new(), ready_after: Duration::default() };
+        daemon.await_ready()?;
+        Ok(daemon)
+    }
+
+    /// Where it is reached; stays the same when it is started again.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The folder that it keeps everything in.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The administrator's token, which it wrote on its first start.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn admin_token(&self) -> Result<String> {
+        let path = self.data().join("admin.token");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// A client with the administrator's token.
+    ///
+    /// # Errors
+    /// If the token cannot be read.
+    pub fn client(&self) -> Result<Client> {
+        self.client_with(&self.admin_token()?)
+    }
+
+    /// A client with another token.
+    ///
+    /// # Errors
+    /// If the token is none.
+    pub fn client_with(&self, token: &str) -> Result<Client> {
+        Ok(Client::new(self.url(), token.to_owned().into())?)
+    }
+
+    /// Everything that it wrote so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_path(self.folder.path())).unwrap_or_default()
+    }
+
+    /// Ends it as a crash would: it is asked nothing.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// If it takes too long.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        let pid = self.process.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        let end = Instant::now() + STOP;
+        while Instant::now() < end {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        bail!("the daemon did not stop within {STOP:?}; it wrote:\n{}", self.log_end())
+    }
+
+    /// Starts it again, after [`Self::kill`] or [`Self::stop`], on the same folder and at the same address.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_again(&mut self) -> Result<()> {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        // What it wrote before is not what it writes now.
+        let _ = fs::remove_file(self.data().join("listen"));
+        self.process = spawn(&self.options, self.folder.path(), &address)?;
+        self.await_ready()
+    }
+
+    fn await_ready(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < READY {
+            if let Some(status) = self.process.try_wait()? {
+                bail!("the daemon ended with {status}; it wrote:\n{}", self.log_end());
+            }
+            // It is written last, so that whoever sees it finds everything else.
+            if let Some(url) = listening(&self.data()) {
+                self.url = url;
+                self.ready_after = start.elapsed();
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        bail!("the daemon is not ready after {READY:?}; it wrote:\n{}", self.log_end())
+    }
+
+    fn log_end(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let running = matches!(self.process.try_wait(), Ok(None));
+        if running && self.stop().is_err() {
+            let _ = self.kill();
+        }
+        if std::thread::panicking() {
+            #[allow(clippy::print_stderr)]
+            {
+                eprintln!("the daemon wrote at last:\n{}", self.log_end());
+            }
+        }
+    }
+}
+
+fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(log_path(folder))?;
+    let mut command = Command::new(programs::find("berth")?);
+    command.args(["daemon", "serve"]).env_clear();
+    for name in ["PATH", "HOME", "LANG"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.env("BERTH_DATA_DIR", folder.join("data")).env("BERTH_LISTEN", listen).env("BERTH_LOG", "debug");
+    if let Database::Postgres(url) = &options.database {
+        command.env("BERTH_DATABASE_URL", url);
+    }
+    if let Some(platform) = &options.platform {
+        command.env("BERTH_PLATFORM", platform);
+    }
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().context("cannot start the daemon")
+}
+
+fn log_path(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+fn listening(data: &Path) -> Option<String> {
+    let text = fs::read_to_string(data.join("listen")).ok()?;
+    text.strip_suffix('\n').unwrap_or(&text).starts_with("http").then(|| text.trim().to_owned())
+}
