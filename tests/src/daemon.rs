@@ -34,6 +34,15 @@ pub struct DaemonOptions {
     pub database: Database,
     /// Its platform, as a flake reference; the rehearsal platform when absent.
     pub platform: Option<String>,
+    /// Whether it writes no more to its log than by default.
+    pub quiet: bool,
+}
+
+impl DaemonOptions {
+    /// As a provider would run it.
+    pub fn quiet() -> Self {
+        Self { quiet: true, ..Self::default() }
+    }
 }
 
 /// A daemon that runs. Dropped, it is stopped, and its folder removed.
@@ -194,7 +203,10 @@ fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> 
             command.env(name, value);
         }
     }
-    command.env("BERTH_DATA_DIR", folder.join("data")).env("BERTH_LISTEN", listen).env("BERTH_LOG", "debug");
+    command.env("BERTH_DATA_DIR", folder.join("data")).env("BERTH_LISTEN", listen);
+    if !options.quiet {
+        command.env("BERTH_LOG", "debug");
+    }
     if let Database::Postgres(url) = &options.database {
         command.env("BERTH_DATABASE_URL", url);
     }

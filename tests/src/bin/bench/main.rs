@@ -1,6 +1,10 @@
 //! The measurements behind `tests/bench NAME [--json]`: what is said goes to standard error, the figures are the last
 //! line of standard output.
 
+mod api;
+mod bare;
+mod deploy;
+mod load;
 mod render;
 
 use clap::{Parser, ValueEnum};
@@ -19,6 +23,13 @@ struct Arguments {
 enum Name {
     /// 10,000 different tenants as flakes.
     Render,
+    /// One tenant of 10,000 over HTTP, with 64 connections, on SQLite.
+    Api,
+    /// Deployments to a real machine.
+    Deploy,
+    /// The server that `api` compares the daemon with.
+    #[value(hide = true)]
+    Bare,
 }
 
 /// Tells people what is being done.
@@ -41,6 +52,9 @@ fn main() -> anyhow::Result<()> {
     let tell = Tell { quiet: arguments.json };
     let figures = match arguments.name {
         Name::Render => render::measure(&tell)?,
+        Name::Api => tokio::runtime::Runtime::new()?.block_on(api::measure(&tell))?,
+        Name::Deploy => tokio::runtime::Runtime::new()?.block_on(deploy::measure(&tell))?,
+        Name::Bare => return bare::serve(),
     };
     #[allow(clippy::print_stdout)]
     {
