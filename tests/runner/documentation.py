@@ -1,47 +1,47 @@
-"""The documentation: every page is in the table of contents, every link leads somewhere."""
+"""The documentation: its pages and links, and the commands that it shows.
+
+A block of shell commands that stands right after the line `<!-- tested -->` is run: all blocks of a page in their order,
+by one bash that ends at the first failure, in the repository's root, with a daemon of the page's own at BERTH_URL whose
+administrator's token is BERTH_TOKEN, and with the built programs in PATH.
+"""
 
 import re
+import tempfile
 from pathlib import Path
 
-from context import ROOT
+import command
+import links
+from context import ROOT, nix_environment
+from daemon import daemon
 from outcome import Outcome
 
-BOOK = ROOT / "docs" / "src"
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^```.*?^```\s*$", re.MULTILINE | re.DOTALL)
+TESTED = re.compile(r"^<!-- tested -->\n+```[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+
+LIMIT = 5 * 60
 
 
 def run(context) -> Outcome:
     outcome = Outcome()
-    pages = sorted(BOOK.rglob("*.md"))
-    contents = set(_links(BOOK / "SUMMARY.md"))
-    for page in pages:
-        name = str(page.relative_to(BOOK))
-        listed = page.name == "SUMMARY.md" or name in contents
-        outcome.take(f"docs/src/{name}", None if listed else "is not in docs/src/SUMMARY.md")
-    for page in [ROOT / "README.md", *pages]:
-        if page.exists():
-            broken = [link for link in _links(page) if not _leads_somewhere(page, link)]
-            outcome.take(str(page.relative_to(ROOT)), f"broken links: {', '.join(broken)}" if broken else None)
+    links.check(outcome)
     for failure in outcome.failed:
         print(failure)
+    for page in links.pages():
+        blocks = TESTED.findall(page.read_text(encoding="utf-8"))
+        if blocks:
+            outcome.take(f"commands of {page.relative_to(ROOT)}", _commands(context, page, blocks))
     return outcome
 
 
-def _links(page: Path) -> list[str]:
-    text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    return [link for link in LINK.findall(text) if not re.match(r"[a-z]+:", link)]
-
-
-def _leads_somewhere(page: Path, link: str) -> bool:
-    path, _, anchor = link.partition("#")
-    target = (page.parent / path) if path else page
-    if not target.exists():
-        return False
-    return not anchor or target.suffix != ".md" or anchor in _anchors(target)
-
-
-def _anchors(page: Path) -> set[str]:
-    """The names that headings can be linked by, as mdBook and GitHub make them."""
-    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+def _commands(context, page: Path, blocks: list[str]) -> str | None:
+    programs = context.target / "debug"
+    if not (programs / "berth").exists():
+        build = ["cargo", "build", "--locked", "--package", "berth"]
+        if failure := command.check(build, context.environment, LIMIT * 6):
+            return f"cargo build: {failure}"
+    with tempfile.TemporaryDirectory(prefix="berth-documentation-") as scratch:
+        script = Path(scratch) / f"{page.stem}.sh"
+        script.write_text("set -euo pipefail\nset -x\n" + "\n".join(blocks), encoding="utf-8")
+        environment = {**context.environment, **nix_environment()}
+        with daemon(programs / "berth", Path(scratch), environment) as (url, token):
+            environment |= {"BERTH_URL": url, "BERTH_TOKEN": token, "PATH": f"{programs}:{environment.get('PATH', '')}"}
+            return command.check(["bash", str(script)], environment, LIMIT)

@@ -48,12 +48,19 @@ impl House {
 
     /// Every route below /v1 as `GET /v1/…`, as the daemon itself describes them.
     async fn routes(&self) -> Result<Vec<String>> {
+        Ok(self.described().await?.into_iter().map(|(route, _)| route).collect())
+    }
+
+    /// The same with their descriptions.
+    async fn described(&self) -> Result<Vec<(String, Value)>> {
         let description = Raw::stranger(self.daemon.url(), None)?.get("/openapi.json").await?.json()?;
         let paths = description["paths"].as_object().context("paths")?.clone();
         let of_path = |(path, methods): (String, Value)| {
-            let methods: Vec<String> =
-                methods.as_object().into_iter().flatten().map(|(m, _)| m.to_uppercase()).collect();
-            methods.into_iter().filter(|m| m != "PARAMETERS").map(move |method| format!("{method} {path}"))
+            let methods = methods.as_object().cloned().unwrap_or_default().into_iter();
+            let methods = methods.filter(|(method, _)| method != "parameters");
+            methods
+                .map(move |(method, route)| (format!("{} {path}", method.to_uppercase()), route))
+                .collect::<Vec<_>>()
         };
         Ok(paths.into_iter().filter(|(path, _)| path.starts_with("/v1")).flat_map(of_path).collect())
     }
@@ -81,6 +88,21 @@ impl House {
         }
         who.send(method, &path, &json!({})).await
     }
+}
+
+#[tokio::test]
+async fn the_description_says_of_every_route_what_it_needs() -> Result<()> {
+    let house = House::open().await?;
+    for (route, description) in house.described().await? {
+        let needs = description["security"][0]["bearer"].as_array().cloned().unwrap_or_default();
+        assert_eq!(needs.len(), 1, "{route}: {}", description["security"]);
+        let expected =
+            if ANY_TOKEN.contains(&route.as_str()) { "authenticated" } else { needs[0].as_str().unwrap() };
+        assert_eq!(needs[0], expected, "{route}");
+        let known = ["authenticated", "tenant:read", "tenant:write", "operator", "admin"];
+        assert!(known.contains(&expected), "{route}: {expected}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
