@@ -11,7 +11,7 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`nix`] | [`Nix`]: how the command is called |
-//! | [`evaluate`], [`build`], [`copy`], [`store`] | the operations |
+//! | [`evaluate`], [`build`], [`copy`], [`flake`], [`store`] | the operations |
 //! | [`store_path`] | store paths |
 //! | [`version`] | Nix's version |
 //! | [`error`] | what can go wrong |
@@ -22,6 +22,7 @@ pub mod build;
 pub mod copy;
 pub mod error;
 pub mod evaluate;
+pub mod flake;
 pub mod log;
 pub mod nix;
 mod process;
@@ -32,6 +33,7 @@ pub mod version;
 pub use copy::Destination;
 pub use error::NixError;
 pub use evaluate::Evaluation;
+pub use flake::{LockedFlake, Package};
 pub use log::{Level, Update};
 pub use nix::{Nix, NixOptions, Run};
 pub use store::PathInfo;

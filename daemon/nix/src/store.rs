@@ -107,6 +107,17 @@ impl Nix {
         }
     }
 
+    /// Keeps a path that the store holds from being collected as garbage while the symbolic link `gc_root` stands,
+    /// which is made or replaced.
+    ///
+    /// # Errors
+    /// [`NixError::CommandFailed`] when the store does not hold it.
+    pub async fn keep(&self, path: &StorePath, gc_root: &Path) -> Result<(), NixError> {
+        let mut command = self.nix_store(&["--realise", path.as_str()]);
+        command.arg("--add-root").arg(gc_root).arg("--indirect");
+        self.ask(command, "nix-store --realise").await.map(drop)
+    }
+
     /// Whether the store holds a path, complete.
     ///
     /// # Errors

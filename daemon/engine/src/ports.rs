@@ -1,0 +1,136 @@
+//! What the engine needs from the outside, as traits: so that a scenario can be replayed without nix or machines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use berth_domain::manifest::Manifest;
+use berth_domain::revision::Files;
+use berth_domain::{MachineName, MachineSpec, OperationId, Progress};
+use berth_protocol::{Answer, Health, Request};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::StepError;
+
+/// Something that a step reports while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// How far it is.
+    Progress(Progress),
+    /// A line that some program wrote.
+    Line(String),
+    /// Something that a person should know of.
+    Warning(String),
+}
+
+/// Takes reports; cheap to call and never blocks.
+pub type Sink = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// The bounds of one call: when to give up, and who may stop it.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Stops the call when cancelled.
+    pub cancel: CancellationToken,
+    /// The longest it may take.
+    pub timeout: Duration,
+}
+
+/// The platform that tenants are built on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// The flake reference that rendered tenants name as their input, pinned.
+    pub pin: String,
+    /// The agent's store path.
+    pub agent: String,
+    /// How the machine's web server does TLS.
+    pub tls: berth_render::Tls,
+}
+
+/// What evaluating a configuration yields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluated {
+    /// The derivation of the system.
+    pub derivation: String,
+    /// The system's store path.
+    pub system: String,
+}
+
+/// Evaluates and builds configurations, and knows the local store.
+#[async_trait]
+pub trait Builder: Send + Sync {
+    /// The platform; prepared on first use.
+    async fn platform(&self, bounds: &Bounds) -> Result<Platform, StepError>;
+
+    /// Evaluates a rendered configuration.
+    async fn evaluate(
+        &self,
+        operation: OperationId,
+        files: &Files,
+        machine: &MachineName,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<Evaluated, StepError>;
+
+    /// Builds a system's derivation and keeps its outcome from being collected as garbage while `machine` may need it.
+    async fn build(
+        &self,
+        machine: &MachineName,
+        derivation: &str,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<(), StepError>;
+
+    /// Whether a store path is present here.
+    async fn has(&self, path: &str) -> bool;
+
+    /// The manifest of a system that is present here.
+    async fn manifest(&self, system: &str) -> Result<Manifest, StepError>;
+
+    /// Copies a store path and all that it needs to a machine.
+    async fn copy(
+        &self,
+        path: &str,
+        to: &dyn MachineSession,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<(), StepError>;
+
+    /// Forgets what was kept for a machine.
+    async fn release(&self, machine: &MachineName);
+}
+
+/// Opens sessions with machines.
+#[async_trait]
+pub trait Machines: Send + Sync {
+    /// A session with a machine.
+    async fn open(
+        &self,
+        machine: &MachineSpec,
+        bounds: &Bounds,
+    ) -> Result<Box<dyn MachineSession>, StepError>;
+}
+
+/// A machine that answers.
+#[async_trait]
+pub trait MachineSession: Send + Sync {
+    /// Starts the agent that stands at this store path; [`AgentStart::Missing`] where the machine does not have it.
+    async fn start_agent(&mut self, path: &str, bounds: &Bounds) -> Result<AgentStart, StepError>;
+
+    /// Asks the agent.
+    async fn call(&mut self, request: Request, bounds: &Bounds, sink: &Sink) -> Result<Answer, StepError>;
+
+    /// Asks the tenant's services from outside, over a new connection, what `manifest` promises.
+    async fn probe_from_outside(&self, manifest: &Manifest, bounds: &Bounds) -> Result<Health, StepError>;
+
+    /// Where `nix copy` finds the machine: the store's URL and the value of `NIX_SSHOPTS`.
+    fn store(&self) -> (String, String);
+}
+
+/// Whether an agent could be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentStart {
+    /// It answers.
+    Started,
+    /// Its store path is not on the machine.
+    Missing,
+}

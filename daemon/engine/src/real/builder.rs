@@ -1,0 +1,177 @@
+//! Evaluating, building and copying with `nix`.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use berth_domain::manifest::{MANIFEST_PATH, Manifest};
+use berth_domain::revision::Files;
+use berth_domain::{MachineName, OperationId};
+use berth_nix::{Destination, Level, Nix, Run, Update};
+use tokio::sync::OnceCell;
+
+use super::platform::{PlatformSource, Roots, store_path};
+use crate::error::StepError;
+use crate::ports::{Bounds, Builder, Evaluated, MachineSession, Platform, Report, Sink};
+
+/// The builder that calls `nix`.
+pub struct NixBuilder {
+    nix: Nix,
+    source: PlatformSource,
+    platform: OnceCell<Platform>,
+    /// Flakes that are being evaluated, a folder each, named after the operation.
+    flakes: PathBuf,
+    roots: Roots,
+}
+
+impl NixBuilder {
+    /// A builder that keeps its files below `folder`, which is absolute. Starts nothing.
+    pub fn new(nix: Nix, source: PlatformSource, folder: &Path) -> Self {
+        Self {
+            nix,
+            source,
+            platform: OnceCell::new(),
+            flakes: folder.join("flakes"),
+            roots: Roots(folder.join("roots")),
+        }
+    }
+}
+
+#[async_trait]
+impl Builder for NixBuilder {
+    async fn platform(&self, bounds: &Bounds) -> Result<Platform, StepError> {
+        let run = run(bounds);
+        let prepare = || self.source.prepare(&self.nix, &run, &self.roots);
+        // Where the preparation fails or is cancelled, the next operation tries again.
+        Ok(self.platform.get_or_try_init(prepare).await?.clone())
+    }
+
+    async fn evaluate(
+        &self,
+        operation: OperationId,
+        files: &Files,
+        machine: &MachineName,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<Evaluated, StepError> {
+        let flake = Flake::write(self.flakes.join(operation.to_string()), files)?;
+        let evaluation =
+            self.nix.evaluate(&flake.0, machine, &run(bounds), |update| tell(sink, update)).await?;
+        Ok(Evaluated { derivation: evaluation.drv.to_string(), system: evaluation.system.to_string() })
+    }
+
+    async fn build(
+        &self,
+        machine: &MachineName,
+        derivation: &str,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<(), StepError> {
+        let root = self.roots.of(&format!("machine-{machine}"))?;
+        let derivation = store_path(derivation)?;
+        self.nix.build(&derivation, Some(&root), &run(bounds), |update| tell(sink, update)).await?;
+        Ok(())
+    }
+
+    async fn has(&self, path: &str) -> bool {
+        match store_path(path) {
+            Ok(path) => self.nix.is_valid(&path).await.unwrap_or(false),
+            Err(_) => false,
+        }
+    }
+
+    async fn manifest(&self, system: &str) -> Result<Manifest, StepError> {
+        let path = Path::new(store_path(system)?.as_str()).join(MANIFEST_PATH);
+        let unreadable = |error: &dyn std::fmt::Display| {
+            StepError::failed("manifest", format!("the manifest {} cannot be read: {error}", path.display()))
+        };
+        let text = tokio::fs::read(&path).await.map_err(|error| unreadable(&error))?;
+        serde_json::from_slice(&text).map_err(|error| unreadable(&error))
+    }
+
+    async fn copy(
+        &self,
+        path: &str,
+        to: &dyn MachineSession,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<(), StepError> {
+        let (url, ssh_options) = to.store();
+        let to = Destination { url: &url, ssh_options: Some(&ssh_options) };
+        self.nix.copy(&[store_path(path)?], to, &run(bounds), |update| tell(sink, update)).await?;
+        Ok(())
+    }
+
+    async fn release(&self, machine: &MachineName) {
+        self.roots.release(&format!("machine-{machine}"));
+    }
+}
+
+/// A rendered flake in a folder of its own, removed in the end.
+struct Flake(PathBuf);
+
+impl Flake {
+    fn write(folder: PathBuf, files: &Files) -> Result<Self, StepError> {
+        let failed = |error: std::io::Error| {
+            StepError::failed("internal", format!("cannot write the rendered flake: {error}"))
+        };
+        // What a killed predecessor left may be half-written.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let flake = Self(folder);
+        for (name, text) in files {
+            std::fs::write(flake.0.join(name), text).map_err(failed)?;
+        }
+        Ok(flake)
+    }
+}
+
+impl Drop for Flake {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(bounds: &Bounds) -> Run {
+    Run { cancel: bounds.cancel.clone(), timeout: bounds.timeout }
+}
+
+/// What nix tells on its way, as the operation's reports.
+fn tell(sink: &Sink, update: Update) {
+    sink(match update {
+        Update::Progress(progress) => Report::Progress(progress),
+        Update::Line { derivation, line } => Report::Line(format!("{}: {line}", short(&derivation))),
+        Update::Message { level: Level::Warning, text } => Report::Warning(text),
+        Update::Message { text, .. } => Report::Line(text),
+    });
+}
+
+/// A derivation's name without the folder, the hash and the ending.
+fn short(derivation: &str) -> &str {
+    let file = derivation.rsplit('/').next().unwrap_or(derivation);
+    file.split_once('-').map_or(file, |(_, name)| name).trim_end_matches(".drv")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_name_the_derivation_as_people_know_it() {
+        assert_eq!(short("/nix/store/n3vvpagg98dz0yissby9d2qf2n01d5m0-gitea-1.22.drv"), "gitea-1.22");
+        assert_eq!(short("odd"), "odd");
+    }
+
+    #[test]
+    fn a_flake_lies_in_a_folder_of_its_own_that_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a");
+        let files = Files::from([("flake.nix".to_owned(), "{ }".to_owned())]);
+        let flake = Flake::write(place.clone(), &files).unwrap();
+        std::fs::write(place.join("stale"), "x").unwrap();
+        std::mem::forget(flake);
+        let again = Flake::write(place.clone(), &files).unwrap();
+        assert!(!place.join("stale").exists() && place.join("flake.nix").exists());
+        drop(again);
+        assert!(!place.exists());
+    }
+}

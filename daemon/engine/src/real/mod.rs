@@ -1,0 +1,17 @@
+//! The builder and the machines for real: the `nix` command, and SSH with the agent behind it.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`platform`] | the flake that tenants are built on: given by reference, or carried with the daemon |
+//! | [`builder`] | evaluating, building and copying with `nix` |
+//! | [`machines`] | sessions over SSH |
+//! | `errors` | what their failures mean to a client |
+
+pub mod builder;
+mod errors;
+pub mod machines;
+pub mod platform;
+
+pub use builder::NixBuilder;
+pub use machines::SshMachines;
+pub use platform::PlatformSource;

@@ -1,0 +1,101 @@
+//! The flake that tenants are built on.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use berth_nix::{Nix, Run, StorePath};
+use berth_render::Tls;
+
+use crate::error::StepError;
+use crate::ports::Platform;
+
+/// The system that agents are built for before any machine was seen.
+const SYSTEM: &str = "x86_64-linux";
+
+/// The attribute of the agent among the platform's packages.
+const AGENT: &str = "berth-agent";
+
+/// Where the platform comes from.
+#[derive(Clone)]
+pub enum PlatformSource {
+    /// A flake that was configured, such as `github:example/berth`.
+    Flake {
+        /// Its reference.
+        reference: String,
+    },
+    /// The rehearsal platform, which the daemon carries with it.
+    Rehearsal {
+        /// Writes its files, if they are not there yet, and tells the folder.
+        tree: Arc<dyn Fn() -> io::Result<PathBuf> + Send + Sync>,
+    },
+}
+
+impl PlatformSource {
+    /// How machines of this platform do TLS. A rehearsal machine's domains are not reachable by any authority.
+    fn tls(&self) -> Tls {
+        match self {
+            Self::Flake { .. } => Tls::Acme,
+            Self::Rehearsal { .. } => Tls::None,
+        }
+    }
+
+    /// The platform at one fixed content, its agent built; `roots` keeps both from being collected as garbage.
+    pub(super) async fn prepare(&self, nix: &Nix, run: &Run, roots: &Roots) -> Result<Platform, StepError> {
+        let (pin, source) = match self {
+            Self::Flake { reference } => {
+                let locked = nix.lock(reference, run).await?;
+                (locked.reference, locked.source)
+            }
+            Self::Rehearsal { tree } => {
+                let tree = written(Arc::clone(tree)).await?;
+                // Flakes in the store must have this name for the path to be their identity.
+                let source = nix.add_tree(&tree, "source", run, |_| {}).await?;
+                (format!("path:{source}"), source)
+            }
+        };
+        nix.keep(&source, &roots.of("platform")?).await?;
+        let agent = nix.package(&pin, SYSTEM, AGENT, run, |_| {}).await?;
+        if let Some(derivation) = &agent.drv {
+            nix.build(derivation, Some(&roots.of("agent")?), run, |_| {}).await?;
+        } else {
+            nix.keep(&agent.out, &roots.of("agent")?).await?;
+        }
+        Ok(Platform { pin, agent: agent.out.to_string(), tls: self.tls() })
+    }
+}
+
+async fn written(tree: Arc<dyn Fn() -> io::Result<PathBuf> + Send + Sync>) -> Result<PathBuf, StepError> {
+    let written = tokio::task::spawn_blocking(move || tree()).await.map_err(io::Error::other);
+    written.and_then(|outcome| outcome).map_err(|error| {
+        StepError::failed("platform", format!("cannot write the rehearsal platform: {error}"))
+    })
+}
+
+/// The folder of links that keep store paths from being collected as garbage.
+#[derive(Debug, Clone)]
+pub(super) struct Roots(pub PathBuf);
+
+impl Roots {
+    /// The link of that name; the folder is made where there is none.
+    pub(super) fn of(&self, name: &str) -> Result<PathBuf, StepError> {
+        std::fs::create_dir_all(&self.0).map_err(|error| {
+            StepError::failed("internal", format!("cannot create {}: {error}", self.0.display()))
+        })?;
+        Ok(self.0.join(name))
+    }
+
+    /// Drops a link.
+    pub(super) fn release(&self, name: &str) {
+        if let Err(error) = std::fs::remove_file(self.0.join(name))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, name, "cannot remove a garbage collector root");
+        }
+    }
+}
+
+/// A path from the database or the platform as nix wants it.
+pub(super) fn store_path(path: &str) -> Result<StorePath, StepError> {
+    path.parse().map_err(|error| StepError::failed("internal", format!("{error}")))
+}

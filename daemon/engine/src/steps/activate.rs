@@ -1,0 +1,63 @@
+//! The machine switches to the new system, for now: the next boot is what it was until the commit.
+
+use berth_protocol::{Activation, ActivationOutcome, Answer, Request, SwitchAction};
+
+use super::context::unexpected;
+use super::{Context, Outcome};
+use crate::error::StepError;
+use crate::ports::Sink;
+
+/// How many journal lines of each failed unit a client is shown.
+const LOG_LINES: u32 = 50;
+
+pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
+    let system = context.system()?;
+    let facts = context.facts(sink).await?;
+    if facts.running_system.as_ref() == Some(&system) {
+        return Ok(Outcome::AlreadyThere("the machine runs it".into()));
+    }
+    context.switched = true;
+    let request = Request::Activate { operation: context.operation, system, action: SwitchAction::Test };
+    let timeout = context.shared.options.timeouts.activate;
+    let Answer::Activation(activation) = context.call(request, timeout, sink).await? else {
+        return Err(unexpected("the activation"));
+    };
+    judge(context, activation, sink).await
+}
+
+async fn judge(context: &mut Context, activation: Activation, sink: &Sink) -> Result<Outcome, StepError> {
+    let code = activation.exit_code;
+    let error = match activation.outcome {
+        ActivationOutcome::Done => return Ok(Outcome::Done("the machine runs it".into())),
+        ActivationOutcome::UnitsFailed => {
+            let units = activation.failed_units.join(", ");
+            StepError::failed("units-failed", format!("units failed to start: {units}"))
+        }
+        ActivationOutcome::ScriptFailed => {
+            StepError::failed("activation-failed", "the activation script failed")
+        }
+        ActivationOutcome::NeedsReboot => {
+            StepError::failed("needs-reboot", "this system needs a reboot of the machine to be taken over")
+        }
+        ActivationOutcome::Failed => {
+            StepError::failed("activation-failed", format!("switch-to-configuration ended with code {code}"))
+        }
+    };
+    Err(error.with_log(unit_logs(context, activation.failed_units, sink).await))
+}
+
+/// The newest journal lines of some units, each line after its unit's name; nothing where they cannot be had, as
+/// the failure itself matters more.
+pub(super) async fn unit_logs(context: &mut Context, units: Vec<String>, sink: &Sink) -> Vec<String> {
+    if units.is_empty() {
+        return Vec::new();
+    }
+    let timeout = context.shared.options.timeouts.brief;
+    match context.call(Request::Logs { units, lines: LOG_LINES }, timeout, sink).await {
+        Ok(Answer::Logs(logs)) => logs
+            .into_iter()
+            .flat_map(|log| log.lines.into_iter().map(move |line| format!("{}: {line}", log.unit)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}

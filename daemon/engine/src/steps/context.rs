@@ -1,0 +1,176 @@
+//! What the steps of one operation hand to each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_domain::manifest::Manifest;
+use berth_domain::revision::Files;
+use berth_domain::{
+    MachineFacts, MachineName, Operation, OperationId, OperationKind, RevisionId, StepName, StepStatus,
+    TenantName,
+};
+use berth_protocol::{Answer, Request};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Shared;
+use crate::error::StepError;
+use crate::ports::{AgentStart, Bounds, Evaluated, MachineSession, Platform, Sink};
+
+/// The operation's state between its steps. Everything in it can be found again by a successor.
+pub(crate) struct Context {
+    pub shared: Arc<Shared>,
+    pub operation: OperationId,
+    pub kind: OperationKind,
+    pub wipe: bool,
+    pub tenant: TenantName,
+    pub machine: MachineName,
+    pub revision: Option<RevisionId>,
+    pub files: Files,
+    pub evaluated: Option<Evaluated>,
+    /// The system is the one that was deployed last, so that nothing needs to be evaluated or built.
+    pub unchanged: bool,
+    pub facts: Option<MachineFacts>,
+    /// The machine was told to switch, so that a failure from here on has something to undo.
+    pub switched: bool,
+    platform: Option<Platform>,
+    session: Option<Box<dyn MachineSession>>,
+    cancel: CancellationToken,
+}
+
+impl Context {
+    pub(crate) fn new(shared: Arc<Shared>, operation: &Operation, cancel: CancellationToken) -> Self {
+        Self {
+            shared,
+            operation: operation.id,
+            kind: operation.kind,
+            wipe: operation.wipe,
+            tenant: operation.tenant.clone(),
+            machine: operation.machine.clone(),
+            revision: operation.revision.clone(),
+            files: Files::new(),
+            evaluated: None,
+            unchanged: false,
+            facts: None,
+            switched: operation
+                .step(StepName::Activate)
+                .is_some_and(|step| step.status != StepStatus::Pending),
+            platform: None,
+            session: None,
+            cancel,
+        }
+    }
+
+    /// The revision and system that the operation's row should name.
+    pub(crate) fn identity(&self) -> (Option<RevisionId>, Option<String>) {
+        (self.revision.clone(), self.evaluated.as_ref().map(|evaluated| evaluated.system.clone()))
+    }
+
+    /// Bounds of a call that ends after `timeout` or when the operation is cancelled.
+    pub(crate) fn bounds(&self, timeout: Duration) -> Bounds {
+        Bounds { cancel: self.cancel.clone(), timeout }
+    }
+
+    /// Bounds of a call that is not to be interrupted by a cancellation: putting things back.
+    pub(crate) fn bounds_of_undo(&mut self, timeout: Duration) -> Bounds {
+        self.cancel = CancellationToken::new();
+        self.bounds(timeout)
+    }
+
+    /// Whether a resumed operation can go on behind the step `name`, which its predecessor finished: whether what
+    /// that step handed on can be found again.
+    pub(crate) async fn can_go_on_after(&mut self, name: StepName, operation: &Operation) -> bool {
+        if !matches!(name, StepName::Render | StepName::Evaluate | StepName::Build) {
+            return true;
+        }
+        let built = operation
+            .step(StepName::Build)
+            .is_some_and(|step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped));
+        let Some(system) = operation.system.clone().filter(|_| built) else { return false };
+        if !self.shared.builder.has(&system).await {
+            return false;
+        }
+        self.evaluated = Some(Evaluated { derivation: String::new(), system });
+        true
+    }
+
+    pub(crate) async fn platform(&mut self) -> Result<&Platform, StepError> {
+        if self.platform.is_none() {
+            let bounds = self.bounds(self.shared.options.timeouts.evaluate);
+            self.platform = Some(self.shared.builder.platform(&bounds).await?);
+        }
+        self.platform.as_ref().ok_or_else(|| missing("platform"))
+    }
+
+    /// The system's store path.
+    pub(crate) fn system(&self) -> Result<String, StepError> {
+        self.evaluated.as_ref().map(|evaluated| evaluated.system.clone()).ok_or_else(|| missing("system"))
+    }
+
+    /// The system's manifest.
+    pub(crate) async fn manifest(&self) -> Result<Manifest, StepError> {
+        self.shared.builder.manifest(&self.system()?).await
+    }
+
+    /// The session with the machine, its agent running; opened where there is none. The agent itself is copied to a
+    /// machine that does not have it.
+    pub(crate) async fn session(&mut self, sink: &Sink) -> Result<&mut Box<dyn MachineSession>, StepError> {
+        if self.session.is_none() {
+            self.session = Some(self.connect(sink).await?);
+        }
+        self.session.as_mut().ok_or_else(|| missing("session"))
+    }
+
+    async fn connect(&mut self, sink: &Sink) -> Result<Box<dyn MachineSession>, StepError> {
+        let agent = self.platform().await?.agent.clone();
+        let machine = self.shared.store.machine(&self.machine).await?.spec;
+        let timeouts = self.shared.options.timeouts.clone();
+        let connect = self.bounds(timeouts.connect);
+        let mut session = self.shared.machines.open(&machine, &connect).await?;
+        if session.start_agent(&agent, &connect).await? == AgentStart::Missing {
+            let copy = self.bounds(timeouts.copy);
+            self.shared.builder.copy(&agent, session.as_ref(), &copy, sink).await?;
+            if session.start_agent(&agent, &connect).await? == AgentStart::Missing {
+                return Err(StepError::failed(
+                    "agent-missing",
+                    "the agent was copied to the machine but is not there",
+                ));
+            }
+        }
+        Ok(session)
+    }
+
+    /// Asks the machine's agent.
+    pub(crate) async fn call(
+        &mut self,
+        request: Request,
+        timeout: Duration,
+        sink: &Sink,
+    ) -> Result<Answer, StepError> {
+        let bounds = self.bounds(timeout);
+        self.session(sink).await?.call(request, &bounds, sink).await
+    }
+
+    /// What the machine says of itself, asked once an operation; also kept for the API.
+    pub(crate) async fn facts(&mut self, sink: &Sink) -> Result<MachineFacts, StepError> {
+        if let Some(facts) = &self.facts {
+            return Ok(facts.clone());
+        }
+        let Answer::Facts(facts) =
+            self.call(Request::Facts, self.shared.options.timeouts.brief, sink).await?
+        else {
+            return Err(unexpected("facts"));
+        };
+        self.shared.store.set_machine_facts(&self.machine, &facts).await?;
+        self.facts = Some((*facts).clone());
+        Ok(*facts)
+    }
+}
+
+/// An agent that answers something else than what was asked.
+pub(crate) fn unexpected(what: &str) -> StepError {
+    StepError::failed("agent-protocol", format!("the agent did not answer the question for {what}"))
+}
+
+fn missing(what: &str) -> StepError {
+    StepError::failed("internal", format!("a step ran before the one that provides the {what}"))
+}

@@ -1,0 +1,44 @@
+//! The new system proves that it serves: to its own machine, and to the daemon over a new connection.
+
+use berth_protocol::{Answer, Health, Request};
+
+use super::activate::unit_logs;
+use super::context::unexpected;
+use super::{Context, Outcome};
+use crate::error::StepError;
+use crate::ports::Sink;
+
+pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
+    let system = context.system()?;
+    let timeout = context.shared.options.timeouts.verify;
+    let request = Request::Probe { system, timeout_seconds: timeout.as_secs() };
+    // The agent keeps the time; a little more for its answer to arrive.
+    let Answer::Health(inside) =
+        context.call(request, timeout + std::time::Duration::from_secs(15), sink).await?
+    else {
+        return Err(unexpected("the services' health"));
+    };
+    if !inside.healthy {
+        return Err(unhealthy(context, &inside, "on the machine", sink).await);
+    }
+    let manifest = context.manifest().await?;
+    let bounds = context.bounds(context.shared.options.timeouts.brief);
+    let outside = context.session(sink).await?.probe_from_outside(&manifest, &bounds).await?;
+    if !outside.healthy {
+        return Err(unhealthy(context, &outside, "from outside", sink).await);
+    }
+    Ok(Outcome::Done(format!("{} units and {} probes are healthy", inside.units.len(), inside.probes.len())))
+}
+
+async fn unhealthy(context: &mut Context, health: &Health, seen: &str, sink: &Sink) -> StepError {
+    let sick_units = health.units.iter().filter(|unit| !unit.healthy);
+    let units: Vec<_> = sick_units.clone().map(|unit| unit.unit.clone()).collect();
+    let of_units = sick_units.map(|unit| format!("{} is {}", unit.unit, unit.state));
+    let of_probes = health.probes.iter().filter(|probe| !probe.healthy).map(|probe| {
+        let problem = probe.problem.as_deref().unwrap_or("gave another answer than expected");
+        format!("{} of {}: {problem}", probe.probe.name, probe.service)
+    });
+    let problems: Vec<_> = of_units.chain(of_probes).collect();
+    let log = unit_logs(context, units, sink).await;
+    StepError::failed("unhealthy", format!("not healthy {seen}: {}", problems.join("; "))).with_log(log)
+}

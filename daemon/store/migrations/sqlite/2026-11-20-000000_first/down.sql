@@ -1,0 +1,9 @@
+DROP TABLE watch_links;
+DROP TABLE idempotency;
+DROP TABLE events;
+DROP TABLE steps;
+DROP TABLE operations;
+DROP TABLE revisions;
+DROP TABLE tenants;
+DROP TABLE machines;
+DROP TABLE tokens;

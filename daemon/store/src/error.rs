@@ -1,0 +1,165 @@
+//! Why a call was refused or failed.
+
+use berth_domain::{DomainName, MachineName, OperationId, OperationStatus, TenantName};
+
+/// Why a call was refused or failed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It is not there.
+    #[error("there is no {what} “{name}”")]
+    NotFound {
+        /// What was looked for: `tenant`, `machine`, `operation`, `revision`, `token`.
+        what: &'static str,
+        /// Its name or id.
+        name: String,
+    },
+    /// The name or id is taken.
+    #[error("the {what} “{name}” exists already")]
+    Exists {
+        /// What was to be created.
+        what: &'static str,
+        /// Its name or id.
+        name: String,
+    },
+    /// Another tenant has the domain.
+    #[error("the domain {domain} belongs to the tenant “{tenant}”")]
+    DomainTaken {
+        /// The domain.
+        domain: DomainName,
+        /// Whose it is.
+        tenant: TenantName,
+    },
+    /// Another tenant is on the machine.
+    #[error("the machine “{machine}” is the tenant “{tenant}”'s")]
+    MachineTaken {
+        /// The machine.
+        machine: MachineName,
+        /// Who is on it.
+        tenant: TenantName,
+    },
+    /// The machine still holds the data of a tenant that was taken off it.
+    #[error("the machine “{machine}” still holds the data of the tenant “{of}”")]
+    MachineHoldsData {
+        /// The machine.
+        machine: MachineName,
+        /// Whose data it holds.
+        of: TenantName,
+    },
+    /// The tenant names a machine that is not registered.
+    #[error("there is no machine “{machine}”")]
+    NoSuchMachine {
+        /// The name.
+        machine: MachineName,
+    },
+    /// The machine cannot go: a tenant is on it.
+    #[error("the tenant “{tenant}” is on this machine")]
+    MachineInUse {
+        /// Who is on it.
+        tenant: TenantName,
+    },
+    /// A deployed tenant cannot change its machine.
+    #[error("the tenant “{tenant}” is deployed on the machine “{machine}” and cannot change to another")]
+    TenantDeployed {
+        /// The tenant.
+        tenant: TenantName,
+        /// Where it is deployed.
+        machine: MachineName,
+    },
+    /// Somebody else changed it meanwhile.
+    #[error("it was changed meanwhile: its version is {current} now")]
+    VersionMismatch {
+        /// The version that is stored.
+        current: i64,
+    },
+    /// The tenant has an unfinished operation.
+    #[error("the operation {operation} of this tenant has not ended yet")]
+    OperationRunning {
+        /// That operation.
+        operation: OperationId,
+    },
+    /// The operation has ended and does not change any more.
+    #[error("the operation {operation} has ended already: {status}")]
+    Finished {
+        /// The operation.
+        operation: OperationId,
+        /// How it ended.
+        status: OperationStatus,
+    },
+    /// The same request was answered before; [`Store::idempotency`](crate::Store::idempotency) has the reply.
+    #[error("a request with this idempotency key was answered before")]
+    IdempotencyReplay,
+    /// The text given as `after` is no cursor of this list.
+    #[error("the cursor is not one of this list")]
+    InvalidCursor,
+    /// The database's tables are newer than this program.
+    #[error("the database was migrated by a newer version (migration {version}); this one cannot use it")]
+    Newer {
+        /// The migration that this program does not know.
+        version: String,
+    },
+    /// The database failed or could not be reached.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// How the database failed. No message holds a password or a stored secret.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// It could not be reached or opened.
+    #[error("cannot reach the database {database}: {reason}")]
+    Unreachable {
+        /// Which one, without its password.
+        database: String,
+        /// Why.
+        reason: String,
+    },
+    /// Every connection stayed in use for too long.
+    #[error("no connection to the database became free in time")]
+    Busy,
+    /// A query failed.
+    #[error("the database refused a query: {0}")]
+    Query(#[from] diesel::result::Error),
+    /// A migration failed.
+    #[error("a migration failed: {0}")]
+    Migration(String),
+    /// A row does not hold what this program writes.
+    #[error("the column {column} holds something else than it should: {reason}")]
+    Damaged {
+        /// Table and column.
+        column: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The task that talks to the database ended early: the program is stopping, or it panicked.
+    #[error("the database task ended early: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(DatabaseError::Query(error))
+    }
+}
+
+impl StoreError {
+    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { what, name: name.to_string() }
+    }
+
+    pub(crate) fn exists(what: &'static str, name: impl ToString) -> Self {
+        Self::Exists { what, name: name.to_string() }
+    }
+
+    /// Whether another transaction got in between, so that the same one, run again, sees what it ran into.
+    pub(crate) fn is_race(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind as Kind, Error};
+        let Self::Database(DatabaseError::Query(Error::DatabaseError(kind, information))) = self else {
+            return false;
+        };
+        match kind {
+            Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::SerializationFailure => true,
+            // diesel has no kind for PostgreSQL's 40P01.
+            _ => information.message() == "deadlock detected",
+        }
+    }
+}

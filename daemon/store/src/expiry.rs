@@ -1,0 +1,41 @@
+//! Removing what has expired.
+
+use berth_domain::Timestamp;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::columns::millis;
+use crate::error::StoreError;
+use crate::pool::Store;
+use crate::run::transact;
+use crate::schema::{idempotency, tokens, watch_links};
+
+/// How much was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Tokens.
+    pub tokens: usize,
+    /// Replies kept for repeated requests.
+    pub idempotency: usize,
+    /// Watch links.
+    pub watch_links: usize,
+}
+
+impl Store {
+    /// Removes what expired before `now`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn purge_expired(&self, now: Timestamp) -> Result<Purged, StoreError> {
+        let now = millis(now);
+        transact!(self, conn => {
+            let old = tokens::table.filter(tokens::expires_at.le(now));
+            let tokens = diesel::delete(old).execute(conn).await?;
+            let old = idempotency::table.filter(idempotency::expires_at.le(now));
+            let idempotency = diesel::delete(old).execute(conn).await?;
+            let old = watch_links::table.filter(watch_links::expires_at.le(now));
+            let watch_links = diesel::delete(old).execute(conn).await?;
+            Ok(Purged { tokens, idempotency, watch_links })
+        })
+    }
+}

@@ -1,0 +1,374 @@
+//! Jobs and their steps: queue, claim, record, cancel.
+
+use berth_domain::event::NewEvent;
+use berth_domain::{
+    Event, Operation, OperationId, OperationKind, OperationStatus, Step, StepName, StepStatus, TenantName,
+};
+use chrono::Utc;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::columns::{from_json, json, maybe_parse, maybe_time, millis, parse, time, word};
+use crate::dialect::Dialect;
+use crate::error::StoreError;
+use crate::events::Append;
+use crate::idempotency::{IdempotencyRecord, Keys};
+use crate::page::{Page, rows_for};
+use crate::pool::Store;
+use crate::run::{for_both, read, transact};
+use crate::schema::{operations, steps, tenants};
+
+/// The statuses in which an operation still has something to do.
+pub(crate) const UNFINISHED: [&str; 2] = [OperationStatus::Queued.word(), OperationStatus::Running.word()];
+
+/// Which operations a list holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OperationFilter {
+    /// Only this tenant's.
+    pub tenant: Option<TenantName>,
+    /// Only those that stand there.
+    pub status: Option<OperationStatus>,
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = operations, treat_none_as_null = true)]
+struct Row {
+    id: String,
+    tenant: String,
+    machine: String,
+    kind: String,
+    wipe: bool,
+    status: String,
+    revision: Option<String>,
+    system: Option<String>,
+    cancel_requested: bool,
+    error: Option<String>,
+    requested_by: String,
+    created_at: i64,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    last_seq: i64,
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = steps, treat_none_as_null = true)]
+struct StepRow {
+    operation_id: String,
+    position: i32,
+    name: String,
+    status: String,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    progress: Option<String>,
+}
+
+impl Row {
+    fn of(operation: &Operation) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: operation.id.to_string(),
+            tenant: operation.tenant.to_string(),
+            machine: operation.machine.to_string(),
+            kind: operation.kind.word().into(),
+            wipe: operation.wipe,
+            status: operation.status.word().into(),
+            revision: operation.revision.as_ref().map(ToString::to_string),
+            system: operation.system.clone(),
+            cancel_requested: operation.cancel_requested,
+            error: operation.error.as_ref().map(|error| json("operations.error", error)).transpose()?,
+            requested_by: operation.requested_by.clone(),
+            created_at: millis(operation.created_at),
+            started_at: operation.started_at.map(millis),
+            finished_at: operation.finished_at.map(millis),
+            last_seq: operation.last_seq,
+        })
+    }
+
+    fn operation(self, steps: Vec<StepRow>) -> Result<Operation, StoreError> {
+        Ok(Operation {
+            id: parse("operations.id", &self.id)?,
+            tenant: parse("operations.tenant", &self.tenant)?,
+            machine: parse("operations.machine", &self.machine)?,
+            kind: word("operations.kind", &self.kind, OperationKind::from_word)?,
+            wipe: self.wipe,
+            status: word("operations.status", &self.status, OperationStatus::from_word)?,
+            revision: maybe_parse("operations.revision", self.revision.as_deref())?,
+            system: self.system,
+            steps: steps.into_iter().map(StepRow::step).collect::<Result<_, _>>()?,
+            cancel_requested: self.cancel_requested,
+            error: self.error.map(|error| from_json("operations.error", &error)).transpose()?,
+            requested_by: self.requested_by,
+            created_at: time("operations.created_at", self.created_at)?,
+            started_at: maybe_time("operations.started_at", self.started_at)?,
+            finished_at: maybe_time("operations.finished_at", self.finished_at)?,
+            last_seq: self.last_seq,
+        })
+    }
+}
+
+impl StepRow {
+    fn all_of(operation: &Operation) -> Result<Vec<Self>, StoreError> {
+        let row = |(position, step): (i32, &Step)| {
+            Ok(Self {
+                operation_id: operation.id.to_string(),
+                position,
+                name: step.name.word().into(),
+                status: step.status.word().into(),
+                started_at: step.started_at.map(millis),
+                finished_at: step.finished_at.map(millis),
+                progress: step.progress.as_ref().map(|p| json("steps.progress", p)).transpose()?,
+            })
+        };
+        (0..).zip(&operation.steps).map(row).collect()
+    }
+
+    fn step(self) -> Result<Step, StoreError> {
+        Ok(Step {
+            name: word("steps.name", &self.name, StepName::from_word)?,
+            status: word("steps.status", &self.status, StepStatus::from_word)?,
+            started_at: maybe_time("steps.started_at", self.started_at)?,
+            finished_at: maybe_time("steps.finished_at", self.finished_at)?,
+            progress: self.progress.map(|progress| from_json("steps.progress", &progress)).transpose()?,
+        })
+    }
+}
+
+/// Operations within a transaction.
+trait Operations {
+    /// Operations by their ids, in that order.
+    async fn load_all(&mut self, ids: Vec<String>) -> Result<Vec<Operation>, StoreError>;
+
+    /// One operation.
+    async fn load_one(&mut self, id: &str) -> Result<Operation, StoreError>;
+
+    /// The unfinished operation of a tenant.
+    async fn unfinished_of(&mut self, tenant: &str) -> Result<Option<OperationId>, StoreError>;
+}
+
+for_both! {
+    impl Operations {
+        async fn load_all(&mut self, ids: Vec<String>) -> Result<Vec<Operation>, StoreError> {
+            let rows = operations::table.filter(operations::id.eq_any(&ids)).select(Row::as_select());
+            let mut rows: Vec<Row> = rows.load(self).await?;
+            let all = steps::table.filter(steps::operation_id.eq_any(&ids)).order(steps::position);
+            let mut all: Vec<StepRow> = all.select(StepRow::as_select()).load(self).await?;
+            let mut found = Vec::with_capacity(rows.len());
+            for id in &ids {
+                let Some(at) = rows.iter().position(|row| row.id == *id) else { continue };
+                let (own, others) = all.into_iter().partition(|step| step.operation_id == *id);
+                all = others;
+                found.push(rows.swap_remove(at).operation(own)?);
+            }
+            Ok(found)
+        }
+
+        async fn load_one(&mut self, id: &str) -> Result<Operation, StoreError> {
+            let row = operations::table.find(id).select(Row::as_select()).first::<Row>(self).await.optional()?;
+            let row = row.ok_or_else(|| StoreError::not_found("operation", id))?;
+            let own = steps::table.filter(steps::operation_id.eq(id)).order(steps::position);
+            row.operation(own.select(StepRow::as_select()).load(self).await?)
+        }
+
+        async fn unfinished_of(&mut self, tenant: &str) -> Result<Option<OperationId>, StoreError> {
+            let unfinished = operations::table.filter(operations::tenant.eq(tenant));
+            let unfinished = unfinished.filter(operations::status.eq_any(UNFINISHED)).select(operations::id);
+            let id: Option<String> = unfinished.first(self).await.optional()?;
+            maybe_parse("operations.id", id.as_deref())
+        }
+    }
+}
+
+impl Store {
+    /// Writes an operation down with its first event.
+    ///
+    /// # Errors
+    /// [`StoreError::OperationRunning`], [`StoreError::NotFound`] when the tenant is gone,
+    /// [`StoreError::IdempotencyReplay`]
+    pub async fn create_operation(
+        &self,
+        operation: &Operation,
+        first: NewEvent,
+        once: Option<&IdempotencyRecord>,
+    ) -> Result<(), StoreError> {
+        let (operation, once) = (operation.after_acceptance(), once.cloned());
+        let first = first.numbered(operation.id, operation.last_seq);
+        transact!(self, conn => {
+            conn.keep_reply(once.as_ref()).await?;
+            let tenant = operation.tenant.as_str();
+            conn.lock_tenant(tenant).await?;
+            if tenants::table.find(tenant).count().get_result::<i64>(conn).await? == 0 {
+                return Err(StoreError::not_found("tenant", tenant));
+            }
+            if let Some(operation) = conn.unfinished_of(tenant).await? {
+                return Err(StoreError::OperationRunning { operation });
+            }
+            diesel::insert_into(operations::table).values(&Row::of(&operation)?).execute(conn).await?;
+            for step in StepRow::all_of(&operation)? {
+                diesel::insert_into(steps::table).values(&step).execute(conn).await?;
+            }
+            conn.append(std::slice::from_ref(&first)).await
+        })
+    }
+
+    /// An operation.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]
+    pub async fn operation(&self, id: OperationId) -> Result<Operation, StoreError> {
+        let id = id.to_string();
+        read!(self, conn => conn.load_one(&id).await)
+    }
+
+    /// Operations, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidCursor`]
+    pub async fn list_operations(
+        &self,
+        filter: &OperationFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Operation>, StoreError> {
+        let parsed = after.map(|text| OperationId::try_parse(text).map_err(|_| StoreError::InvalidCursor));
+        let after = parsed.transpose()?.map(|id| id.to_string());
+        let filter = filter.clone();
+        let found: Vec<Operation> = read!(self, conn => {
+            let mut wanted = operations::table.select(operations::id).into_boxed();
+            if let Some(tenant) = &filter.tenant {
+                wanted = wanted.filter(operations::tenant.eq(tenant.as_str()));
+            }
+            if let Some(status) = filter.status {
+                wanted = wanted.filter(operations::status.eq(status.word()));
+            }
+            if let Some(after) = &after {
+                wanted = wanted.filter(operations::id.lt(after));
+            }
+            let ids = wanted.order(operations::id.desc()).limit(rows_for(limit)).load(conn).await?;
+            conn.load_all(ids).await
+        })?;
+        Page::of(found, limit, |operation| operation.id.to_string(), Ok)
+    }
+
+    /// Takes the oldest queued operations: they are running from now on, here.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn claim_queued(&self, limit: u32) -> Result<Vec<Operation>, StoreError> {
+        transact!(self, conn => {
+            let ids = conn.take_queued(i64::from(limit)).await?;
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let columns = (
+                operations::status.eq(OperationStatus::Running.word()),
+                operations::started_at.eq(millis(Utc::now())),
+            );
+            let taken = operations::table.filter(operations::id.eq_any(&ids));
+            diesel::update(taken).set(columns).execute(conn).await?;
+            conn.load_all(ids).await
+        })
+    }
+
+    /// Every operation that still has something to do, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn unfinished_operations(&self) -> Result<Vec<Operation>, StoreError> {
+        read!(self, conn => {
+            let unfinished = operations::table.filter(operations::status.eq_any(UNFINISHED));
+            let ids = unfinished.order(operations::id).select(operations::id).load(conn).await?;
+            conn.load_all(ids).await
+        })
+    }
+
+    /// Writes how an operation stands, and its new events, which get their numbers. A wish to cancel that came
+    /// meanwhile is not lost but told.
+    ///
+    /// # Errors
+    /// [`StoreError::Finished`] for one that has ended, [`StoreError::NotFound`]
+    pub async fn record(
+        &self,
+        operation: &mut Operation,
+        events: Vec<NewEvent>,
+    ) -> Result<Vec<Event>, StoreError> {
+        let wanted = operation.clone();
+        let (written, events) = transact!(self, conn => {
+            let id = wanted.id.to_string();
+            conn.lock_operation(&id).await?;
+            let stored = operations::table.find(&id);
+            let stored = stored.select((operations::status, operations::cancel_requested, operations::last_seq));
+            let stored: Option<(String, bool, i64)> = stored.first(conn).await.optional()?;
+            let (status, cancel_requested, last_seq) =
+                stored.ok_or_else(|| StoreError::not_found("operation", &id))?;
+            let status = word("operations.status", &status, OperationStatus::from_word)?;
+            if status.is_final() {
+                return Err(StoreError::Finished { operation: wanted.id, status });
+            }
+            let number = |(seq, event): (i64, &NewEvent)| event.clone().numbered(wanted.id, seq);
+            let numbered: Vec<Event> = (last_seq + 1..).zip(&events).map(number).collect();
+            let mut written = wanted.clone();
+            written.cancel_requested |= cancel_requested;
+            written.last_seq = last_seq + numbered.len() as i64;
+            diesel::update(operations::table.find(&id)).set(&Row::of(&written)?).execute(conn).await?;
+            for step in StepRow::all_of(&written)? {
+                diesel::update(steps::table.find((&id, step.position))).set(&step).execute(conn).await?;
+            }
+            conn.append(&numbered).await?;
+            Ok::<_, StoreError>((written, numbered))
+        })?;
+        *operation = written;
+        Ok(events)
+    }
+
+    /// Notes that somebody asked an operation to stop. The event is written the first time only.
+    ///
+    /// # Errors
+    /// [`StoreError::Finished`], [`StoreError::NotFound`], [`StoreError::IdempotencyReplay`]
+    pub async fn request_cancel(
+        &self,
+        id: OperationId,
+        event: NewEvent,
+        once: Option<&IdempotencyRecord>,
+    ) -> Result<(Operation, Option<Event>), StoreError> {
+        let once = once.cloned();
+        transact!(self, conn => {
+            conn.keep_reply(once.as_ref()).await?;
+            let key = id.to_string();
+            conn.lock_operation(&key).await?;
+            let mut operation = conn.load_one(&key).await?;
+            if operation.status.is_final() {
+                return Err(StoreError::Finished { operation: id, status: operation.status });
+            }
+            if operation.cancel_requested {
+                return Ok((operation, None));
+            }
+            operation.cancel_requested = true;
+            operation.last_seq += 1;
+            let columns =
+                (operations::cancel_requested.eq(true), operations::last_seq.eq(operation.last_seq));
+            diesel::update(operations::table.find(&key)).set(columns).execute(conn).await?;
+            let event = event.clone().numbered(id, operation.last_seq);
+            conn.append(std::slice::from_ref(&event)).await?;
+            Ok((operation, Some(event)))
+        })
+    }
+
+    /// How long, in milliseconds, each step took in the newest operations of a kind that succeeded.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn step_durations(
+        &self,
+        kind: OperationKind,
+        limit: u32,
+    ) -> Result<Vec<(StepName, i64)>, StoreError> {
+        let rows: Vec<(String, Option<i64>, Option<i64>)> = read!(self, conn => {
+            let done = operations::status.eq(OperationStatus::Succeeded.word());
+            let wanted = steps::table.inner_join(operations::table).filter(operations::kind.eq(kind.word()));
+            let wanted = wanted.filter(done).filter(steps::status.eq(StepStatus::Succeeded.word()));
+            let newest = wanted.order((operations::id.desc(), steps::position)).limit(i64::from(limit));
+            Ok::<_, StoreError>(newest.select((steps::name, steps::started_at, steps::finished_at)).load(conn).await?)
+        })?;
+        let known = rows.into_iter().filter_map(|(name, start, end)| Some((name, end? - start?)));
+        known.map(|(name, took)| Ok((word("steps.name", &name, StepName::from_word)?, took))).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! Connections to PostgreSQL, through tokio-postgres: no libpq.
+//!
+//! `sslmode` decides on TLS: `disable` never uses it and `require` always does. With `prefer`, or without the
+//! option, a server on this host (a Unix socket or a loopback address) is spoken to in the clear, and any other must
+//! have TLS. Certificates are always verified against the system's (`SSL_CERT_FILE` adds a private authority), which
+//! is more than libpq does with `require`. There is no falling back to plain text.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::bb8::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{DatabaseError, StoreError};
+use crate::pool::StoreOptions;
+use crate::url::DatabaseUrl;
+
+/// A connection to PostgreSQL.
+pub(crate) type PgConn = AsyncPgConnection;
+
+/// Opens the pool; fails when the server cannot be reached.
+pub(crate) async fn open(
+    url: &DatabaseUrl,
+    config: &Config,
+    options: &StoreOptions,
+) -> Result<Pool<PgConn>, StoreError> {
+    let mut config = config.clone();
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(options.acquire_timeout);
+    }
+    // Asked once directly: the pool would only say that it waited for too long.
+    connect(&config).await.map_err(|error| unreachable(url, &error))?;
+    let mut manager = ManagerConfig::default();
+    // The manager gets no URL: it would keep the password in clear.
+    manager.custom_setup = Box::new(move |_| {
+        let config = config.clone();
+        Box::pin(async move { connect(&config).await })
+    });
+    Pool::builder()
+        .max_size(options.connections)
+        .connection_timeout(options.acquire_timeout)
+        .build(AsyncDieselConnectionManager::new_with_config("", manager))
+        .await
+        .map_err(|error| {
+            DatabaseError::Unreachable { database: url.to_string(), reason: error.to_string() }.into()
+        })
+}
+
+/// A connection of its own, outside of the pool.
+pub(crate) async fn connect(config: &Config) -> ConnectionResult<PgConn> {
+    if plain(config) {
+        let mut config = config.clone();
+        config.ssl_mode(SslMode::Disable);
+        let (client, connection) = config.connect(NoTls).await.map_err(|error| failed(&error))?;
+        return PgConn::try_from_client_and_connection(client, connection).await;
+    }
+    let mut config = config.clone();
+    config.ssl_mode(SslMode::Require);
+    let tls = tls().map_err(|error| ConnectionError::BadConnection(format!("TLS: {error}")))?;
+    let (client, connection) = config.connect(tls).await.map_err(|error| failed(&error))?;
+    PgConn::try_from_client_and_connection(client, connection).await
+}
+
+/// The error of one that cannot be reached.
+pub(crate) fn unreachable(url: &DatabaseUrl, error: &ConnectionError) -> StoreError {
+    DatabaseError::Unreachable { database: url.to_string(), reason: error.to_string() }.into()
+}
+
+fn plain(config: &Config) -> bool {
+    match config.get_ssl_mode() {
+        SslMode::Disable => true,
+        SslMode::Prefer => {
+            config.get_hosts().iter().all(is_here) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+        }
+        _ => false,
+    }
+}
+
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+    }
+}
+
+fn tls() -> Result<MakeRustlsConnect, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_platform_verifier()?
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// tokio-postgres names the cause only in the error's source.
+fn failed(error: &tokio_postgres::Error) -> ConnectionError {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    if text.contains("server does not support TLS") {
+        text.push_str("; sslmode=disable in the URL permits plain text");
+    }
+    ConnectionError::BadConnection(text)
+}
