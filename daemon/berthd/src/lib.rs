@@ -1,1 +1,23 @@
 //! The daemon's main: configuration and wiring, nothing else.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`cli`] | `serve`, `migrate`, `check-config`, `openapi` |
+//! | [`config`] | the TOML file and the `BERTH_*` variables |
+//! | [`data_dir`] | the daemon's folder: who may read it, and that one daemon uses it |
+//! | [`admin_token`] | the first token |
+//! | [`identity`] | the key with which the daemon logs in on machines |
+//! | [`platform`] | the platform that the daemon carries with it |
+//! | [`serve`] | wiring, and the order of starting and stopping |
+//! | [`logging`] | where log lines go and what they look like |
+
+pub mod admin_token;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
+pub mod identity;
+pub mod logging;
+pub mod platform;
+pub mod serve;
+
+pub use cli::run;

@@ -15,7 +15,7 @@ pub mod resources;
 
 pub use page::Page;
 pub use problem::Problem;
-pub use requests::{NewDeployment, NewToken, NewWatchLink};
+pub use requests::{NewCancellation, NewDeployment, NewToken, NewWatchLink};
 pub use resources::{
     Configuration, IssuedToken, Machine, Platform, Provider, Service, Tenant, TokenInfo, WatchLink,
 };

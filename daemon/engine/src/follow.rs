@@ -77,7 +77,7 @@ impl Follower {
     async fn read_store(&mut self) -> Result<bool, StoreError> {
         let page = self.store.events(self.operation, self.cursor, BATCH as u32).await?;
         let Some(first) = page.events.first().map(|event| event.seq) else {
-            return Ok(self.end_if_over().await?);
+            return self.end_if_over().await;
         };
         if first > self.cursor + 1 {
             self.queue.push_back(Batch::Gap { oldest: first });

@@ -1,0 +1,183 @@
+//! Bearer tokens and what they open.
+//!
+//! A token is `berth_<id>_<secret>`: the id finds the row, the secret (256 random bits) proves the right. Only the
+//! secret's SHA-256 is stored; a salt or a slow hash would add nothing to so much randomness.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::str::FromStr;
+
+use actix_web::dev::Payload;
+use actix_web::http::{StatusCode, header};
+use actix_web::{FromRequest, HttpRequest, web};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use berth_domain::{Permission, Scope, TokenId};
+use berth_store::tokens::TokenRecord;
+use chrono::Utc;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// How many random bytes a secret has.
+const SECRET_BYTES: usize = 32;
+
+/// A token as its holder knows it.
+#[derive(Debug, Clone)]
+pub struct TokenSecret {
+    /// The token's id; public.
+    pub id: TokenId,
+    secret: SecretString,
+}
+
+impl TokenSecret {
+    /// A new token for a new id.
+    ///
+    /// # Errors
+    /// The operating system has no randomness to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; SECRET_BYTES];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self { id: Uuid::now_v7(), secret: BASE64_URL_SAFE_NO_PAD.encode(bytes).into() })
+    }
+
+    /// What is stored of the secret.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.secret.expose_secret()).into()
+    }
+
+    /// The whole token, to be shown to its holder once.
+    pub fn reveal(&self) -> SecretString {
+        format!("berth_{}_{}", self.id.simple(), self.secret.expose_secret()).into()
+    }
+
+    /// The secret's bytes, to derive keys from.
+    pub(crate) fn key_material(&self) -> &[u8] {
+        self.secret.expose_secret().as_bytes()
+    }
+}
+
+impl FromStr for TokenSecret {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (id, secret) = text.strip_prefix("berth_").and_then(|rest| rest.split_once('_')).ok_or(())?;
+        let id = Uuid::try_parse(id).map_err(|_| ())?;
+        Ok(Self { id, secret: secret.to_owned().into() })
+    }
+}
+
+/// Whoever made the request, with a valid token.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The token as stored.
+    pub token: TokenRecord,
+    /// The token as presented.
+    pub secret: TokenSecret,
+}
+
+impl Caller {
+    /// Refuses unless the token opens `permission`.
+    ///
+    /// # Errors
+    /// A problem of status 403.
+    pub fn require(&self, permission: Permission<'_>) -> Result<(), Problem> {
+        if self.token.scope.allows(permission) {
+            return Ok(());
+        }
+        let wanted = match permission {
+            Permission::Administer => "the scope admin".to_owned(),
+            Permission::Operate => "the scope operator or admin".to_owned(),
+            Permission::Authenticated => "a token".to_owned(),
+            Permission::ReadTenant(tenant) => format!("the scope tenant:{tenant}:read"),
+            Permission::WriteTenant(tenant) => format!("the scope tenant:{tenant}:write"),
+        };
+        Err(Problem::forbidden(format!("this needs {wanted}; the token has {}", self.token.scope)))
+    }
+
+    /// Whether the token is confined to one tenant, and to which.
+    pub fn confined_to(&self) -> Option<&berth_domain::TenantName> {
+        self.token.scope.tenant()
+    }
+
+    /// The scope.
+    pub fn scope(&self) -> &Scope {
+        &self.token.scope
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let api = request.app_data::<web::Data<Api>>().ok_or_else(|| Problem::internal("no state"))?;
+            let peer = request.peer_addr().map(|address| address.ip());
+            let outcome = authenticate(api, &request).await;
+            if matches!(&outcome, Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16()) {
+                api.metrics.refused_logins.inc();
+                // Only wrong tokens are slowed down: behind a proxy, all clients have one address.
+                if let Some(wait) = api.throttle.blocked(peer) {
+                    return Err(too_many(wait));
+                }
+                api.throttle.failed(peer);
+            }
+            outcome
+        })
+    }
+}
+
+async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Caller, Problem> {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let Some(header) = header else {
+        return Err(unauthorized("this needs a token: Authorization: Bearer berth_…"));
+    };
+    let presented = header
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(|(_, token)| token.trim().parse::<TokenSecret>().ok())
+        .ok_or_else(|| unauthorized("the Authorization header holds no token of this kind"))?;
+    let refuse = || unauthorized("the token is unknown, expired or revoked");
+    let stored = api.store().token_by_id(presented.id).await?.ok_or_else(refuse)?;
+    let fresh = stored.expires_at.is_none_or(|end| end > Utc::now());
+    // Both sides are hashes of secrets, so their comparison tells nothing about a secret by its duration.
+    if fresh && stored.hash == presented.hash() {
+        return Ok(Caller { token: stored, secret: presented });
+    }
+    Err(refuse())
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "No valid token", detail)
+}
+
+fn too_many(wait: std::time::Duration) -> Problem {
+    let detail = "too many requests with a wrong token came from this address";
+    let mut problem =
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", "Too many failures", detail);
+    problem.retry_after = Some(wait.as_secs().max(1));
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_being_written_and_read_and_debug_does_not_show_it() {
+        let token = TokenSecret::generate().unwrap();
+        let text = token.reveal();
+        let again: TokenSecret = text.expose_secret().parse().unwrap();
+        assert_eq!((again.id, again.hash()), (token.id, token.hash()));
+        let secret = text.expose_secret().rsplit('_').next().unwrap().to_owned();
+        assert!(!format!("{token:?}").contains(&secret));
+        for bad in ["", "berth_", "berth_x_y", "Bearer", "berth__"] {
+            assert!(bad.parse::<TokenSecret>().is_err(), "{bad}");
+        }
+    }
+}

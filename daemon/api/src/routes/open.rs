@@ -1,0 +1,46 @@
+//! What needs no token: health, metrics. (`/openapi.json` and `/docs` are made of the routes; see
+//! [`openapi`](crate::openapi).)
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::metrics::CONTENT_TYPE;
+use crate::problem::Problem;
+use crate::state::Api;
+
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(alive).service(ready).service(metrics);
+}
+
+/// The daemon runs.
+#[utoipa::path(operation_id = "isAlive", tag = "Health", responses((status = 200, body = String, content_type = "text/plain")))]
+#[get("/healthz")]
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// The daemon serves: its database answers, and it is not about to stop.
+#[utoipa::path(
+    operation_id = "isReady", tag = "Health",
+    responses(
+        (status = 200, body = String, content_type = "text/plain"),
+        (status = 503, body = berth_contract::Problem, content_type = "application/problem+json")
+    )
+)]
+#[get("/readyz")]
+async fn ready(api: Data<Api>) -> Result<&'static str, Problem> {
+    if !api.is_ready() {
+        return Err(Problem::stopping());
+    }
+    api.store().ping().await?;
+    Ok("ready\n")
+}
+
+/// Counters for Prometheus.
+#[utoipa::path(operation_id = "getMetrics", tag = "Health", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+#[get("/metrics")]
+async fn metrics(api: Data<Api>) -> HttpResponse {
+    api.metrics.running_operations.set(api.engine.running() as i64);
+    HttpResponse::Ok().content_type(CONTENT_TYPE).body(api.metrics.text())
+}

@@ -1,0 +1,49 @@
+//! Tenants as the API shows them, and who may change what of them.
+
+use berth_contract::Tenant;
+use berth_domain::{Permission, TenantName, TenantSpec};
+use berth_store::TenantRecord;
+use chrono::{DateTime, Utc};
+
+use crate::auth::Caller;
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// The place of a tenant.
+pub(crate) fn place(name: &TenantName) -> String {
+    format!("/v1/tenants/{name}")
+}
+
+/// A tenant that was never deployed.
+pub(crate) fn new_record(spec: TenantSpec, now: DateTime<Utc>) -> TenantRecord {
+    TenantRecord {
+        spec,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        deployed_revision: None,
+        deployed_system: None,
+    }
+}
+
+/// A tenant as the API shows it.
+pub(crate) fn view(api: &Api, record: TenantRecord) -> Tenant {
+    Tenant {
+        urls: api.offer.urls(&record.spec, api.scheme()),
+        spec: record.spec.into(),
+        version: record.version,
+        deployed_revision: record.deployed_revision,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+    }
+}
+
+/// Refuses a tenant's own token to change what the provider sells or decides.
+pub(crate) fn may_change(caller: &Caller, old: &TenantSpec, new: &TenantSpec) -> Result<(), Problem> {
+    let providers =
+        |spec: &TenantSpec| (spec.machine.clone(), spec.domain.clone(), spec.plan.clone(), spec.mode.clone());
+    if providers(old) == providers(new) {
+        return Ok(());
+    }
+    caller.require(Permission::Operate)
+}

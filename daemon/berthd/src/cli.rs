@@ -1,0 +1,94 @@
+//! `serve`, `migrate`, `check-config`, `openapi`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::{data_dir, logging, serve};
+
+/// Berth's daemon: serves the deployment API and carries its operations out.
+#[derive(Debug, Parser)]
+#[command(version, after_help = ENVIRONMENT)]
+struct Arguments {
+    /// The configuration file (TOML).
+    #[arg(long, env = "BERTH_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves until it is told to stop (SIGTERM, SIGINT).
+    Serve,
+    /// Brings the database's tables up to this version. `serve` does so too.
+    Migrate,
+    /// Checks the configuration, and prints what is in force.
+    CheckConfig,
+    /// Prints the API's contract (OpenAPI 3.1).
+    Openapi,
+}
+
+const ENVIRONMENT: &str = "Variables override the file: BERTH_LISTEN, BERTH_DATA_DIR, BERTH_DATABASE_URL, \
+                           BERTH_PLATFORM, BERTH_AGENT, BERTH_LOG, BERTH_LOG_FORMAT, BERTH_PROVIDER_NAME, \
+                           BERTH_PUBLIC_URL.";
+
+/// Runs the daemon's command line: `words` is what precedes it on `berth`'s, if it is called from there; `args` is
+/// what follows. Blocks until it is done; builds its own runtime.
+pub fn run(words: &[&str], args: impl Iterator<Item = String>) -> ExitCode {
+    // Usage lines show how it was called.
+    let name = if words.is_empty() { "berthd".to_owned() } else { format!("berth {}", words.join(" ")) };
+    let command = Arguments::command().bin_name(name.clone());
+    let matches = command.try_get_matches_from(std::iter::once(name).chain(args));
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match perform(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "berthd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Command::Openapi = arguments.command {
+        return print(&berth_api::contract().to_pretty_json()?);
+    }
+    let config = Config::load(arguments.config.as_deref())?;
+    match arguments.command {
+        Command::Serve => {
+            logging::start(&config)?;
+            runtime()?.block_on(serve::serve(config))
+        }
+        Command::Migrate => runtime()?.block_on(migrate(&config)),
+        Command::CheckConfig => print(&toml::to_string(&config)?),
+        Command::Openapi => Ok(()),
+    }
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    data_dir::create(&config.data_dir)?;
+    let done = serve::open_store(config).await?.migrate().await?;
+    if done.is_empty() {
+        return print("nothing to do");
+    }
+    done.iter().try_for_each(|name| print(&format!("done: {name}")))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", text.trim_end())?)
+}
