@@ -242,6 +242,12 @@ impl Operation {
         }
     }
 
+    /// The operation as it stands once its first event, that it was accepted, is written.
+    #[must_use]
+    pub fn after_acceptance(&self) -> Self {
+        Self { last_seq: 1, ..self.clone() }
+    }
+
     /// The step of that name.
     pub fn step(&self, name: StepName) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
