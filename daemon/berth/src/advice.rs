@@ -1,0 +1,59 @@
+//! What to do about a failure, in one line.
+
+use berth_client::ClientError;
+use berth_contract::Problem;
+use berth_domain::Operation;
+
+/// What to do about a failed call.
+pub fn for_client(error: &ClientError) -> Option<String> {
+    let advice = match error {
+        ClientError::Refused(problem) => return for_problem(problem),
+        ClientError::Unreachable { .. } => {
+            "start the daemon (berthd serve), or name the right one with --url or BERTH_URL"
+        }
+        ClientError::Timeout { .. } | ClientError::Interrupted { .. } => {
+            "the daemon’s log may say why; the same command may be given again"
+        }
+        ClientError::Garbled { .. } => "is that a Berth daemon, and of this version? --url names another",
+        ClientError::BadUrl { .. } => "give something like http://127.0.0.1:8484",
+        ClientError::BadToken => "the file or variable should hold the token and nothing else",
+        ClientError::Setup(_) => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn for_problem(problem: &Problem) -> Option<String> {
+    if let Some(seconds) = problem.retry_after {
+        return Some(format!("try again in {seconds} s"));
+    }
+    let advice = match (problem.code(), problem.operation) {
+        ("operation-running", Some(id)) => {
+            return Some(format!("wait for it: berth watch {id}\nor end it: berth operation cancel {id}"));
+        }
+        ("operation-finished", Some(id)) => {
+            return Some(format!("see how it ended: berth operation show {id}"));
+        }
+        ("not-found", _) => "berth tenant list, machine list and operation list show what there is",
+        ("forbidden", _) => "use a token that opens this; berth token create issues one",
+        ("changed-meanwhile", _) => "look at it as it is now, and give the command again",
+        ("exists", _) => "choose another name, or change it: berth tenant set",
+        ("machine-in-use", _) => "delete its tenant first: berth tenant delete",
+        ("machine-taken", _) => "choose another machine; berth machine list shows which are free",
+        ("machine-holds-data", _) => {
+            "choose another machine, or take the tenant back that left its data there"
+        }
+        _ if problem.status == 401 => "give a valid token: --token-file FILE or the variable BERTH_TOKEN",
+        _ if problem.status >= 500 => "the daemon’s log says why",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+/// What to do about an operation that did not succeed.
+pub fn for_operation(operation: &Operation) -> Option<String> {
+    let error = operation.error.as_ref()?;
+    if error.retryable {
+        return Some(format!("this may pass; try again: berth deploy {} --watch", operation.tenant));
+    }
+    Some(format!("berth operation show {} has it all", operation.id))
+}

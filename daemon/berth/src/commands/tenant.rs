@@ -1,0 +1,185 @@
+//! `berth tenant …`, `berth deploy` and `berth config`
+
+mod draft;
+mod files;
+
+use berth_client::{Client, ClientError, DeleteTenant, Deleted, Put};
+use berth_contract::Tenant as TenantBody;
+
+use super::Context;
+use super::watching::{self, took};
+use crate::args::tenant::{Data, Delete, Set, Tenant};
+use crate::args::{Config, Deploy};
+use crate::failure::{Failure, Result};
+use crate::output::ask;
+use crate::table::{columns, pairs};
+use crate::words;
+
+/// How often a change is based anew on what others have made of the tenant meanwhile.
+const ATTEMPTS: u32 = 5;
+
+pub(super) async fn run(context: &Context, command: Tenant) -> Result<()> {
+    let Context { client, output } = context;
+    match command {
+        Tenant::Create(options) => {
+            let tenant = client.create_tenant(&draft::create(*options)?).await?;
+            output.result(&tenant, |tenant| {
+                let name = &tenant.spec.name;
+                format!(
+                    "{name} is created; berth deploy {name} --watch brings it onto {}",
+                    tenant.spec.machine
+                )
+            });
+        }
+        Tenant::List => output.result(&client.tenants().await?, |tenants| list(tenants)),
+        Tenant::Show { name } => output.result(&client.tenant(&name).await?, show),
+        Tenant::Set(options) => {
+            let tenant = set(client, &options).await?;
+            output.result(&tenant, |tenant| {
+                let name = &tenant.spec.name;
+                format!("{name} is changed; berth deploy {name} --watch makes it so")
+            });
+        }
+        Tenant::Delete(options) => delete(context, &options).await?,
+    }
+    Ok(())
+}
+
+pub(super) async fn deploy(context: &Context, options: &Deploy) -> Result<()> {
+    let Context { client, output } = context;
+    let operation = client.deploy(&options.tenant).await?;
+    if !options.watch {
+        output.result(&operation, |operation| {
+            format!("operation {0} is {1}; berth watch {0} follows it", operation.id, operation.status)
+        });
+        return Ok(());
+    }
+    output.aside(&format!("operation {}", operation.id));
+    let ended = watching::watch(context, &operation, 0).await?;
+    if !output.is_json() {
+        let tenant = client.tenant(&options.tenant).await?;
+        let took = took(&ended).map(|took| format!(" in {took}")).unwrap_or_default();
+        output.text(&format!("{} is deployed{took}", options.tenant));
+        output.text(&urls(&tenant));
+    }
+    Ok(())
+}
+
+pub(super) async fn config(context: &Context, options: &Config) -> Result<()> {
+    let configuration = context.client.configuration(&options.tenant).await?;
+    if let Some(folder) = &options.out {
+        files::write(folder, &configuration.files)?;
+        context.output.aside(&format!(
+            "revision {} is in {}",
+            configuration.revision.short(),
+            folder.display()
+        ));
+    }
+    if context.output.is_json() {
+        context.output.document(&configuration);
+    } else if options.out.is_none() {
+        context.output.text(&files::show(&configuration.files));
+    }
+    Ok(())
+}
+
+/// Changes what is there, based on its version; if somebody else was faster, on theirs.
+async fn set(client: &Client, options: &Set) -> Result<TenantBody> {
+    let mut attempt = 1;
+    loop {
+        let tenant = client.tenant(&options.name).await?;
+        let wanted = draft::change(&tenant.spec, &options.assignments)?;
+        match client.put_tenant(&options.name, &wanted, Some(tenant.version)).await {
+            Ok(Put::Created(tenant) | Put::Updated(tenant)) => return Ok(*tenant),
+            Err(ClientError::Refused(problem)) if problem.status == 412 && attempt < ATTEMPTS => attempt += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn delete(context: &Context, options: &Delete) -> Result<()> {
+    let Context { client, output } = context;
+    let name = &options.name;
+    if !options.yes {
+        let loss = if options.data == Data::Wipe { " and remove its data for good" } else { "" };
+        match ask(format!("Delete the tenant {name}{loss}?")).await {
+            Some(true) => {}
+            Some(false) => return Err(Failure::local("nothing was deleted")),
+            None => {
+                return Err(Failure::Usage(format!("deleting {name} needs --yes where nobody can be asked")));
+            }
+        }
+    }
+    let how = DeleteTenant { wipe: options.data == Data::Wipe, abandon: options.abandon };
+    match client.delete_tenant(name, how).await? {
+        Deleted::Gone => {
+            output.result(&serde_json::json!({"deleted": name}), |_| format!("{name} is deleted"));
+        }
+        Deleted::Operation(operation) if options.watch => {
+            watching::watch(context, &operation, 0).await?;
+            if !output.is_json() {
+                output.text(&format!("{name} is deleted"));
+            }
+        }
+        Deleted::Operation(operation) => output.result(&operation, |operation| {
+            format!("operation {0} takes {name} off its machine; berth watch {0} follows it", operation.id)
+        }),
+    }
+    Ok(())
+}
+
+fn list(tenants: &[TenantBody]) -> String {
+    if tenants.is_empty() {
+        return "no tenants yet; berth tenant create makes one".to_owned();
+    }
+    let row = |tenant: &TenantBody| {
+        let spec = &tenant.spec;
+        let services: Vec<_> = tenant.urls.keys().map(ToString::to_string).collect();
+        let deployed = tenant.deployed_revision.as_ref().map_or("not yet", |revision| revision.short());
+        vec![
+            spec.name.clone(),
+            spec.domain.clone(),
+            spec.machine.clone(),
+            spec.mode.clone().unwrap_or_else(|| "active".to_owned()),
+            services.join(", "),
+            deployed.to_owned(),
+        ]
+    };
+    let headings = ["name", "domain", "machine", "mode", "services", "deployed"];
+    columns(&headings, &tenants.iter().map(row).collect::<Vec<_>>())
+}
+
+fn show(tenant: &TenantBody) -> String {
+    let spec = &tenant.spec;
+    let settings = spec.services.iter().map(|(name, settings)| {
+        let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        format!("{name}: {}", settings.join(", "))
+    });
+    pairs(&[
+        ("name", Some(spec.name.clone())),
+        ("domain", Some(spec.domain.clone())),
+        ("contact", Some(spec.contact_email.clone())),
+        ("plan", spec.plan.clone()),
+        ("machine", Some(spec.machine.clone())),
+        ("mode", Some(spec.mode.clone().unwrap_or_else(|| "active".to_owned()))),
+        ("notice", spec.notice.clone()),
+        ("moved to", spec.moved_to.clone()),
+        ("settings", Some(settings.collect::<Vec<_>>().join("\n"))),
+        ("found at", (!tenant.urls.is_empty()).then(|| urls(tenant))),
+        ("version", Some(tenant.version.to_string())),
+        (
+            "deployed",
+            Some(
+                tenant.deployed_revision.as_ref().map_or("not yet".to_owned(), |id| format!("revision {id}")),
+            ),
+        ),
+        ("created", Some(words::instant(tenant.created_at))),
+        ("changed", Some(words::instant(tenant.updated_at))),
+    ])
+}
+
+fn urls(tenant: &TenantBody) -> String {
+    let lines: Vec<_> =
+        tenant.urls.iter().map(|(service, url)| format!("{:<10} {url}", service.as_str())).collect();
+    lines.join("\n")
+}

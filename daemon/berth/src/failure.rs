@@ -1,0 +1,192 @@
+//! How a command fails: what is said, what to do about it, and the exit code.
+
+use std::process::ExitCode;
+
+use berth_client::ClientError;
+use berth_domain::operation::OperationError;
+use berth_domain::{Operation, OperationId, OperationStatus};
+use serde_json::{Value, json};
+
+use crate::advice;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The API refused, or could not be asked.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    /// The operation ended otherwise than well. It was shown already.
+    #[error("{}", describe(.0))]
+    Operation(Box<Operation>),
+    /// Watching was interrupted; the operation goes on.
+    #[error("no longer watching; the operation goes on")]
+    Detached(OperationId),
+    /// The user ended the demo.
+    #[error("interrupted; everything was put away")]
+    Interrupted,
+    /// What was given on the command line does not fit together.
+    #[error("{0}")]
+    Usage(String),
+    /// Machines cannot be had on this host.
+    #[error("{what}")]
+    NoMachines {
+        /// What could not be had.
+        what: String,
+        /// What to do about it.
+        advice: String,
+        /// What this host lacks.
+        missing: Vec<String>,
+    },
+    /// Some of the demo's services did not answer as they should. What they said was shown already.
+    #[error("not every service answered as it should: {0}")]
+    Visits(String),
+    /// Something on this side failed.
+    #[error("{what}")]
+    Local {
+        /// What.
+        what: String,
+        /// What to do about it, if anything.
+        advice: Option<String>,
+    },
+}
+
+/// The crate's result.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure on this side.
+    pub fn local(what: impl Into<String>) -> Self {
+        Self::Local { what: what.into(), advice: None }
+    }
+
+    /// A failure on this side that the user can do something about.
+    pub fn advised(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::Local { what: what.into(), advice: Some(advice.into()) }
+    }
+
+    /// The number that `berth --help` explains.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Client(error) if error.is_absence() => 4,
+            Self::Client(_) | Self::Visits(_) | Self::Local { .. } => 1,
+            Self::Usage(_) => 2,
+            Self::NoMachines { .. } => 3,
+            Self::Operation(operation) if operation.status == OperationStatus::Cancelled => 6,
+            Self::Operation(_) => 5,
+            Self::Detached(_) | Self::Interrupted => 130,
+        }
+    }
+
+    /// The same for the system.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => advice::for_client(error),
+            Self::Detached(id) => {
+                Some(format!("berth watch {id} shows it again\nberth operation cancel {id} ends it"))
+            }
+            Self::NoMachines { advice, .. } => Some(advice.clone()),
+            Self::Local { advice, .. } => advice.clone(),
+            Self::Operation(operation) => advice::for_operation(operation),
+            Self::Visits(_) | Self::Interrupted | Self::Usage(_) => None,
+        }
+    }
+
+    /// Whether the result that says it all was written already.
+    pub fn was_shown(&self) -> bool {
+        matches!(self, Self::Operation(_) | Self::Visits(_))
+    }
+
+    /// The same for programs.
+    pub fn json(&self) -> Value {
+        let code = match self {
+            Self::Client(ClientError::Refused(problem)) => problem.code(),
+            Self::Client(error) if error.is_absence() => "unreachable",
+            Self::Client(_) => "client",
+            Self::Operation(_) => "operation",
+            Self::Visits(_) => "visits",
+            Self::Detached(_) | Self::Interrupted => "interrupted",
+            Self::Usage(_) => "usage",
+            Self::NoMachines { .. } => "no-machines",
+            Self::Local { .. } => "local",
+        };
+        let problem = match self {
+            Self::Client(error) => error.problem(),
+            _ => None,
+        };
+        let mut error = json!({"code": code, "message": self.to_string()});
+        if let Some(advice) = self.advice() {
+            error["advice"] = advice.into();
+        }
+        if let Some(problem) = problem {
+            error["problem"] = json!(problem);
+        }
+        if let Self::NoMachines { missing, .. } = self {
+            error["missing"] = json!(missing);
+        }
+        json!({ "error": error })
+    }
+}
+
+fn describe(operation: &Operation) -> String {
+    let kind = operation.kind;
+    match &operation.error {
+        _ if operation.status == OperationStatus::Cancelled => {
+            format!("the {kind} of {} was cancelled", operation.tenant)
+        }
+        Some(OperationError { message, step: Some(step), .. }) => {
+            format!("the {kind} of {} failed at the step “{step}”: {message}", operation.tenant)
+        }
+        Some(OperationError { message, .. }) => {
+            format!("the {kind} of {} failed: {message}", operation.tenant)
+        }
+        None => format!("the {kind} of {} ended as {}", operation.tenant, operation.status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(status: OperationStatus) -> Failure {
+        let kind = berth_domain::OperationKind::Deploy;
+        let (tenant, machine) = ("acme".parse().unwrap(), "vm1".parse().unwrap());
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let mut operation = Operation::queued(tenant, machine, kind, false, "admin".into(), now);
+        operation.status = status;
+        Failure::Operation(Box::new(operation))
+    }
+
+    #[test]
+    fn every_failure_has_the_exit_code_that_the_help_promises() {
+        let absent = ClientError::Unreachable { url: "u".into(), reason: "r".into() };
+        assert_eq!(Failure::from(absent).code(), 4);
+        assert_eq!(Failure::from(ClientError::BadToken).code(), 1);
+        assert_eq!(operation(OperationStatus::Failed).code(), 5);
+        assert_eq!(operation(OperationStatus::Cancelled).code(), 6);
+        assert_eq!(Failure::Detached(OperationId::nil()).code(), 130);
+        assert_eq!(Failure::local("x").code(), 1);
+    }
+
+    #[test]
+    fn a_detached_watch_says_how_to_cancel() {
+        let advice = Failure::Detached(OperationId::nil()).advice().unwrap();
+        assert!(advice.contains("berth operation cancel 00000000"), "{advice}");
+    }
+
+    #[test]
+    fn a_refusal_reaches_a_program_whole() {
+        let problem = serde_json::from_value(json!({
+            "type": "urn:berth:problem:invalid", "title": "Invalid request", "status": 422, "detail": "d",
+            "errors": [{"field": "/domain", "rule": "domain", "message": "m"}]
+        }));
+        let failure = Failure::from(ClientError::Refused(Box::new(problem.unwrap())));
+        let json = failure.json();
+        assert_eq!(json["error"]["code"], "invalid");
+        assert_eq!(json["error"]["problem"]["errors"][0]["field"], "/domain");
+    }
+}
