@@ -1,6 +1,6 @@
 //! What an operation reports: an append-only list of numbered events.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -94,7 +94,8 @@ impl NewEvent {
     /// An event with nothing but words.
     pub fn new(at: DateTime<Utc>, kind: EventKind, message: impl Into<String>) -> Self {
         Self {
-            at,
+            // As it will be read back, and as it is written everywhere.
+            at: at.trunc_subsecs(3),
             kind,
             step: None,
             message: message.into(),

@@ -8,6 +8,7 @@ use berth_domain::manifest::Manifest;
 use berth_domain::revision::Files;
 use berth_domain::{MachineName, MachineSpec, OperationId, Progress};
 use berth_protocol::{Answer, Health, Request};
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StepError;
@@ -119,8 +120,13 @@ pub trait MachineSession: Send + Sync {
     /// Asks the agent.
     async fn call(&mut self, request: Request, bounds: &Bounds, sink: &Sink) -> Result<Answer, StepError>;
 
-    /// Asks the tenant's services from outside, over a new connection, what `manifest` promises.
-    async fn probe_from_outside(&self, manifest: &Manifest, bounds: &Bounds) -> Result<Health, StepError>;
+    /// Asks the tenant's services from outside, over a new connection, what `manifest` promises. Nothing is asked
+    /// before the future is awaited; it may be awaited while the agent is asked something else.
+    fn probe_from_outside(
+        &self,
+        manifest: Manifest,
+        bounds: Bounds,
+    ) -> BoxFuture<'static, Result<Health, StepError>>;
 
     /// Where `nix copy` finds the machine: the store's URL and the value of `NIX_SSHOPTS`.
     fn store(&self) -> (String, String);

@@ -62,10 +62,12 @@ impl Nix {
         if !finished.success() {
             return Err(NixError::EvaluationFailed { message: finished.message() });
         }
-        let unexpected = |e: serde_json::Error| NixError::UnexpectedOutput { command: COMMAND, problem: e.to_string() };
+        let unexpected =
+            |e: serde_json::Error| NixError::UnexpectedOutput { command: COMMAND, problem: e.to_string() };
         let metadata: Metadata = serde_json::from_str(&finished.stdout).map_err(unexpected)?;
         let source: StorePath = metadata.path.parse()?;
-        let reference = if metadata.locked.r#type == "path" { format!("path:{source}") } else { metadata.url };
+        let reference =
+            if metadata.locked.r#type == "path" { format!("path:{source}") } else { metadata.url };
         Ok(LockedFlake { reference, source })
     }
 
@@ -84,7 +86,10 @@ impl Nix {
         const COMMAND: &str = "nix eval";
         for word in [system, name] {
             if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
-                return Err(bad("the package's attribute", "must be made of letters, digits, “_” and “-” only"));
+                return Err(bad(
+                    "the package's attribute",
+                    "must be made of letters, digits, “_” and “-” only",
+                ));
             }
         }
         let installable = format!("{}#packages.{system}.{name}", checked(flake)?);

@@ -7,6 +7,7 @@ use berth_domain::manifest::Manifest;
 use berth_domain::progress::Unit;
 use berth_machine::{Agent, Connector, MachineError, Session, outside};
 use berth_protocol::{Answer, Health, Note, Request, StorePath};
+use futures_util::future::BoxFuture;
 
 use crate::error::StepError;
 use crate::ports::{AgentStart, Bounds, MachineSession, Machines, Report, Sink};
@@ -93,12 +94,22 @@ impl MachineSession for SshSession {
         }
     }
 
-    async fn probe_from_outside(&self, manifest: &Manifest, bounds: &Bounds) -> Result<Health, StepError> {
-        let machine = self.session.machine();
-        // A new connection, too: an open one does not prove that the machine can still be entered.
-        self.connector.try_anew(machine, &bounds.cancel).await?;
-        let probes = outside::probe_manifest(&machine.address, manifest, bounds.timeout);
-        bounds.cancel.run_until_cancelled(probes).await.ok_or(StepError::Cancelled)
+    fn probe_from_outside(
+        &self,
+        manifest: Manifest,
+        bounds: Bounds,
+    ) -> BoxFuture<'static, Result<Health, StepError>> {
+        let (connector, machine) = (self.connector.clone(), self.session.machine().clone());
+        Box::pin(async move {
+            // A new connection, too: an open one does not prove that the machine can still be entered.
+            let anew = connector.try_anew(&machine, &bounds.cancel);
+            let probes = outside::probe_manifest(&machine.address, &manifest, bounds.timeout);
+            let probes =
+                async { bounds.cancel.run_until_cancelled(probes).await.ok_or(StepError::Cancelled) };
+            let (entered, health) = tokio::join!(anew, probes);
+            entered?;
+            health
+        })
     }
 
     fn store(&self) -> (String, String) {

@@ -1,6 +1,9 @@
 //! The new system proves that it serves: to its own machine, and to the daemon over a new connection.
 
+use std::time::Duration;
+
 use berth_protocol::{Answer, Health, Request};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::activate::unit_logs;
 use super::context::unexpected;
@@ -8,22 +11,25 @@ use super::{Context, Outcome};
 use crate::error::StepError;
 use crate::ports::Sink;
 
+/// The agent keeps the time itself; this is for its answer to arrive.
+const FOR_THE_ANSWER: Duration = Duration::from_secs(15);
+
 pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     let system = context.system()?;
     let timeout = context.shared.options.timeouts.verify;
     let request = Request::Probe { system, timeout_seconds: timeout.as_secs() };
-    // The agent keeps the time; a little more for its answer to arrive.
-    let Answer::Health(inside) =
-        context.call(request, timeout + std::time::Duration::from_secs(15), sink).await?
-    else {
+    let manifest = context.manifest().await?;
+    let bounds = context.bounds(timeout);
+    let outside = context.session(sink).await?.probe_from_outside(manifest, bounds);
+    // At the same time, as both mostly wait. What the machine says of itself counts first: it comes with logs.
+    let outside = AbortOnDropHandle::new(tokio::spawn(outside));
+    let Answer::Health(inside) = context.call(request, timeout + FOR_THE_ANSWER, sink).await? else {
         return Err(unexpected("the services' health"));
     };
     if !inside.healthy {
         return Err(unhealthy(context, &inside, "on the machine", sink).await);
     }
-    let manifest = context.manifest().await?;
-    let bounds = context.bounds(context.shared.options.timeouts.brief);
-    let outside = context.session(sink).await?.probe_from_outside(&manifest, &bounds).await?;
+    let outside = outside.await.map_err(|error| StepError::failed("internal", error.to_string()))??;
     if !outside.healthy {
         return Err(unhealthy(context, &outside, "from outside", sink).await);
     }

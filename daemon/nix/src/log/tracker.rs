@@ -188,7 +188,9 @@ fn joined(lines: &VecDeque<String>) -> String {
 
 /// Nix's advice on its own options is of no use to somebody who does not call it.
 fn is_hint(text: &str) -> bool {
-    text.starts_with("(use '--show-trace'") || text.contains("you did not specify '--add-root'")
+    text.starts_with("(use '--show-trace'")
+        || text.contains("you did not specify '--add-root'")
+        || text.contains("not writing modified lock file of flake")
 }
 
 fn bounded(mut text: String) -> String {
