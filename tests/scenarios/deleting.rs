@@ -76,7 +76,7 @@ async fn wiping_removes_a_tenant_with_its_data_and_leaves_the_machine_free_for_a
 #[tokio::test]
 async fn a_tenant_that_never_was_deployed_is_forgotten_at_once() -> Result<()> {
     let Some(stage) = Stage::set_up().await? else { return Ok(()) };
-    stage.machine("never").await?;
+    let _machine = stage.machine("never").await?;
     stage.client.create_tenant(&tenant("acme", "never")).await?;
     let deleted = stage.client.delete_tenant(&name("acme"), DeleteTenant::default()).await?;
     assert_eq!(deleted, Deleted::Gone);

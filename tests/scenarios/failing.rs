@@ -19,7 +19,7 @@ async fn a_failing_build_reaches_the_client_as_the_derivation_and_the_last_fifty
     let workshop = Workshop::open(Extra::Fails)?;
     let options = DaemonOptions { platform: Some(workshop.reference()), ..DaemonOptions::default() };
     let Some(stage) = Stage::set_up_with(options).await? else { return Ok(()) };
-    stage.machine("workshop").await?;
+    let _machine = stage.machine("workshop").await?;
     stage.client.create_tenant(&tenant("acme", "workshop")).await?;
     let told = stage.deploy("acme").await?;
     let error = told.failure()?;

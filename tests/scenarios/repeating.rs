@@ -57,9 +57,9 @@ async fn a_post_that_is_sent_twice_with_the_same_key_is_done_once_and_answered_t
 #[tokio::test]
 async fn a_key_that_comes_again_with_another_body_is_refused() -> Result<()> {
     for (daemon, raw) in daemons()? {
-        let first = post(&raw, "/v1/machines", "the same key", &machine("vm1")).await?;
+        let first = post(&raw, "/v1/machines", "the-same-key", &machine("vm1")).await?;
         assert_eq!(first.status, StatusCode::CREATED, "{}", first.body);
-        let second = post(&raw, "/v1/machines", "the same key", &machine("vm2")).await?;
+        let second = post(&raw, "/v1/machines", "the-same-key", &machine("vm2")).await?;
         assert!(second.status.is_client_error(), "{}", second.body);
         second.problem()?;
         let machines = raw.get("/v1/machines").await?.json()?;

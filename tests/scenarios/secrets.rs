@@ -10,13 +10,16 @@ use std::{fs, thread};
 
 use anyhow::Result;
 use berth_contract::{NewToken, NewWatchLink};
+use berth_tests::daemon::{DaemonOptions, Log};
 use berth_tests::drafts::tenant;
 use berth_tests::stage::Stage;
 
 #[tokio::test]
 async fn secrets_are_never_in_the_log_the_database_the_events_or_the_process_list() -> Result<()> {
-    let Some(stage) = Stage::set_up().await? else { return Ok(()) };
-    stage.machine("quiet").await?;
+    // The more is written, the more could slip through.
+    let options = DaemonOptions { log: Log::Everything, ..DaemonOptions::default() };
+    let Some(stage) = Stage::set_up_with(options).await? else { return Ok(()) };
+    let _machine = stage.machine("quiet").await?;
     let processes = ProcessList::watch();
     let token = NewToken { name: "panel".into(), scope: "operator".into(), expires_in_seconds: None };
     let issued = stage.client.create_token(&token).await?.token;

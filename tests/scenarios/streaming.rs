@@ -111,8 +111,9 @@ impl Follower {
             return Ok(Ended::AtTheEnd);
         }
         ensure!(response.status() == StatusCode::OK, "{}: {}", response.status(), response.text().await?);
-        ensure!(response.headers()[CONTENT_TYPE] == "text/event-stream", "{:?}", response.headers());
-        ensure!(!response.headers().contains_key(CONTENT_ENCODING), "{:?}", response.headers());
+        let headers = response.headers();
+        ensure!(headers[CONTENT_TYPE].to_str()?.starts_with("text/event-stream"), "{headers:?}");
+        ensure!(!headers.contains_key(CONTENT_ENCODING), "{headers:?}");
         let mut stream = response.bytes_stream();
         let mut text = Vec::new();
         while text.len() < bytes {

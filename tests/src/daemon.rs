@@ -34,14 +34,26 @@ pub struct DaemonOptions {
     pub database: Database,
     /// Its platform, as a flake reference; the rehearsal platform when absent.
     pub platform: Option<String>,
-    /// Whether it writes no more to its log than by default.
-    pub quiet: bool,
+    /// What it logs.
+    pub log: Log,
+}
+
+/// What a daemon logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Log {
+    /// What helps to see why a test failed.
+    #[default]
+    Ours,
+    /// All that it and its libraries can say.
+    Everything,
+    /// As a provider would run it.
+    Usual,
 }
 
 impl DaemonOptions {
     /// As a provider would run it.
-    pub fn quiet() -> Self {
-        Self { quiet: true, ..Self::default() }
+    pub fn usual() -> Self {
+        Self { log: Log::Usual, ..Self::default() }
     }
 }
 
@@ -204,8 +216,10 @@ fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> 
         }
     }
     command.env("BERTH_DATA_DIR", folder.join("data")).env("BERTH_LISTEN", listen);
-    if !options.quiet {
-        command.env("BERTH_LOG", "debug");
+    match options.log {
+        Log::Ours => drop(command.env("BERTH_LOG", "info,berth=debug")),
+        Log::Everything => drop(command.env("BERTH_LOG", "trace")),
+        Log::Usual => {}
     }
     if let Database::Postgres(url) = &options.database {
         command.env("BERTH_DATABASE_URL", url);

@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(3);
 /// Measures `GET /v1/tenants/{name}`, and in the same run a bare handler that answers with the same bytes, so that the
 /// host's speed can be told from ours.
 pub async fn measure(tell: &Tell) -> Result<Value> {
-    let mut daemon = Daemon::start(DaemonOptions::quiet())?;
+    let mut daemon = Daemon::start(DaemonOptions::usual())?;
     fill(&daemon.client()?, tell).await?;
     daemon.stop()?;
     daemon.start_again()?;

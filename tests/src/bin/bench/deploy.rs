@@ -28,7 +28,7 @@ struct Timed {
 /// Measures a first deployment of three services, the change of one setting, and a deployment that changes nothing.
 pub async fn measure(tell: &Tell) -> Result<Value> {
     let stage =
-        Stage::set_up_with(DaemonOptions::quiet()).await?.context("machines cannot be booted here")?;
+        Stage::set_up_with(DaemonOptions::usual()).await?.context("machines cannot be booted here")?;
     let _machine = stage.machine("bench").await?;
     let mut draft = tenant("acme", "bench");
     stage.client.create_tenant(&draft).await?;
