@@ -17,7 +17,7 @@ use crate::pause;
 const LONGEST_ANSWER: usize = 64 << 20;
 
 /// The longest that the daemon's `Retry-After` is obeyed by itself; for more, the caller decides.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// How many items a page is asked for; the API's limit.
 const PAGE: usize = 200;

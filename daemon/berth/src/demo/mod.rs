@@ -117,15 +117,16 @@ async fn finish(
     output: Output,
     done: &AtomicBool,
 ) -> Result<()> {
-    output.result(&record, report::services);
     let verdict = verdict(&record.services);
     if options.keep && verdict.is_ok() {
         record.kept = true;
         stage.keep(&record)?;
+        output.result(&record, report::services);
         report::hints(&record, output);
         output.aside("\n  It is left running; berth demo --stop ends it.");
         return Ok(());
     }
+    output.result(&record, report::services);
     if options.exit || options.keep || verdict.is_err() {
         stage.stop().await?;
         return verdict;

@@ -39,7 +39,8 @@ pub(super) async fn create_at(client: &Client, address: String, host_key: String
     Ok(client.create_tenant(&draft()).await?)
 }
 
-fn draft() -> TenantDraft {
+/// What it is to be.
+pub(super) fn draft() -> TenantDraft {
     let settings = |value: Value| match value {
         Value::Object(settings) => settings,
         _ => Map::new(),

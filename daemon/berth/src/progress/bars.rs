@@ -122,8 +122,7 @@ impl Bars {
     }
 
     pub(super) fn note(&mut self, text: &str) {
-        let _ =
-            self.all.println(format!("  {} {}", style("!").for_stderr().yellow().bold(), first_line(text)));
+        let _ = self.all.println(format!("  {} {}", style("!").for_stderr().yellow().bold(), one_line(text)));
     }
 
     pub(super) fn remaining(&mut self, left: Option<Duration>) {
@@ -191,11 +190,6 @@ fn running(text: &str, began: DateTime<Utc>) -> ProgressStyle {
         let _ = w.write_str(&words::duration(before + now.elapsed()));
     };
     template(text).tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ").progress_chars("━╸─").with_key("took", took)
-}
-
-/// The first line of a text, which says what it is about.
-fn first_line(text: &str) -> String {
-    one_line(text.trim().lines().next().unwrap_or_default())
 }
 
 /// Text as it can stand in one line of a terminal: nothing in it moves the cursor or changes colours.

@@ -129,8 +129,9 @@ impl Board {
         }
     }
 
-    /// Something that a person should read.
+    /// Something that a person should read; of more lines the first says what it is about.
     pub fn note(&mut self, at: DateTime<Utc>, text: &str) {
+        let text = text.trim().lines().next().unwrap_or_default();
         match &mut self.drawn {
             Drawn::Bars(bars) => bars.note(text),
             Drawn::Lines(lines) => lines.line(None, at, text),
