@@ -31,10 +31,11 @@ async fn a_first_deployment_streams_every_step_and_ends_with_three_services_serv
         urls.iter().map(|url| url.trim_end_matches('/')).collect::<Vec<_>>(),
         expected.map(|url| url.trim_end_matches('/'))
     );
-    let known = stage.client.machine(&"first".parse().unwrap()).await?;
-    let facts = known.facts.unwrap();
-    assert_eq!(facts.committed_system, told.operation.system);
-    assert_eq!(facts.running_system, told.operation.system);
+    let system = told.operation.system.unwrap();
+    for link in ["/run/current-system", "/nix/var/nix/profiles/system"] {
+        let output = machine.exec(&["readlink", "--canonicalize", link]).await?;
+        assert_eq!(String::from_utf8(output.stdout)?.trim(), system, "{link}");
+    }
     Ok(())
 }
 

@@ -192,16 +192,16 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
+    /// Also says what it wrote at last, which the test's output shows if the test failed.
     fn drop(&mut self) {
         let running = matches!(self.process.try_wait(), Ok(None));
+        let end = if running { "ran" } else { "had ended" };
+        #[allow(clippy::print_stderr)]
+        {
+            eprintln!("the daemon {end}, and wrote at last:\n{}", self.log_end());
+        }
         if running && self.stop().is_err() {
             let _ = self.kill();
-        }
-        if std::thread::panicking() {
-            #[allow(clippy::print_stderr)]
-            {
-                eprintln!("the daemon wrote at last:\n{}", self.log_end());
-            }
         }
     }
 }
@@ -209,7 +209,7 @@ impl Drop for Daemon {
 fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> {
     let log = File::options().create(true).append(true).open(log_path(folder))?;
     let mut command = Command::new(programs::find("berth")?);
-    command.args(["daemon", "serve"]).env_clear();
+    command.args(["daemon", "serve"]).env_clear().env("NO_COLOR", "1");
     for name in ["PATH", "HOME", "LANG"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
