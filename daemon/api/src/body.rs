@@ -1,18 +1,20 @@
 //! Request bodies, read so that a mistake names its field.
 
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest, web};
-use berth_domain::Invalid;
-use berth_domain::invalid::pointer_segment;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
+use crate::shape;
 
 /// The largest request body, in bytes. The largest honest one (a tenant with every service and many keys) has a few
 /// kilobytes.
@@ -75,14 +77,17 @@ fn unreadable(error: &actix_web::Error) -> Problem {
     Problem::bad_request(format!("the body could not be read: {error}"))
 }
 
-/// Reads JSON; a value of the wrong shape becomes a problem with its place, its rule and what was expected.
+/// Reads a JSON object; a value of the wrong shape becomes a problem with its place, its rule and what was expected.
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
+    let object = serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer);
+    let Object(value) = object.map_err(|error| {
+        let path = error.path().clone();
         let inner = error.into_inner();
         if inner.is_data() {
-            Problem::from(Invalid::one(pointer, rule(&inner.to_string()), message(&inner)))
+            // Without “at line 1 column 2”, which points into a text that a person may never have seen.
+            let text = inner.to_string();
+            Problem::from(shape::mistake(&path, text.split(" at line ").next().unwrap_or_default()))
         } else {
             Problem::bad_request(format!("the body is not JSON: {inner}"))
         }
@@ -93,29 +98,27 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    path.iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(format!("/{index}")),
-            Segment::Map { key } => Some(format!("/{}", pointer_segment(key))),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
-}
+/// A struct from a JSON object and nothing else: serde would also take an array of its fields.
+struct Object<T>(T);
 
-fn rule(message: &str) -> &'static str {
-    match message {
-        m if m.starts_with("unknown field") => "unknown-field",
-        m if m.starts_with("missing field") => "required",
-        m if m.starts_with("duplicate field") => "duplicate",
-        _ => "type",
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
     }
 }
 
-/// serde's words without their “at line 1 column 2”, which point into a text that the client may never have seen.
-fn message(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +147,10 @@ mod tests {
             refused(&format!(r#"{{{whole},"nmae":1}}"#)),
             (422, "/nmae".into(), "unknown-field".into())
         );
-        assert_eq!(refused(r#"{"name":"a"}"#), (422, String::new(), "required".into()));
+        assert_eq!(refused(r#"{"name":"a"}"#), (422, "/domain".into(), "required".into()));
+        for other in ["[]", r#"["acme"]"#, "null", "7", "\"x\""] {
+            assert_eq!(refused(other), (422, String::new(), "type".into()), "{other}");
+        }
         assert_eq!(
             refused(&format!(r#"{{{whole},"services":{{"a/b":3}}}}"#)),
             (422, "/services/a~1b".into(), "type".into())

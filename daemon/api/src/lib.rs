@@ -12,7 +12,9 @@
 //! | [`throttle`] | slows down those who guess tokens |
 //! | [`problem`] | refusals, as problem+json |
 //! | [`body`], [`query`] | requests, read so that a mistake names its field |
+//! | `shape` | what serde says of a wrong shape, as a broken rule of a field |
 //! | [`offer`] | the services on offer, and a tenant's settings against their schemas |
+//! | `fallback` | what is no route, or not with this method |
 //! | `tenant` | tenants as the API shows them, and who may change what of them |
 //! | [`reply`], [`idempotency`] | the same POST twice is one POST |
 //! | [`etag`] | two writers, no lost update |
@@ -26,6 +28,7 @@ pub mod app;
 pub mod auth;
 pub mod body;
 pub mod etag;
+mod fallback;
 pub mod idempotency;
 pub mod metrics;
 pub mod offer;
@@ -35,6 +38,7 @@ pub mod problem;
 pub mod query;
 pub mod reply;
 pub mod routes;
+mod shape;
 pub mod sse;
 pub mod state;
 mod tenant;

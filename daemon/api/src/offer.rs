@@ -8,7 +8,7 @@ use berth_domain::invalid::pointer_segment;
 use berth_domain::{Invalid, ServiceName, ServiceSelection, Setting, TenantSpec};
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The setting that names a service's sub-domain.
 const SUBDOMAIN: &str = "subdomain";
@@ -67,16 +67,16 @@ impl Offer {
     ///
     /// # Errors
     /// Every broken rule, with its place in the tenant.
-    pub fn check(&self, tenant: &TenantSpec) -> Result<(), Invalid> {
+    pub fn check(&self, services: &BTreeMap<String, Map<String, Value>>) -> Result<(), Invalid> {
         let mut invalid = Invalid::default();
-        for (name, selection) in &tenant.services {
-            let at = format!("/services/{}", pointer_segment(name.as_str()));
-            match self.services.get(name) {
-                Some(offered) => offered.check(selection, &at, &mut invalid),
+        for (name, settings) in services {
+            let at = format!("/services/{}", pointer_segment(name));
+            match self.services.get(name.as_str()) {
+                Some(offered) => offered.check(settings, &at, &mut invalid),
                 None => invalid.push(at, "unknown-service", self.names()),
             }
         }
-        self.check_subdomains(tenant, &mut invalid);
+        self.check_subdomains(services, &mut invalid);
         invalid.or(())
     }
 
@@ -98,12 +98,16 @@ impl Offer {
         }
     }
 
-    fn check_subdomains(&self, tenant: &TenantSpec, invalid: &mut Invalid) {
-        let mut taken: BTreeMap<&str, &ServiceName> = BTreeMap::new();
-        for (name, selection) in tenant.services.iter().filter(|(_, selection)| selection.enable) {
-            let Some(subdomain) = self.subdomain(name, selection) else { continue };
+    fn check_subdomains(&self, services: &BTreeMap<String, Map<String, Value>>, invalid: &mut Invalid) {
+        let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+        let enabled =
+            services.iter().filter(|(_, settings)| settings.get("enable") != Some(&Value::Bool(false)));
+        for (name, settings) in enabled {
+            let chosen = settings.get(SUBDOMAIN).and_then(Value::as_str);
+            let usual = self.services.get(name.as_str()).map(|offered| offered.entry.subdomain.as_str());
+            let Some(subdomain) = chosen.or(usual) else { continue };
             if let Some(other) = taken.insert(subdomain, name) {
-                let at = format!("/services/{name}/{SUBDOMAIN}");
+                let at = format!("/services/{}/{SUBDOMAIN}", pointer_segment(name));
                 invalid.push(at, "unique", format!("is the sub-domain of the service “{other}” already"));
             }
         }
@@ -116,8 +120,8 @@ impl Offer {
 }
 
 impl Offered {
-    fn check(&self, selection: &ServiceSelection, at: &str, invalid: &mut Invalid) {
-        let settings = Value::Object(selection.clone().into());
+    fn check(&self, settings: &Map<String, Value>, at: &str, invalid: &mut Invalid) {
+        let settings = Value::Object(settings.clone());
         for error in self.settings.iter_errors(&settings) {
             let place = format!("{at}{}", error.instance_path());
             match error.kind() {
@@ -145,23 +149,26 @@ mod tests {
         Offer::new(serde_json::from_str(catalogue).unwrap()).unwrap()
     }
 
-    fn tenant(services: Value) -> TenantSpec {
-        let draft: TenantDraft = serde_json::from_value(json!({
+    fn draft(services: Value) -> TenantDraft {
+        serde_json::from_value(json!({
             "name": "acme", "domain": "acme.example", "contact_email": "a@acme.example", "machine": "vm1",
             "services": services
         }))
-        .unwrap();
-        draft.try_into().unwrap()
+        .unwrap()
     }
 
     fn broken(services: Value) -> Vec<(String, String)> {
-        let invalid = offer().check(&tenant(services)).unwrap_err();
+        let invalid = offer().check(&draft(services).services).unwrap_err();
         invalid.errors().iter().map(|error| (error.field.clone(), error.rule.clone())).collect()
     }
 
     #[test]
     fn settings_obey_their_schema_and_every_mistake_is_told_with_its_place() {
-        assert!(offer().check(&tenant(json!({"gitea": {"app_name": "Acme Git"}, "peertube": {}}))).is_ok());
+        assert!(
+            offer()
+                .check(&draft(json!({"gitea": {"app_name": "Acme Git"}, "peertube": {}})).services)
+                .is_ok()
+        );
         let mut found = broken(json!({
             "gitea": {"app_name": "", "registration": "sometimes", "no_such": 1},
             "mastodon": {"media_retention_days": "x"},
@@ -181,9 +188,9 @@ mod tests {
 
     #[test]
     fn a_message_never_repeats_the_value_which_may_be_a_secret() {
-        let tenant = tenant(json!({"gitea": {"registration": "hunter2", "hunter3": 1}}));
-        let invalid = offer().check(&tenant).unwrap_err();
-        assert!(invalid.errors().iter().all(|error| !error.message.contains("hunter")), "{invalid}");
+        let draft = draft(json!({"gitea": {"registration": "hunter2"}}));
+        let invalid = offer().check(&draft.services).unwrap_err();
+        assert!(!invalid.to_string().contains("hunter2"), "{invalid}");
     }
 
     #[test]
@@ -191,14 +198,14 @@ mod tests {
         let clash = json!({"gitea": {"subdomain": "video"}, "peertube": {}});
         assert_eq!(broken(clash), [("/services/peertube/subdomain".to_owned(), "unique".to_owned())]);
         let apart = json!({"gitea": {"subdomain": "video"}, "peertube": {"enable": false}});
-        assert!(offer().check(&tenant(apart)).is_ok());
+        assert!(offer().check(&draft(apart).services).is_ok());
     }
 
     #[test]
     fn links_follow_the_domain_and_the_chosen_subdomain() {
-        let tenant =
-            tenant(json!({"gitea": {"subdomain": "code"}, "mastodon": {}, "peertube": {"enable": false}}));
-        let urls: Vec<_> = offer().urls(&tenant, "https").into_values().collect();
+        let draft =
+            draft(json!({"gitea": {"subdomain": "code"}, "mastodon": {}, "peertube": {"enable": false}}));
+        let urls: Vec<_> = offer().urls(&draft.try_into().unwrap(), "https").into_values().collect();
         assert_eq!(urls, ["https://code.acme.example", "https://social.acme.example"]);
     }
 }

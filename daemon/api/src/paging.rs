@@ -43,7 +43,7 @@ pub fn limit(wanted: Option<u32>, max: u32) -> Result<u32, Problem> {
     match wanted {
         None => Ok(USUAL_LIMIT),
         Some(limit) if (1..=max).contains(&limit) => Ok(limit),
-        Some(_) => Err(Invalid::one("limit", "range", format!("must be between 1 and {max}")).into()),
+        Some(_) => Err(Invalid::one("/limit", "range", format!("must be between 1 and {max}")).into()),
     }
 }
 

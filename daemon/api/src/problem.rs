@@ -147,7 +147,7 @@ impl From<StoreError> for Problem {
                 Self::conflict("operation-finished", detail).with_operation(operation)
             }
             StoreError::InvalidCursor => {
-                Invalid::one("after", "cursor", "must be the `next` of an earlier page of this list").into()
+                Invalid::one("/after", "cursor", "must be the `next` of an earlier page of this list").into()
             }
             other => Self::internal(other),
         }

@@ -39,7 +39,7 @@ impl Cursor {
     pub fn read(request: &HttpRequest, query: Option<i64>, operation: &Operation) -> Result<Self, Problem> {
         let (field, after) = match request.headers().get("Last-Event-ID") {
             Some(value) => ("Last-Event-ID", value.to_str().ok().and_then(|text| text.trim().parse().ok())),
-            None => ("after", Some(query.unwrap_or(0))),
+            None => ("/after", Some(query.unwrap_or(0))),
         };
         match after {
             Some(after) if (0..=operation.last_seq).contains(&after) => Ok(Self { after }),

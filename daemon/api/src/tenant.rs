@@ -1,13 +1,29 @@
 //! Tenants as the API shows them, and who may change what of them.
 
 use berth_contract::Tenant;
-use berth_domain::{Permission, TenantName, TenantSpec};
+use berth_domain::{Permission, TenantDraft, TenantName, TenantSpec};
 use berth_store::TenantRecord;
 use chrono::{DateTime, Utc};
 
 use crate::auth::Caller;
 use crate::problem::Problem;
 use crate::state::Api;
+
+/// What a draft specifies, its services checked against what is on offer.
+///
+/// # Errors
+/// Every broken rule at once.
+pub(crate) fn specified(api: &Api, draft: TenantDraft) -> Result<TenantSpec, Problem> {
+    let offered = api.offer.check(&draft.services);
+    match (TenantSpec::try_from(draft), offered) {
+        (Ok(spec), Ok(())) => Ok(spec),
+        (Ok(_), Err(invalid)) | (Err(invalid), Ok(())) => Err(invalid.into()),
+        (Err(mut invalid), Err(offered)) => {
+            invalid.extend(offered);
+            Err(invalid.into())
+        }
+    }
+}
 
 /// The place of a tenant.
 pub(crate) fn place(name: &TenantName) -> String {

@@ -71,7 +71,8 @@ impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, error) in self.errors.iter().enumerate() {
             let separator = if i == 0 { "" } else { "; " };
-            write!(f, "{separator}{}: {}", error.field, error.message)?;
+            let field = if error.field.is_empty() { "the whole" } else { &error.field };
+            write!(f, "{separator}{field}: {}", error.message)?;
         }
         Ok(())
     }

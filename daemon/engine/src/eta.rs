@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use berth_domain::{Operation, OperationKind, StepName, StepStatus};
 use berth_store::Store;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 impl crate::Engine {
     /// When an operation will probably end, if it has not.
@@ -48,6 +48,7 @@ impl Durations {
     /// When `operation` will probably end; unknown as soon as one of its open steps never ran before.
     pub fn end_of(&self, operation: &Operation, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let open = |status| matches!(status, StepStatus::Pending | StepStatus::Running | StepStatus::Unknown);
+        let now = now.trunc_subsecs(3);
         operation.steps.iter().filter(|step| open(step.status)).try_fold(now, |end, step| {
             let median = *self.medians.get(&step.name)?;
             let spent = step.started_at.map_or(TimeDelta::zero(), |at| now - at);

@@ -30,7 +30,7 @@ pub enum StoreError {
         tenant: TenantName,
     },
     /// Another tenant is on the machine.
-    #[error("the machine “{machine}” is the tenant “{tenant}”'s")]
+    #[error("the machine “{machine}” belongs to the tenant “{tenant}”")]
     MachineTaken {
         /// The machine.
         machine: MachineName,

@@ -46,11 +46,11 @@ impl Filter {
     fn read(&self) -> Result<OperationFilter, Problem> {
         let mut invalid = Invalid::default();
         let tenant =
-            self.tenant.as_deref().and_then(|name| invalid.take("tenant", TenantName::from_str(name)));
+            self.tenant.as_deref().and_then(|name| invalid.take("/tenant", TenantName::from_str(name)));
         let status = self.status.as_deref().and_then(|word| {
             let status = OperationStatus::from_word(word);
             if status.is_none() {
-                invalid.push("status", "one-of", "must be queued, running, succeeded, failed or cancelled");
+                invalid.push("/status", "one-of", "must be queued, running, succeeded, failed or cancelled");
             }
             status
         });

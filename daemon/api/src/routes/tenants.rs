@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::state::{Api, location};
-use crate::tenant::{may_change, new_record, place, view};
+use crate::tenant::{may_change, new_record, place, specified, view};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create).service(list).service(show).service(put).service(delete).service(configuration);
@@ -46,8 +46,7 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let spec = TenantSpec::try_from(body.value)?;
-    api.offer.check(&spec)?;
+    let spec = specified(&api, body.value)?;
     create_as(&api, &once, spec).await
 }
 
@@ -113,8 +112,7 @@ async fn put(
     let name: TenantName = named("tenant", &name)?;
     caller.require(Permission::WriteTenant(&name))?;
     let expectation = etag::expectation(&request)?;
-    let spec = TenantSpec::try_from(body.value)?;
-    api.offer.check(&spec)?;
+    let spec = specified(&api, body.value)?;
     if spec.name != name {
         return Err(berth_domain::Invalid::one("/name", "same", "must be the name in the path").into());
     }
