@@ -4,11 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use berth_contract::resources::REHEARSAL;
 use berth_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
-
-/// The word for the platform that the daemon carries with it.
-pub const REHEARSAL: &str = "rehearsal";
 
 /// What the daemon is told. `berthd check-config` prints it.
 #[derive(Clone, Serialize, Deserialize)]

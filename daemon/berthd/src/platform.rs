@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use berth_contract::resources::REHEARSAL;
 use berth_engine::real::PlatformSource;
 use include_dir::{Dir, DirEntry, include_dir};
 
-use crate::config::{Config, REHEARSAL};
+use crate::config::Config;
 
 static MODULES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../modules");
 static NIX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../nix");

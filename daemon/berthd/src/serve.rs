@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use anyhow::Context;
 use berth_api::{Api, Offer};
+use berth_contract::resources::REHEARSAL;
 use berth_contract::{Platform, Provider};
 use berth_engine::real::{NixBuilder, SshMachines};
 use berth_engine::{Engine, EngineOptions};
@@ -18,7 +19,7 @@ use berth_render::Tls;
 use berth_store::{Store, StoreOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, REHEARSAL};
+use crate::config::Config;
 use crate::identity::Identity;
 use crate::{admin_token, data_dir, identity, platform};
 

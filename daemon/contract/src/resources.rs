@@ -23,6 +23,9 @@ pub struct Provider {
     pub platform: Platform,
 }
 
+/// The kind of the platform that the daemon carries with it, and its word in the configuration.
+pub const REHEARSAL: &str = "rehearsal";
+
 /// What tenants are built on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Platform {

@@ -5,6 +5,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use berth_contract::resources::REHEARSAL;
 use berth_contract::{NewWatchLink, WatchLink as Issued};
 use berth_domain::{Invalid, Operation, OperationKind, Permission};
 use berth_store::{StoreError, WatchLink};
@@ -99,6 +100,7 @@ async fn page(api: Data<Api>, token: Path<String>) -> Result<HttpResponse, Probl
     let view = View {
         operation: &operation,
         provider: &api.provider.name,
+        rehearsal: api.provider.platform.kind == REHEARSAL,
         links: &links,
         events_path: &format!("/watch/{token}/events"),
         expires_at: link.expires_at,

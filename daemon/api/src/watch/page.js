@@ -9,12 +9,13 @@
 
   const length = (milliseconds) => {
     const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+    if (seconds < 1) return "less than a second";
     return seconds < 60 ? seconds + " s" : Math.floor(seconds / 60) + " min " + (seconds % 60) + " s";
   };
 
   const showTimes = () => {
-    const end = main.dataset.finished ? Date.parse(main.dataset.finished) : Date.now();
-    by("elapsed").textContent = length(end - started);
+    const finished = main.dataset.finished && Date.parse(main.dataset.finished);
+    by("elapsed").textContent = finished ? "took " + length(finished - started) : length(Date.now() - started) + " so far";
     const eta = main.dataset.eta ? Date.parse(main.dataset.eta) - Date.now() : NaN;
     by("eta").textContent = over(main.dataset.status) || Number.isNaN(eta) ? "" : "probably done in " + length(eta);
   };

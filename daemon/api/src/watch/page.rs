@@ -17,6 +17,8 @@ pub struct View<'a> {
     pub operation: &'a Operation,
     /// The provider's name.
     pub provider: &'a str,
+    /// Whether stand-ins answer in place of the real programs.
+    pub rehearsal: bool,
     /// Where the services are to be found once it is done.
     pub links: &'a [Link],
     /// The path of the stream.
@@ -59,6 +61,9 @@ pub fn page(view: &View<'_>, nonce: &Nonce) -> String {
             section #links hidden[operation.status != OperationStatus::Succeeded || view.links.is_empty()] {
                 h2 { "Open them" }
                 ul { @for link in view.links { li { a href=(link.url) rel="noopener noreferrer" { (link.title) span.url { (link.url) } } } } }
+            }
+            @if view.rehearsal {
+                p.rehearsal { "This is a rehearsal: small stand-ins answer in place of the real programs." }
             }
             p #connection role="status" {}
             footer {
@@ -139,8 +144,10 @@ fn step_line(operation: &Operation, step: &Step) -> Markup {
 fn elapsed(view: &View<'_>) -> String {
     let operation = view.operation;
     let start = operation.started_at.unwrap_or(operation.created_at);
-    let end = operation.finished_at.unwrap_or(view.now);
-    duration(end - start)
+    match operation.finished_at {
+        Some(end) => format!("took {}", duration(end - start)),
+        None => format!("{} so far", duration(view.now - start)),
+    }
 }
 
 fn eta(view: &View<'_>) -> String {
@@ -155,6 +162,7 @@ fn eta(view: &View<'_>) -> String {
 fn duration(length: TimeDelta) -> String {
     let seconds = length.num_seconds().max(0);
     match (seconds / 60, seconds % 60) {
+        (0, 0) => "less than a second".into(),
         (0, seconds) => format!("{seconds} s"),
         (minutes, seconds) => format!("{minutes} min {seconds} s"),
     }
@@ -197,7 +205,8 @@ mod tests {
     fn shown(operation: &Operation, links: &[Link], provider: &str) -> String {
         let now = Utc::now();
         let (events_path, expires_at) = ("/watch/x/events", now);
-        let view = View { operation, provider, links, events_path, expires_at, eta: None, now };
+        let view =
+            View { operation, provider, rehearsal: true, links, events_path, expires_at, eta: None, now };
         page(&view, &Nonce::generate().unwrap())
     }
 
