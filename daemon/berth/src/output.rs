@@ -115,5 +115,21 @@ pub async fn ask(question: String) -> Option<bool> {
             let _ = sender.send(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"));
         }
     });
-    answer.await.ok()
+    let mut prompt = Prompt { answered: false };
+    let answer = answer.await.ok();
+    prompt.answered = answer.is_some();
+    answer
+}
+
+/// A question on the terminal. Dropped unanswered, for instance by Ctrl-C, its line is ended.
+struct Prompt {
+    answered: bool,
+}
+
+impl Drop for Prompt {
+    fn drop(&mut self) {
+        if !self.answered {
+            say(&"");
+        }
+    }
 }

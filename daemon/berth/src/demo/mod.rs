@@ -74,13 +74,13 @@ pub async fn run(options: Demo, output: Output) -> Result<()> {
 
 /// `done` is set when all there is left to do is to wait for the user.
 async fn demo(options: Demo, output: Output, done: Arc<AtomicBool>) -> Result<()> {
+    let _keeping = if options.keep { Some(KeepLock::take()?) } else { None };
     if let Some(kept) = Record::kept() {
         if !options.exit {
             return already_there(&kept, options, output);
         }
         output.aside(&format!("a demo is kept at {}; this is another one", kept.url));
     }
-    let _keeping = if options.keep { Some(KeepLock::take()?) } else { None };
     folder::sweep().await;
     let mut stages = Stages::new();
     let mut missing = host::missing(&stages).await?;
