@@ -42,7 +42,7 @@ pub async fn follow(
 /// The same, but no further than the first event of which `enough` says so; the operation may go on then.
 ///
 /// # Errors
-/// As [`follow`].
+/// As [`follow()`].
 pub async fn follow_until(
     client: &Client,
     operation: &Operation,

@@ -1,7 +1,7 @@
 //! Showing how something long comes along.
 //!
 //! A [`Board`] is a list of rows: the steps of an operation, or the stages of the demo. On a terminal it is drawn with
-//! a bar for each row; elsewhere every change is a line with its time. [`follow`] puts an operation's events on one.
+//! a bar for each row; elsewhere every change is a line with its time. [`follow()`] puts an operation's events on one.
 //!
 //! | module | subject |
 //! | --- | --- |
@@ -9,7 +9,7 @@
 //! | `bars` | drawn on a terminal |
 //! | `lines` | written as lines |
 //! | `quiet` | a terminal that does not write into what is drawn |
-//! | [`follow`] | an operation's events on a board, or as JSON |
+//! | [`mod@follow`] | an operation's events on a board, or as JSON |
 
 mod bars;
 pub mod board;
