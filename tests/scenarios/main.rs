@@ -16,3 +16,4 @@ mod repeating;
 mod secrets;
 mod streaming;
 mod surviving;
+mod watch_page;

@@ -216,6 +216,8 @@ fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> 
         }
     }
     command.env("BERTH_DATA_DIR", folder.join("data")).env("BERTH_LISTEN", listen);
+    // The daemon's own program would do; unoptimised and with its debugging information it is what a test waits for.
+    command.env("BERTH_AGENT", programs::find("berth-agent")?);
     match options.log {
         Log::Ours => drop(command.env("BERTH_LOG", "info,berth=debug")),
         Log::Everything => drop(command.env("BERTH_LOG", "trace")),

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `scenarios/` | the scenarios: each test is a promise that Berth keeps on a real machine |
 //! | `src/bin/bench/` | the measurements behind `tests/bench NAME` |
+//! | [`browser`] | pages as a real Chromium shows them |
 //! | [`programs`] | the built programs |
 //! | [`daemon`] | a daemon with a folder of its own, to be killed and started again |
 //! | [`raw`] | requests as any program could send them |
@@ -17,6 +18,7 @@
 //! | [`web`] | a machine's services as a visitor sees them |
 //! | [`workshop`] | platforms whose builds fail or wait |
 
+pub mod browser;
 pub mod daemon;
 pub mod drafts;
 pub mod programs;

@@ -54,6 +54,9 @@
     main.dataset.status = status;
     by("heading").textContent = words.heading[status];
     by("meaning").textContent = words.meaning[status];
+    if (over(status)) {
+      main.querySelectorAll("li[data-status=pending] .state").forEach((state) => { state.textContent = words.not_reached; });
+    }
     by("links").hidden = status !== "succeeded" || !by("links").querySelector("a");
   };
 

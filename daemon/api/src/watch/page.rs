@@ -135,10 +135,17 @@ fn step_line(operation: &Operation, step: &Step) -> Markup {
         li data-step=(step.name.word()) data-status=(step.status.word()) {
             span.mark aria-hidden="true" {}
             span.what { (words::step(operation.kind, step.name)) }
-            span.state { (words::step_status(step.status)) }
+            span.state { (state(operation, step)) }
             @if let Some((done, Some(expected))) = count { progress.part max=(expected.max(1)) value=(done) {} }
         }
     }
+}
+
+fn state(operation: &Operation, step: &Step) -> &'static str {
+    if step.status == StepStatus::Pending && operation.status.is_final() {
+        return words::NOT_REACHED;
+    }
+    words::step_status(step.status)
 }
 
 fn elapsed(view: &View<'_>) -> String {
@@ -187,6 +194,7 @@ fn table(operation: &Operation) -> String {
         "heading": statuses(&|status| words::heading(kind, status)),
         "meaning": statuses(&|status| words::meaning(kind, status)),
         "step": steps,
+        "not_reached": words::NOT_REACHED,
     })
     .to_string()
     .replace('<', "\\u003c")

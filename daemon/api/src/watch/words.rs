@@ -34,6 +34,9 @@ pub fn step_status(status: StepStatus) -> &'static str {
     }
 }
 
+/// A step that was never begun, once nothing will happen any more.
+pub const NOT_REACHED: &str = "not reached";
+
 /// The page's heading.
 pub fn heading(kind: OperationKind, status: OperationStatus) -> &'static str {
     let leaving = kind == OperationKind::Destroy;
