@@ -58,8 +58,8 @@ impl Lines {
 
 fn finished(mark: Mark, text: &str, began: Option<DateTime<Utc>>, at: DateTime<Utc>) -> String {
     let took = began.map(|began| format!(" ({})", words::duration(words::between(began, at))));
-    let separator = if text.is_empty() { "" } else { ": " };
-    format!("{}{separator}{text}{}", mark.word(), took.unwrap_or_default())
+    let text = if text.is_empty() || text == mark.word() { String::new() } else { format!(": {text}") };
+    format!("{}{text}{}", mark.word(), took.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -74,6 +74,7 @@ mod tests {
     fn the_end_of_a_row_says_how_and_how_long() {
         assert_eq!(finished(Mark::Done, "built", Some(at(0)), at(1500)), "done: built (1.5 s)");
         assert_eq!(finished(Mark::Failed, "", None, at(0)), "failed");
+        assert_eq!(finished(Mark::Cancelled, "cancelled", None, at(0)), "cancelled");
     }
 
     #[test]
