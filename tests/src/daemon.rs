@@ -184,6 +184,13 @@ impl Daemon {
         bail!("the daemon is not ready after {READY:?}; it wrote:\n{}", self.log_end())
     }
 
+    /// For the output of a test, which is shown if it failed.
+    #[allow(clippy::print_stderr)]
+    fn say_last_words(&self, running: bool) {
+        let end = if running { "ran" } else { "had ended" };
+        eprintln!("the daemon {end}, and wrote at last:\n{}", self.log_end());
+    }
+
     fn log_end(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
@@ -192,13 +199,10 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
-    /// Also says what it wrote at last, which the test's output shows if the test failed.
     fn drop(&mut self) {
         let running = matches!(self.process.try_wait(), Ok(None));
-        let end = if running { "ran" } else { "had ended" };
-        #[allow(clippy::print_stderr)]
-        {
-            eprintln!("the daemon {end}, and wrote at last:\n{}", self.log_end());
+        if self.options.log != Log::Usual {
+            self.say_last_words(running);
         }
         if running && self.stop().is_err() {
             let _ = self.kill();
