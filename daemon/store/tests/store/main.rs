@@ -1,0 +1,13 @@
+//! What the store promises, kept by both databases: each promise is tried on SQLite, and on PostgreSQL where
+//! `BERTH_TEST_POSTGRES_URL` names a server on which databases may be made.
+
+#![allow(clippy::unwrap_used)]
+
+mod events;
+mod machines;
+mod opening;
+mod operations;
+mod repeating;
+mod support;
+mod tenants;
+mod tokens;

@@ -1,0 +1,69 @@
+//! Opening and migrating.
+
+use berth_store::{DatabaseError, DatabaseUrl, Store, StoreError, StoreOptions};
+
+use crate::support::{empty_database, sqlite};
+
+#[tokio::test]
+async fn sqlite_is_migrated_once_and_private_to_its_user() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("berth.db");
+    let store = Store::open(&DatabaseUrl::sqlite(&file), StoreOptions::default()).await.unwrap();
+    let pending = store.pending_migrations().await.unwrap();
+    assert!(!pending.is_empty());
+    assert_eq!(store.migrate().await.unwrap(), pending);
+    assert!(
+        store.migrate().await.unwrap().is_empty() && store.pending_migrations().await.unwrap().is_empty()
+    );
+    store.ping().await.unwrap();
+    assert_eq!(store.backend(), "sqlite");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn daemons_that_start_together_migrate_postgresql_once() {
+    let Some(database) = empty_database().await else { return };
+    let starting = (0..4).map(|_| {
+        let url = database.url();
+        tokio::spawn(async move {
+            let store = Store::open(&url.parse().unwrap(), StoreOptions::default()).await.unwrap();
+            store.migrate().await.unwrap().len()
+        })
+    });
+    let mut done = Vec::new();
+    for start in starting.collect::<Vec<_>>() {
+        done.push(start.await.unwrap());
+    }
+    assert_eq!(done.iter().filter(|count| **count > 0).count(), 1, "{done:?}");
+    let store = Store::open(&database.url().parse().unwrap(), StoreOptions::default()).await.unwrap();
+    assert_eq!(store.backend(), "postgresql");
+    drop(store);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_rather_than_damaged() {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let (store, folder) = sqlite().await;
+    let mut raw = SqliteConnection::establish(folder.path().join("berth.db").to_str().unwrap()).unwrap();
+    raw.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')").unwrap();
+    assert!(matches!(store.migrate().await, Err(StoreError::Newer { .. })));
+    assert!(matches!(store.pending_migrations().await, Err(StoreError::Newer { .. })));
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_says_so_without_its_password() {
+    let url: DatabaseUrl = "postgres://ann:hunter2@127.0.0.1:1/berth".parse().unwrap();
+    let error = Store::open(&url, StoreOptions::default()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Database(DatabaseError::Unreachable { .. })));
+    for text in [error.to_string(), format!("{error:?}"), format!("{url:?}"), url.to_string()] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    assert!(url.to_string().contains("ann@127.0.0.1:1/berth"));
+    for bad in ["", "mysql://x", "sqlite::memory:", "postgres://ann:hunter2@h/d?no_such=1"] {
+        let error = bad.parse::<DatabaseUrl>().unwrap_err().to_string();
+        assert!(!error.is_empty() && !error.contains("hunter2"), "{bad}: {error}");
+    }
+}
