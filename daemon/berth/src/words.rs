@@ -51,7 +51,7 @@ pub fn progress(progress: &Progress) -> String {
         Unit::Paths => ("path", "paths"),
         Unit::Units => ("unit", "units"),
         Unit::Probes => ("probe", "probes"),
-        Unit::Files => ("file", "files"),
+        Unit::Holdings => ("thing", "things"),
     };
     let noun = if progress.expected.unwrap_or(progress.done) == 1 { noun.0 } else { noun.1 };
     match progress.expected {

@@ -17,8 +17,8 @@ pub enum Unit {
     Units,
     /// Health probes.
     Probes,
-    /// Files.
-    Files,
+    /// Databases, directories and secrets.
+    Holdings,
 }
 
 /// A count. `expected` is absent while nobody knows it: then a bar must not pretend.

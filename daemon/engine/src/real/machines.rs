@@ -61,8 +61,8 @@ impl SshSession {
 
     async fn ask(&mut self, request: Request, bounds: &Bounds, sink: &Sink) -> Result<Answer, MachineError> {
         let agent = self.agent(bounds).await?;
-        let sink = sink.clone();
-        agent.call(request, bounds.timeout, &bounds.cancel, move |note| sink(report(note))).await
+        let (sink, unit) = (sink.clone(), counted_by(&request));
+        agent.call(request, bounds.timeout, &bounds.cancel, move |note| sink(report(note, unit))).await
     }
 }
 
@@ -117,9 +117,18 @@ impl MachineSession for SshSession {
     }
 }
 
-fn report(note: Note) -> Report {
+fn report(note: Note, unit: Unit) -> Report {
     match note {
         Note::Line(line) => Report::Line(line),
-        Note::Progress { done, expected } => Report::Progress(Progress::of(done, expected, Unit::Probes)),
+        Note::Progress { done, expected } => Report::Progress(Progress::of(done, expected, unit)),
+    }
+}
+
+/// What the agent counts while it does something.
+fn counted_by(request: &Request) -> Unit {
+    match request {
+        Request::Wipe { .. } => Unit::Holdings,
+        Request::Activate { .. } => Unit::Units,
+        _ => Unit::Probes,
     }
 }

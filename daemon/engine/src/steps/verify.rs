@@ -33,6 +33,9 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     if !outside.healthy {
         return Err(unhealthy(context, &outside, "from outside", sink).await);
     }
+    if inside.units.is_empty() && inside.probes.is_empty() {
+        return Ok(Outcome::Done("no service is to run, and none does".into()));
+    }
     Ok(Outcome::Done(format!("{} units and {} probes are healthy", inside.units.len(), inside.probes.len())))
 }
 

@@ -5,7 +5,7 @@ use berth_protocol::{Answer, Request};
 use super::context::unexpected;
 use super::{Context, Outcome};
 use crate::error::{NO_SUCH_SYSTEM, StepError};
-use crate::ports::{Report, Sink};
+use crate::ports::Sink;
 
 pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     let Some(running) = context.facts(sink).await?.running_system else {
@@ -24,8 +24,5 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
         }
         Err(error) => return Err(error),
     };
-    for thing in &removed {
-        sink(Report::Line(format!("removed {thing}")));
-    }
     Ok(Outcome::Done(format!("{} things removed", removed.len())))
 }
