@@ -9,6 +9,7 @@
 mod access;
 mod databases;
 mod deleting;
+mod demo;
 mod deploying;
 mod failing;
 mod refusing;
