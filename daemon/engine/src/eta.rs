@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_estimate_is_the_sum_of_medians_and_unknown_without_them() {
-        let now = Utc::now();
+        let now = Utc::now().trunc_subsecs(3);
         let operation = Operation::queued(
             "acme".parse().unwrap(),
             "vm1".parse().unwrap(),

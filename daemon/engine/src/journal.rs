@@ -31,11 +31,13 @@ struct Shared {
     waiting: Mutex<Vec<NewEvent>>,
     progress: Mutex<Option<(StepName, Progress)>>,
     operation: tokio::sync::Mutex<Operation>,
+    /// Cancelled as soon as the row says that somebody wished it, whichever daemon heard that.
+    cancel: CancellationToken,
 }
 
 impl Journal {
-    /// The journal of `operation`.
-    pub fn new(store: Store, hub: Arc<Hub>, operation: Operation) -> Self {
+    /// The journal of `operation`, which `cancel` stops.
+    pub fn new(store: Store, hub: Arc<Hub>, operation: Operation, cancel: CancellationToken) -> Self {
         let shared = Shared {
             id: operation.id,
             store,
@@ -43,6 +45,7 @@ impl Journal {
             waiting: Mutex::default(),
             progress: Mutex::default(),
             operation: tokio::sync::Mutex::new(operation),
+            cancel,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -103,6 +106,9 @@ impl Journal {
         }
         match self.shared.store.record(&mut changed, events).await {
             Ok(numbered) => {
+                if changed.cancel_requested {
+                    self.shared.cancel.cancel();
+                }
                 *operation = changed;
                 self.shared.hub.publish(self.shared.id, &numbered);
                 Ok(())

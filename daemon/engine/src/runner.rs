@@ -1,6 +1,7 @@
 //! Walks the steps of one operation: forward, through cancellation, failure and resumption.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_domain::event::NewEvent;
 use berth_domain::operation::OperationError;
@@ -14,6 +15,9 @@ use crate::error::{Failure, StepError};
 use crate::eta::Durations;
 use crate::journal::Journal;
 use crate::steps::{Context, Outcome};
+
+/// How long to wait before the database is asked again to write an operation's end.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// How a runner came to its operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,33 +52,35 @@ impl Runner {
     pub(crate) async fn run(self, beginning: Beginning) {
         let flushing = CancellationToken::new();
         let flusher = tokio::spawn(self.journal.clone().keep_flushing(flushing.clone()));
-        let ending = match self.walk(beginning).await {
+        let operation = self.journal.operation().await;
+        let mut context = Context::new(Arc::clone(&self.shared), &operation, self.cancel.clone());
+        let ending = match self.walk(beginning, &operation, &mut context).await {
             Ok(ending) => ending,
             Err(error) => Ending::Failed(database_failure(&error)),
         };
+        if matches!(ending, Ending::Cancelled | Ending::Failed(_)) {
+            context.undo(&self.journal.sink(StepName::Activate)).await;
+        }
         flushing.cancel();
         let _ = flusher.await;
-        if let Err(error) = self.finish(ending).await {
-            // The row stays as it was: the next daemon finds it unfinished and observes the machine.
-            tracing::error!(operation = %self.journal.id(), %error, "could not write the operation's end");
-        }
+        self.finish(ending).await;
     }
 
-    async fn walk(&self, beginning: Beginning) -> Result<Ending, StoreError> {
-        let operation = self.journal.operation().await;
+    async fn walk(
+        &self,
+        beginning: Beginning,
+        operation: &Operation,
+        context: &mut Context,
+    ) -> Result<Ending, StoreError> {
         self.begin(beginning).await?;
         let durations = Durations::load(&self.shared.store, operation.kind).await;
-        let mut context = Context::new(Arc::clone(&self.shared), &operation, self.cancel.clone());
         for name in operation.steps.iter().map(|step| step.name) {
-            if self.is_behind_us(name, &mut context).await {
+            if self.is_behind_us(name, context).await {
                 continue;
             }
             self.start_step(name, &durations).await?;
             let outcome = context.run(name, &self.journal).await;
-            if let Some(ending) = self.end_step(name, outcome, &context).await? {
-                if !matches!(ending, Ending::Left) {
-                    context.undo(&self.journal.sink(name)).await;
-                }
+            if let Some(ending) = self.end_step(name, outcome, context).await? {
                 return Ok(ending);
             }
         }
@@ -172,13 +178,34 @@ impl Runner {
         Ok(ending)
     }
 
-    async fn finish(&self, ending: Ending) -> Result<(), StoreError> {
+    /// Writes the end, however long the database takes to answer again. A daemon that stops before leaves the row as it
+    /// was: the next one finds it unfinished and observes the machine.
+    async fn finish(&self, ending: Ending) {
         let (status, message, error) = match ending {
-            Ending::Left => return Ok(()),
+            Ending::Left => return,
             Ending::Succeeded => (OperationStatus::Succeeded, "done".into(), None),
             Ending::Cancelled => (OperationStatus::Cancelled, "cancelled".into(), None),
             Ending::Failed(error) => (OperationStatus::Failed, error.message.clone(), Some(error)),
         };
+        while let Err(failed) = self.write_end(status, message.clone(), error.clone()).await {
+            tracing::error!(operation = %self.journal.id(), error = %failed, "cannot write the operation's end yet");
+            if self.shared.stopping.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                return;
+            }
+        }
+        if let Err(error) =
+            self.shared.store.trim_events(self.journal.id(), self.shared.options.keep_events).await
+        {
+            tracing::warn!(operation = %self.journal.id(), %error, "cannot trim events");
+        }
+    }
+
+    async fn write_end(
+        &self,
+        status: OperationStatus,
+        message: String,
+        error: Option<OperationError>,
+    ) -> Result<(), StoreError> {
         self.journal
             .write(|operation| {
                 let now = Utc::now();
@@ -190,9 +217,7 @@ impl Runner {
                 event.error = error;
                 Some(event)
             })
-            .await?;
-        self.shared.store.trim_events(self.journal.id(), self.shared.options.keep_events).await?;
-        Ok(())
+            .await
     }
 }
 

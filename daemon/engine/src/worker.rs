@@ -84,11 +84,8 @@ fn spawn(engine: &Engine, operation: Operation, beginning: Beginning, slot: Owne
     let id = operation.id;
     let cancel = shared.stopping.child_token();
     locked(&shared.running).insert(id, cancel.clone());
-    if operation.cancel_requested {
-        cancel.cancel();
-    }
     engine.shared.tasks.spawn(async move {
-        let journal = Journal::new(shared.store.clone(), Arc::clone(&shared.hub), operation);
+        let journal = Journal::new(shared.store.clone(), Arc::clone(&shared.hub), operation, cancel.clone());
         Runner::new(Arc::clone(&shared), journal, cancel).run(beginning).await;
         locked(&shared.running).remove(&id);
         drop(slot);
