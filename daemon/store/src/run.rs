@@ -41,6 +41,25 @@ macro_rules! read {
 }
 pub(crate) use read;
 
+/// `look_up!(store, Row, query)`: the first row of a query by a key, if there is one.
+macro_rules! look_up {
+    ($store:expr, $row:ty, $query:expr) => {{
+        let quick = match &$store.shared.pools {
+            $crate::pool::Pools::Sqlite(pools) => pools.lookups.look(|connection| {
+                diesel::OptionalExtension::optional(diesel::RunQueryDsl::first::<$row>($query, connection))
+            }),
+            $crate::pool::Pools::Postgres(_) => None,
+        };
+        match quick {
+            Some(found) => Ok(found),
+            None => $crate::run::read!($store, conn => {
+                Ok(diesel_async::RunQueryDsl::first::<$row>($query, conn).await.optional()?)
+            }),
+        }
+    }};
+}
+pub(crate) use look_up;
+
 /// `transact!(store, conn => body)`: runs a body as one transaction. Where another transaction got in between (a key
 /// was taken, a row went away), the whole body runs again, sees that, and reports it as what it is.
 macro_rules! transact {

@@ -3,8 +3,11 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use diesel::{ConnectionError, SqliteConnection};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, ConnectionError, QueryResult, SqliteConnection};
 use diesel_async::pooled_connection::bb8::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
@@ -16,12 +19,43 @@ use crate::pool::StoreOptions;
 /// A connection to SQLite; its work is done on tokio's threads for blocking work.
 pub(crate) type SqliteConn = SyncConnectionWrapper<SqliteConnection>;
 
-/// The two pools of an SQLite database.
+/// The connections to an SQLite database.
 #[derive(Clone)]
 pub(crate) struct SqlitePools {
     /// A single connection: writers wait for each other here, in turn, rather than for SQLite's lock.
     pub writer: Pool<SqliteConn>,
     pub readers: Pool<SqliteConn>,
+    /// For single rows by their key.
+    pub lookups: Arc<Lookups>,
+}
+
+/// Connections on which a row is looked up by its key where the caller stands.
+///
+/// Such a look takes microseconds, and readers never wait for the writer in WAL mode; handing it to another thread and
+/// its answer back takes several times as long. Should the file be locked after all, the look is left to a reader.
+pub(crate) struct Lookups {
+    connections: Vec<Mutex<SqliteConnection>>,
+    next: AtomicUsize,
+}
+
+impl Lookups {
+    fn open(path: &str, options: &StoreOptions) -> Result<Self, String> {
+        let connect = |_| {
+            let mut connection = SqliteConnection::establish(path).map_err(|error| error.to_string())?;
+            let settings = "PRAGMA busy_timeout = 0; PRAGMA query_only = ON;";
+            connection.batch_execute(settings).map_err(|error| error.to_string())?;
+            Ok(Mutex::new(connection))
+        };
+        let connections = (0..options.readers.max(1)).map(connect).collect::<Result<_, String>>()?;
+        Ok(Self { connections, next: AtomicUsize::new(0) })
+    }
+
+    /// Looks on one of the connections; nothing where it should be left to a reader.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>) -> Option<T> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        let mut connection = self.connections[turn].lock().unwrap_or_else(PoisonError::into_inner);
+        look(&mut connection).ok()
+    }
 }
 
 impl SqlitePools {
@@ -36,7 +70,8 @@ impl SqlitePools {
         let writer = pool(name, 1, writer_settings(options), options).await.map_err(&unreachable)?;
         let readers =
             pool(name, options.readers, reader_settings(options), options).await.map_err(&unreachable)?;
-        Ok(Self { writer, readers })
+        let lookups = Arc::new(Lookups::open(name, options).map_err(&unreachable)?);
+        Ok(Self { writer, readers, lookups })
     }
 }
 

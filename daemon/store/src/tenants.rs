@@ -11,7 +11,7 @@ use crate::idempotency::{IdempotencyRecord, Keys};
 use crate::operations::UNFINISHED;
 use crate::page::{Page, rows_for};
 use crate::pool::Store;
-use crate::run::{for_both, read, transact};
+use crate::run::{for_both, look_up, read, transact};
 use crate::schema::{machines, operations, revisions, tenants, tokens};
 
 /// A tenant.
@@ -208,10 +208,9 @@ impl Store {
     /// [`StoreError::NotFound`]
     pub async fn tenant(&self, name: &TenantName) -> Result<TenantRecord, StoreError> {
         let text = name.to_string();
-        let row: Option<Row> = read!(self, conn => {
-            Ok(tenants::table.find(&text).select(Row::as_select()).first(conn).await.optional()?)
-        })?;
-        row.ok_or_else(|| StoreError::not_found("tenant", name))?.try_into()
+        let found: Result<Option<Row>, StoreError> =
+            look_up!(self, Row, tenants::table.find(&text).select(Row::as_select()));
+        found?.ok_or_else(|| StoreError::not_found("tenant", name))?.try_into()
     }
 
     /// The tenants, by name.

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
 use crate::page::{Page, rows_for};
 use crate::pool::Store;
-use crate::run::{read, transact};
+use crate::run::{look_up, read, transact};
 use crate::schema::tokens;
 
 /// A token.
@@ -94,9 +94,9 @@ impl Store {
     /// [`StoreError::Database`]
     pub async fn token_by_id(&self, id: TokenId) -> Result<Option<TokenRecord>, StoreError> {
         let id = id.to_string();
-        let row: Option<Row> = read!(self, conn => {
-            Ok(tokens::table.find(&id).select(Row::as_select()).first(conn).await.optional()?)
-        })?;
+        let found: Result<Option<Row>, StoreError> =
+            look_up!(self, Row, tokens::table.find(&id).select(Row::as_select()));
+        let row = found?;
         row.map(TokenRecord::try_from).transpose()
     }
 
