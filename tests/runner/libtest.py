@@ -24,6 +24,7 @@ class Reader:
         self.test: str | None = None
         self.skipped: set[str] = set()
         self.failed = False
+        self.tests = 0
 
     def __call__(self, line: str) -> None:
         self.log.write(f"{line}\n")
@@ -51,6 +52,7 @@ class Reader:
     def _result(self, name: str, result: str) -> None:
         # A panic message of a should_panic test stands between the name and the result.
         name = name.removesuffix(" - should panic")
+        self.tests += 1
         if result == "ok":
             self.outcome.passed += 1
         elif result == "FAILED":

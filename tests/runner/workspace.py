@@ -45,6 +45,8 @@ def _test(context, targets: list[str], environment: dict, outcome: Outcome) -> O
         except command.Failed as reason:
             outcome.failed.append(f"cargo test: {reason}")
             return outcome
+    if context.filter and not reader.tests:
+        outcome.skipped.append(f"no test's name contains “{context.filter}”")
     if status != 0 and not reader.failed:
         outcome.failed.append(f"cargo test ended with exit status {status}")
     print(f"every line that the tests wrote: {log}")

@@ -232,6 +232,8 @@ fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> 
     }
     if let Some(platform) = &options.platform {
         command.env("BERTH_PLATFORM", platform);
+        // The builds of a workshop use the host's own shell, and nobody else has built them.
+        command.env("NIX_CONFIG", "sandbox = false\nsubstituters =");
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().context("cannot start the daemon")
