@@ -8,7 +8,7 @@ use crate::columns::{from_json, json, millis};
 use crate::error::StoreError;
 use crate::page::rows_for;
 use crate::pool::Store;
-use crate::run::{for_both, read, transact};
+use crate::run::{for_both, snapshot, transact};
 use crate::schema::{events, operations};
 
 /// Events of one operation.
@@ -63,13 +63,12 @@ impl Store {
     /// [`StoreError::NotFound`]
     pub async fn events(&self, id: OperationId, after: i64, limit: u32) -> Result<EventPage, StoreError> {
         let key = id.to_string();
-        let (rows, oldest_seq, last_seq): (Vec<String>, Option<i64>, i64) = read!(self, conn => {
-            // Read first, so that no event that comes meanwhile is numbered higher than this.
+        let (rows, oldest_seq, last_seq): (Vec<String>, Option<i64>, i64) = snapshot!(self, conn => {
             let last = operations::table.find(&key).select(operations::last_seq).first(conn).await.optional()?;
             let last: i64 = last.ok_or_else(|| StoreError::not_found("operation", &key))?;
             let own = events::table.filter(events::operation_id.eq(&key));
             let oldest = own.order(events::seq).select(events::seq).first(conn).await.optional()?;
-            let wanted = own.filter(events::seq.gt(after)).filter(events::seq.le(last)).order(events::seq);
+            let wanted = own.filter(events::seq.gt(after)).order(events::seq);
             let rows = wanted.limit(rows_for(limit) - 1).select(events::body).load(conn).await?;
             Ok::<_, StoreError>((rows, oldest, last))
         })?;

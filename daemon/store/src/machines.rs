@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::columns::{from_json, json, maybe_parse, millis, parse, time};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
-use crate::page::{Page, rows_for};
+use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{read, transact};
 use crate::schema::{machines, tenants};
@@ -99,13 +99,13 @@ impl Store {
     /// The machines, by name.
     ///
     /// # Errors
-    /// [`StoreError::Database`]
+    /// [`StoreError::InvalidCursor`]
     pub async fn list_machines(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<MachineRecord>, StoreError> {
-        let after = after.unwrap_or_default().to_owned();
+        let after = key(after)?;
         let rows: Vec<(String, Row)> = read!(self, conn => {
             let wanted = occupied!().filter(machines::name.gt(&after)).order(machines::name).limit(rows_for(limit));
             Ok(wanted.select((machines::name, columns!())).load(conn).await?)

@@ -15,7 +15,7 @@ use crate::events::Append;
 use crate::idempotency::{IdempotencyRecord, Keys};
 use crate::page::{Page, rows_for};
 use crate::pool::Store;
-use crate::run::{for_both, read, transact};
+use crate::run::{for_both, read, snapshot, transact};
 use crate::schema::{operations, steps, tenants};
 
 /// The statuses in which an operation still has something to do.
@@ -215,7 +215,7 @@ impl Store {
     /// [`StoreError::NotFound`]
     pub async fn operation(&self, id: OperationId) -> Result<Operation, StoreError> {
         let id = id.to_string();
-        read!(self, conn => conn.load_one(&id).await)
+        snapshot!(self, conn => conn.load_one(&id).await)
     }
 
     /// Operations, newest first.
@@ -231,7 +231,7 @@ impl Store {
         let parsed = after.map(|text| OperationId::try_parse(text).map_err(|_| StoreError::InvalidCursor));
         let after = parsed.transpose()?.map(|id| id.to_string());
         let filter = filter.clone();
-        let found: Vec<Operation> = read!(self, conn => {
+        let found: Vec<Operation> = snapshot!(self, conn => {
             let mut wanted = operations::table.select(operations::id).into_boxed();
             if let Some(tenant) = &filter.tenant {
                 wanted = wanted.filter(operations::tenant.eq(tenant.as_str()));
@@ -273,7 +273,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn unfinished_operations(&self) -> Result<Vec<Operation>, StoreError> {
-        read!(self, conn => {
+        snapshot!(self, conn => {
             let unfinished = operations::table.filter(operations::status.eq_any(UNFINISHED));
             let ids = unfinished.order(operations::id).select(operations::id).load(conn).await?;
             conn.load_all(ids).await

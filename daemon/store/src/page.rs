@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::error::StoreError;
+
 /// Where the next page begins. Its text is what the list functions take as `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(String);
@@ -38,6 +40,13 @@ pub struct Page<T> {
 /// How many rows to ask for: one more than the page holds, to know whether another page follows.
 pub(crate) fn rows_for(limit: u32) -> i64 {
     i64::from(limit.max(1)) + 1
+}
+
+/// The key after which a page begins, for lists that are sorted by a text; the empty one comes before all others.
+/// PostgreSQL has no text with NUL, so no cursor holds one.
+pub(crate) fn key(after: Option<&str>) -> Result<String, StoreError> {
+    let after = after.unwrap_or_default();
+    if after.contains('\0') { Err(StoreError::InvalidCursor) } else { Ok(after.to_owned()) }
 }
 
 impl<T> Page<T> {

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::columns::{from_json, json, millis, parse, time};
 use crate::error::StoreError;
-use crate::page::{Page, rows_for};
+use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{read, transact};
 use crate::schema::revisions;
@@ -100,5 +100,5 @@ impl Store {
 
 fn cursor(text: &str) -> Result<(i64, String), StoreError> {
     let (at, id) = text.split_once('.').ok_or(StoreError::InvalidCursor)?;
-    Ok((at.parse().map_err(|_| StoreError::InvalidCursor)?, id.to_owned()))
+    Ok((at.parse().map_err(|_| StoreError::InvalidCursor)?, key(Some(id))?))
 }

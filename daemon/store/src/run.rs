@@ -16,7 +16,7 @@ pub(crate) async fn to_the_end<T: Send + 'static>(
     tokio::spawn(work).await.map_err(DatabaseError::from)?
 }
 
-/// `read!(store, conn => body)`: runs a body that only reads.
+/// `read!(store, conn => body)`: runs a body of one query that only reads.
 macro_rules! read {
     ($store:expr, $conn:ident => $body:expr) => {
         match $store.shared.pools.clone() {
@@ -40,6 +40,35 @@ macro_rules! read {
     };
 }
 pub(crate) use read;
+
+/// `snapshot!(store, conn => body)`: runs a body of several queries that only read, all of them on the database as it
+/// was at the first: what is written meanwhile is seen whole by the next call, not half by this one.
+macro_rules! snapshot {
+    ($store:expr, $conn:ident => $body:expr) => {
+        match $store.shared.pools.clone() {
+            $crate::pool::Pools::Sqlite(pools) => {
+                $crate::run::to_the_end(async move {
+                    let mut held = pools.readers.get_owned().await?;
+                    diesel_async::AsyncConnection::transaction(
+                        &mut *held,
+                        async |$conn: &mut $crate::sqlite::SqliteConn| $body,
+                    )
+                    .await
+                })
+                .await
+            }
+            $crate::pool::Pools::Postgres(pool) => {
+                $crate::run::to_the_end(async move {
+                    let mut held = pool.get_owned().await?;
+                    let mut transaction = held.build_transaction().read_only().repeatable_read();
+                    transaction.run(async |$conn: &mut $crate::postgres::PgConn| $body).await
+                })
+                .await
+            }
+        }
+    };
+}
+pub(crate) use snapshot;
 
 /// `look_up!(store, Row, query)`: the first row of a query by a key, if there is one.
 macro_rules! look_up {

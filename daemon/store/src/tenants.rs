@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
 use crate::operations::UNFINISHED;
-use crate::page::{Page, rows_for};
+use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{for_both, look_up, read, transact};
 use crate::schema::{machines, operations, revisions, tenants, tokens};
@@ -216,13 +216,13 @@ impl Store {
     /// The tenants, by name.
     ///
     /// # Errors
-    /// [`StoreError::Database`]
+    /// [`StoreError::InvalidCursor`]
     pub async fn list_tenants(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<TenantRecord>, StoreError> {
-        let after = after.unwrap_or_default().to_owned();
+        let after = key(after)?;
         let rows: Vec<Row> = read!(self, conn => {
             let wanted = tenants::table.filter(tenants::name.gt(&after)).order(tenants::name).limit(rows_for(limit));
             Ok(wanted.select(Row::as_select()).load(conn).await?)

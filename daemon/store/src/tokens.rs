@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::columns::{hash, maybe_time, millis, parse, time};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
-use crate::page::{Page, rows_for};
+use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{look_up, read, transact};
 use crate::schema::tokens;
@@ -103,13 +103,13 @@ impl Store {
     /// The tokens, oldest first.
     ///
     /// # Errors
-    /// [`StoreError::Database`]
+    /// [`StoreError::InvalidCursor`]
     pub async fn list_tokens(
         &self,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<TokenRecord>, StoreError> {
-        let after = after.unwrap_or_default().to_owned();
+        let after = key(after)?;
         let rows: Vec<Row> = read!(self, conn => {
             let wanted = tokens::table.filter(tokens::id.gt(&after)).order(tokens::id).limit(rows_for(limit));
             Ok(wanted.select(Row::as_select()).load(conn).await?)

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod concurrency;
 mod events;
 mod machines;
 mod opening;
 mod operations;
+mod paging;
 mod repeating;
 mod support;
 mod tenants;
