@@ -3,13 +3,14 @@
 //! A token is `berth_<id>_<secret>`: the id finds the row, the secret (256 random bits) proves the right. Only the
 //! secret's SHA-256 is stored; a salt or a slow hash would add nothing to so much randomness.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Ready, ready};
 use std::str::FromStr;
 
-use actix_web::dev::Payload;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use berth_domain::{Permission, Scope, TokenId};
@@ -111,28 +112,52 @@ impl Caller {
 
 impl FromRequest for Caller {
     type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let api = request.app_data::<web::Data<Api>>().ok_or_else(|| Problem::internal("no state"))?;
-            let peer = request.peer_addr().map(|address| address.ip());
-            let outcome = authenticate(api, &request).await;
-            if matches!(&outcome, Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16()) {
-                api.metrics.refused_logins.inc();
-                // Only wrong tokens are slowed down: behind a proxy, all clients have one address.
-                if let Some(wait) = api.throttle.blocked(peer) {
-                    return Err(too_many(wait));
-                }
-                api.throttle.failed(peer);
-            }
-            outcome
-        })
+        let caller = request.extensions().get::<Self>().cloned();
+        ready(
+            caller.ok_or_else(|| {
+                Problem::internal("a route that knows its caller is not behind `authenticated`")
+            }),
+        )
     }
 }
 
-async fn authenticate(api: &Api, request: &HttpRequest) -> Result<Caller, Problem> {
+/// Stands before every route of `/v1`, also before those that do not exist: without a valid token nothing else is
+/// looked at.
+///
+/// # Errors
+/// Whatever the routes behind it fail with.
+pub async fn authenticated<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match caller(&request).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            Ok(next.call(request).await?.map_into_left_body())
+        }
+        Err(problem) => Ok(request.into_response(problem.error_response()).map_into_right_body()),
+    }
+}
+
+async fn caller(request: &ServiceRequest) -> Result<Caller, Problem> {
+    let api = request.app_data::<web::Data<Api>>().ok_or_else(|| Problem::internal("no state"))?;
+    let outcome = authenticate(api, request).await;
+    if matches!(&outcome, Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16()) {
+        let peer = request.peer_addr().map(|address| address.ip());
+        api.metrics.refused_logins.inc();
+        // Only wrong tokens are slowed down: behind a proxy, all clients have one address.
+        if let Some(wait) = api.throttle.blocked(peer) {
+            return Err(too_many(wait));
+        }
+        api.throttle.failed(peer);
+    }
+    outcome
+}
+
+async fn authenticate(api: &Api, request: &ServiceRequest) -> Result<Caller, Problem> {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(header) = header else {
         return Err(unauthorized("this needs a token: Authorization: Bearer berth_…"));

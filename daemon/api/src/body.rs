@@ -20,12 +20,13 @@ use crate::shape;
 /// kilobytes.
 pub const BODY_LIMIT: usize = 256 * 1024;
 
-/// A JSON body, and its bytes.
-#[derive(Debug, Clone)]
+/// A JSON body, and its bytes. Taking it never fails, so that whoever may not do something learns nothing else: a
+/// handler first asks who it is, and then what they say.
+#[derive(Debug)]
 pub struct Body<T> {
-    /// What it says.
-    pub value: T,
-    /// As it came.
+    /// What it says, or what is wrong with it.
+    pub value: Result<T, Problem>,
+    /// As it came; empty where it could not be taken.
     pub bytes: Bytes,
 }
 
@@ -37,16 +38,21 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let json = is_json(request);
         let bytes = Bytes::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
-            if !json && !bytes.is_empty() {
-                let detail = "the body must be application/json";
-                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Not JSON", detail));
-            }
-            // A POST that has nothing to say may say nothing.
-            let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-            Ok(Self { value: read(text)?, bytes })
+            Ok(match bytes.await {
+                Err(error) => Self { value: Err(unreadable(&error)), bytes: Bytes::new() },
+                Ok(bytes) => Self { value: value(&bytes, json), bytes },
+            })
         })
     }
+}
+
+fn value<T: DeserializeOwned>(bytes: &[u8], json: bool) -> Result<T, Problem> {
+    if !json && !bytes.is_empty() {
+        let detail = "the body must be application/json";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Not JSON", detail));
+    }
+    // A POST that has nothing to say may say nothing.
+    read(if bytes.is_empty() { b"{}" } else { bytes })
 }
 
 /// A name from a path. One that breaks the rules of names names nothing.

@@ -76,11 +76,22 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store::open(&config.database()?, StoreOptions::default()).await?)
 }
 
+fn has_group(name: &str) -> bool {
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    groups.lines().any(|line| line.split(':').next() == Some(name))
+}
+
 fn engine(config: &Config, store: Store, identity: &Identity) -> anyhow::Result<Engine> {
     let mut options = NixOptions::default();
     if config.platform == REHEARSAL {
         // It is complete in itself: nobody is asked for what it is made of.
         options.settings.insert("substituters".into(), String::new());
+        // Its builds use the host's own shell and tools.
+        options.settings.insert("sandbox".into(), "false".into());
+    }
+    if rustix::process::geteuid().is_root() && !has_group("nixbld") {
+        // Nix wants other users to build as, and a package of it may not have made any; then root builds.
+        options.settings.insert("build-users-group".into(), String::new());
     }
     let builder = NixBuilder::new(Nix::new(options), platform::source(config), &config.data_dir.join("nix"));
     let connector = Connector::new(ConnectorOptions {

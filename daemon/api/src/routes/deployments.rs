@@ -39,6 +39,7 @@ async fn create(
 ) -> Result<HttpResponse, Problem> {
     let name: TenantName = named("tenant", &name)?;
     caller.require(Permission::WriteTenant(&name))?;
+    body.value?;
     let once = Once::read(&caller, &request, &body.bytes)?;
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);

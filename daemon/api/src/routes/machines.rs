@@ -41,7 +41,7 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let spec = MachineSpec::try_from(body.value)?;
+    let spec = MachineSpec::try_from(body.value?)?;
     let created_at = Utc::now().trunc_subsecs(3);
     let record = MachineRecord { spec, tenant: None, created_at, facts: None, holds_data_of: None };
     let reply = Reply::created(format!("/v1/machines/{}", record.spec.name), &view(record.clone()))?;

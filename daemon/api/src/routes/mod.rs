@@ -11,12 +11,15 @@ pub mod tenants;
 pub mod tokens;
 pub mod watch;
 
+use actix_web::middleware::from_fn;
 use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::auth;
+
 /// Every route of the contract.
 pub fn all(config: &mut ServiceConfig<'_>) {
-    config.service(scope("/v1").configure(v1));
+    config.service(scope("/v1").configure(v1).wrap(from_fn(auth::authenticated)));
     open::routes(config);
     watch::pages(config);
 }

@@ -107,6 +107,7 @@ async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     let mut operation = readable(&caller, &api, &id).await?;
     caller.require(Permission::WriteTenant(&operation.tenant))?;
+    body.value?;
     let once = Once::read(&caller, &request, &body.bytes)?;
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);

@@ -46,7 +46,7 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let spec = specified(&api, body.value)?;
+    let spec = specified(&api, body.value?)?;
     create_as(&api, &once, spec).await
 }
 
@@ -112,7 +112,7 @@ async fn put(
     let name: TenantName = named("tenant", &name)?;
     caller.require(Permission::WriteTenant(&name))?;
     let expectation = etag::expectation(&request)?;
-    let spec = specified(&api, body.value)?;
+    let spec = specified(&api, body.value?)?;
     if spec.name != name {
         return Err(berth_domain::Invalid::one("/name", "same", "must be the name in the path").into());
     }

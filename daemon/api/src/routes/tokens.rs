@@ -48,7 +48,7 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let (record, secret) = issue(body.value)?;
+    let (record, secret) = issue(body.value?)?;
     if let Some(tenant) = record.scope.tenant() {
         existing(&api, tenant).await?;
     }

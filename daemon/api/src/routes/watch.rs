@@ -64,7 +64,7 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let seconds = body.value.expires_in_seconds.unwrap_or(USUAL_LIFE);
+    let seconds = body.value?.expires_in_seconds.unwrap_or(USUAL_LIFE);
     if !LIFE.contains(&seconds) {
         let rule = format!("must be between {} and {}", LIFE.start(), LIFE.end());
         return Err(Invalid::one("/expires_in_seconds", "range", rule).into());

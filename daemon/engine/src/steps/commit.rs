@@ -20,6 +20,12 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     if let (OperationKind::Deploy, Some(revision)) = (context.kind, &context.revision) {
         context.shared.store.set_tenant_deployed(&context.tenant, revision, &system).await?;
     }
+    if changed {
+        // What was found out before is not true any more, and the API shows it. The commit is done whether or not the
+        // machine tells.
+        context.facts = None;
+        let _ = context.facts(sink).await;
+    }
     let message = format!("generation {generation}");
     Ok(if changed { Outcome::Done(message) } else { Outcome::AlreadyThere(message) })
 }
