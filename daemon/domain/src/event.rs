@@ -114,18 +114,18 @@ impl NewEvent {
         self
     }
 
-    /// The event with its number.
+    /// The event with its number, its times as they will be read back.
     pub fn numbered(self, operation: OperationId, seq: i64) -> Event {
         Event {
             operation,
             seq,
-            at: self.at,
+            at: self.at.trunc_subsecs(3),
             kind: self.kind,
             step: self.step,
             message: self.message,
             step_status: self.step_status,
             progress: self.progress,
-            eta: self.eta,
+            eta: self.eta.map(|eta| eta.trunc_subsecs(3)),
             status: self.status,
             error: self.error,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use diesel::SqliteConnection;
 use diesel::backend::Backend;
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
@@ -50,7 +51,11 @@ impl Store {
                 let pool = pools.writer.clone();
                 crate::run::to_the_end(async move {
                     let mut held = pool.get_owned().await?;
-                    held.spawn_blocking(move |conn| Ok(perform(conn, SQLITE, task))).await?
+                    // Alone from the first look on: daemons that start together do it one after the other.
+                    let work = move |conn: &mut SqliteConnection| {
+                        Ok(conn.immediate_transaction(|conn| perform(conn, SQLITE, task)))
+                    };
+                    held.spawn_blocking(work).await?
                 })
                 .await
             }

@@ -30,6 +30,16 @@ pub enum InvalidDatabaseUrl {
     /// SQLite's in-memory databases belong to one connection.
     #[error("an SQLite database needs a file: several connections share it")]
     InMemory,
+    /// PostgreSQL's other notation, which would be taken for the name of a file.
+    #[error(
+        "write a PostgreSQL database as postgres://USER:PASSWORD@HOST/DATABASE, not as keywords with values"
+    )]
+    Keywords,
+    /// What comes behind the host holds an `@`, so that the password was probably cut in the middle.
+    #[error(
+        "the PostgreSQL URL has an “@” behind its host; in a password, write / as %2F, ? as %3F and # as %23"
+    )]
+    Unencoded,
     /// PostgreSQL's URL cannot be read.
     #[error("the PostgreSQL URL cannot be read: {0}")]
     Postgres(String),
@@ -69,11 +79,23 @@ fn sqlite(path: &str) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
     match path {
         "" => Err(InvalidDatabaseUrl::Empty),
         ":memory:" => Err(InvalidDatabaseUrl::InMemory),
+        path if is_keywords(path) => Err(InvalidDatabaseUrl::Keywords),
         path => Ok(DatabaseUrl::sqlite(path)),
     }
 }
 
+/// Whether a text is written as libpq's `host=… user=… password=…`.
+fn is_keywords(text: &str) -> bool {
+    let names = text.match_indices('=').filter_map(|(at, _)| text[..at].split_whitespace().last());
+    names.into_iter().any(|name| matches!(name, "host" | "hostaddr" | "user" | "password" | "dbname"))
+}
+
 fn postgres(text: &str) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
+    let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let behind = authority.split_once(['/', '?', '#']).map_or("", |(_, behind)| behind);
+    if behind.contains('@') {
+        return Err(InvalidDatabaseUrl::Unencoded);
+    }
     let config = text.parse::<tokio_postgres::Config>().map_err(|error| {
         // The source names the option; it repeats no value.
         let source = std::error::Error::source(&error).map(|source| format!(" ({source})"));

@@ -2,7 +2,7 @@
 
 use berth_store::{DatabaseError, DatabaseUrl, Store, StoreError, StoreOptions};
 
-use crate::support::{empty_database, sqlite};
+use crate::support::{empty_database, execute, postgres, sqlite};
 
 #[tokio::test]
 async fn sqlite_is_migrated_once_and_private_to_its_user() {
@@ -51,6 +51,72 @@ async fn a_database_of_a_newer_version_is_refused_rather_than_damaged() {
     raw.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')").unwrap();
     assert!(matches!(store.migrate().await, Err(StoreError::Newer { .. })));
     assert!(matches!(store.pending_migrations().await, Err(StoreError::Newer { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_of_a_newer_version_is_refused_rather_than_damaged() {
+    let Some((store, database)) = postgres().await else { return };
+    assert!(
+        store.migrate().await.unwrap().is_empty() && store.pending_migrations().await.unwrap().is_empty()
+    );
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')";
+    execute(&database.url(), newer).await;
+    let refused = store.migrate().await;
+    assert!(matches!(refused, Err(StoreError::Newer { version }) if version == "29991231000000"));
+    assert!(matches!(store.pending_migrations().await, Err(StoreError::Newer { .. })));
+    drop(store);
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn daemons_that_start_together_migrate_sqlite_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::sqlite(folder.path().join("berth.db"));
+    let starting = (0..4).map(|_| {
+        let url = url.clone();
+        tokio::spawn(async move {
+            let store = Store::open(&url, StoreOptions::default()).await.unwrap();
+            store.migrate().await.unwrap().len()
+        })
+    });
+    let mut done = Vec::new();
+    for start in starting.collect::<Vec<_>>() {
+        done.push(start.await.unwrap());
+    }
+    assert_eq!(done.iter().filter(|count| **count > 0).count(), 1, "{done:?}");
+}
+
+#[tokio::test]
+async fn no_text_that_should_be_a_url_shows_its_password() {
+    // Each holds the password hunter2, or ends in it where a character of it was not encoded.
+    let texts = [
+        "postgres://ann:hunter2@h:no-port/d",
+        "postgres://ann:a/hunter2@h/d",
+        "postgres://ann:1/hunter2@h/d",
+        "postgres://ann:a?hunter2@h/d",
+        "postgres://ann:a#hunter2@h/d",
+        "postgres://ann:hunter2%@h/d",
+        "postgres://ann:%ffhunter2@h/d",
+        "postgres://h/d?user=ann&password=hunter2",
+        "postgres://h/d?user=ann&password=hunter2&sslmode=maybe",
+        "postgres:host=h password=hunter2",
+        "host=h user=ann password=hunter2",
+        "host=h user=ann password=hunter2 no_such=1",
+        "host = h password = hunter2",
+        "mysql://ann:hunter2@h/d",
+    ];
+    for text in texts {
+        let shown = match text.parse::<DatabaseUrl>() {
+            Ok(url) => format!("{url} {url:?}"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        assert!(!shown.contains("hunter2"), "{text} is shown as {shown}");
+    }
+    for file in ["user", "/srv/host/a=b.db", "berth.db", "sqlite:///var/lib/berth/berth.db"] {
+        let url: DatabaseUrl = file.parse().unwrap();
+        let path = file.strip_prefix("sqlite://").unwrap_or(file);
+        assert_eq!(url.sqlite_path(), Some(std::path::Path::new(path)));
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ on_both!(
     operations_are_listed_newest_first_and_filtered,
     earlier_durations_are_those_of_what_succeeded,
     a_caller_that_stops_waiting_leaves_no_half_transaction,
+    every_kind_and_every_end_comes_back_as_it_was,
+    times_are_kept_to_the_millisecond_and_told_as_they_are_kept,
 );
 
 fn event(text: &str) -> NewEvent {
@@ -231,4 +233,60 @@ async fn a_caller_that_stops_waiting_leaves_no_half_transaction(store: Store) {
     assert_eq!(numbers, (1..=operation.last_seq).collect::<Vec<_>>());
     // What came came whole: one, then threes, then one.
     assert_eq!((operation.last_seq - 2) % 3, 0);
+}
+
+async fn every_kind_and_every_end_comes_back_as_it_was(store: Store) {
+    let cases = [
+        (OperationKind::Deploy, false, OperationStatus::Succeeded),
+        (OperationKind::Destroy, false, OperationStatus::Failed),
+        (OperationKind::Destroy, true, OperationStatus::Cancelled),
+    ];
+    let spec = settled(&store, "acme").await;
+    for (kind, wipe, status) in cases {
+        let mut queued = deployment(&spec);
+        queued.kind = kind;
+        queued.wipe = wipe;
+        queued.requested_by = "Ann's “panel” 🦀".into();
+        queued.steps = kind.steps(wipe).into_iter().map(berth_domain::Step::pending).collect();
+        store.create_operation(&queued, event("accepted"), None).await.unwrap();
+        let mut operation = store.claim_queued(1).await.unwrap().remove(0);
+        let statuses = StepStatus::ALL.iter().copied().cycle();
+        for (step, status) in operation.steps.iter_mut().zip(statuses) {
+            step.status = status;
+        }
+        operation.status = status;
+        operation.finished_at = Some(now());
+        store.record(&mut operation, Vec::new()).await.unwrap();
+        let found = store.operation(queued.id).await.unwrap();
+        assert_eq!(found, operation);
+        assert_eq!((found.kind, found.wipe, found.status), (kind, wipe, status));
+        assert_eq!(found.requested_by, queued.requested_by);
+    }
+}
+
+async fn times_are_kept_to_the_millisecond_and_told_as_they_are_kept(store: Store) {
+    use chrono::{SubsecRound, Utc};
+    let fine = Utc::now().trunc_subsecs(3) + TimeDelta::nanoseconds(999_999);
+    let spec = crate::support::tenant("acme", "vm");
+    store.create_machine(&crate::support::machine("vm"), fine, None).await.unwrap();
+    let created = store.create_tenant(&spec, fine, None).await.unwrap();
+    assert_eq!(created.created_at, fine.trunc_subsecs(3));
+    assert_eq!(store.tenant(&spec.name).await.unwrap(), created);
+    let updated = store.update_tenant(&spec, None, fine).await.unwrap();
+    assert_eq!(store.tenant(&spec.name).await.unwrap(), updated);
+    assert_eq!(store.machine(&spec.machine).await.unwrap().created_at, fine.trunc_subsecs(3));
+    let mut queued = deployment(&spec);
+    queued.created_at = fine;
+    store.create_operation(&queued, event("accepted"), None).await.unwrap();
+    let mut running = store.claim_queued(1).await.unwrap().remove(0);
+    assert_eq!(running.created_at, fine.trunc_subsecs(3));
+    running.finished_at = Some(fine);
+    running.steps[0].started_at = Some(fine);
+    let mut told = event("x");
+    told.at = fine;
+    told.eta = Some(fine);
+    let told = store.record(&mut running, vec![told]).await.unwrap();
+    assert_eq!(store.operation(queued.id).await.unwrap(), running);
+    let kept = store.events(queued.id, 1, 9).await.unwrap().events;
+    assert_eq!((&kept, kept[0].at, kept[0].eta), (&told, fine.trunc_subsecs(3), Some(fine.trunc_subsecs(3))));
 }

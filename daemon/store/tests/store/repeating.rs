@@ -1,16 +1,19 @@
 //! Requests that come twice.
 
-use berth_store::{IdempotencyRecord, Store, StoreError};
+use berth_domain::event::NewEvent;
+use berth_domain::{EventKind, OperationStatus, Scope};
+use berth_store::{IdempotencyRecord, Store, StoreError, TokenRecord, WatchLink};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use crate::support::{machine, now, on_both, reply, settled};
+use crate::support::{deployment, machine, now, on_both, reply, settled, tenant};
 
 on_both!(
     a_repeated_request_changes_nothing_and_finds_the_first_reply,
     a_refused_request_keeps_no_reply,
     of_requests_that_come_at_once_with_one_key_one_is_done,
     an_expired_key_may_be_used_again,
+    every_call_that_takes_a_key_does_its_work_once,
 );
 
 async fn a_repeated_request_changes_nothing_and_finds_the_first_reply(store: Store) {
@@ -60,4 +63,46 @@ async fn an_expired_key_may_be_used_again(store: Store) {
     store.create_machine(&machine("vm2"), now(), Some(&reply("k"))).await.unwrap();
     assert!(store.idempotency(old.token, "k").await.unwrap().is_some());
     assert_eq!(store.purge_expired(now() + TimeDelta::hours(2)).await.unwrap().idempotency, 1);
+}
+
+async fn every_call_that_takes_a_key_does_its_work_once(store: Store) {
+    let key = |name: &str| reply(name);
+    store.create_machine(&machine("vm"), now(), None).await.unwrap();
+    let spec = tenant("acme", "vm");
+    store.create_tenant(&spec, now(), Some(&key("tenant"))).await.unwrap();
+    let token = TokenRecord {
+        id: Uuid::now_v7(),
+        name: "panel".into(),
+        scope: Scope::Operator,
+        hash: [7; 32],
+        created_at: now(),
+        expires_at: None,
+    };
+    store.create_token(&token, Some(&key("token"))).await.unwrap();
+    let operation = deployment(&spec);
+    let event = || NewEvent::new(now(), EventKind::Log, "x");
+    store.create_operation(&operation, event(), Some(&key("operation"))).await.unwrap();
+    let link = WatchLink { hash: [1; 32], operation: operation.id, expires_at: now() + TimeDelta::hours(1) };
+    store.create_watch_link(&link, Some(&key("link"))).await.unwrap();
+    store.request_cancel(operation.id, event(), Some(&key("cancel"))).await.unwrap();
+    let mut running = store.claim_queued(1).await.unwrap().remove(0);
+    running.status = OperationStatus::Cancelled;
+    store.record(&mut running, Vec::new()).await.unwrap();
+
+    // Each again, with what would be refused or done otherwise: a repetition hears of neither.
+    let replayed = |outcome: Result<(), StoreError>| {
+        assert!(matches!(outcome, Err(StoreError::IdempotencyReplay)), "{outcome:?}");
+    };
+    replayed(store.create_tenant(&tenant("bolt", "nowhere"), now(), Some(&key("tenant"))).await.map(drop));
+    let other = TokenRecord { id: Uuid::now_v7(), ..token };
+    replayed(store.create_token(&other, Some(&key("token"))).await);
+    replayed(store.create_operation(&deployment(&spec), event(), Some(&key("operation"))).await);
+    let orphan = WatchLink { hash: [2; 32], operation: Uuid::now_v7(), ..link };
+    replayed(store.create_watch_link(&orphan, Some(&key("link"))).await);
+    replayed(store.request_cancel(operation.id, event(), Some(&key("cancel"))).await.map(drop));
+
+    assert!(store.unfinished_operations().await.unwrap().is_empty());
+    assert_eq!(store.count_tokens().await.unwrap(), 1);
+    assert_eq!(store.events(operation.id, 0, 9).await.unwrap().last_seq, 2);
+    assert_eq!(store.purge_expired(now() + TimeDelta::hours(2)).await.unwrap().idempotency, 5);
 }

@@ -76,7 +76,7 @@ pub async fn postgres() -> Option<(Store, Database)> {
     Some((store, database))
 }
 
-async fn execute(server: &str, sql: &str) {
+pub async fn execute(server: &str, sql: &str) {
     let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     client.batch_execute(sql).await.unwrap();

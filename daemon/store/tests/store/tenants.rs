@@ -14,6 +14,8 @@ on_both!(
     a_machine_that_holds_somebodys_data_takes_nobody_else,
     only_a_tenant_that_nothing_was_done_for_is_simply_forgotten,
     an_abandoned_tenant_leaves_a_machine_that_is_known_to_hold_its_data,
+    a_change_is_refused_for_the_same_reasons_as_a_beginning_and_changes_nothing,
+    a_namesake_of_an_earlier_tenant_begins_afresh,
     a_revision_is_kept_once_and_listed_newest_first,
     tenants_are_listed_by_name_whatever_comes_and_goes_meanwhile,
 );
@@ -145,6 +147,53 @@ async fn an_abandoned_tenant_leaves_a_machine_that_is_known_to_hold_its_data(sto
     assert_eq!(store.abandon_tenant(&spec.name).await.unwrap(), spec.machine);
     assert_eq!(store.machine(&spec.machine).await.unwrap().holds_data_of, Some(spec.name.clone()));
     assert!(matches!(store.abandon_tenant(&spec.name).await, Err(StoreError::NotFound { .. })));
+}
+
+async fn a_change_is_refused_for_the_same_reasons_as_a_beginning_and_changes_nothing(store: Store) {
+    let acme = settled(&store, "acme").await;
+    settled(&store, "bolt").await;
+    store.create_machine(&machine("full"), now(), None).await.unwrap();
+    store.set_machine_holds(&"full".parse().unwrap(), Some(&"gone".parse().unwrap())).await.unwrap();
+    let before = store.tenant(&acme.name).await.unwrap();
+    let moving = async |to: &str| {
+        store.update_tenant(&changed(&acme, |draft| draft.machine = to.into()), Some(1), now()).await
+    };
+    let taken = moving("bolt-vm").await;
+    assert!(matches!(taken, Err(StoreError::MachineTaken { tenant, .. }) if tenant.as_str() == "bolt"));
+    assert!(matches!(moving("nowhere").await, Err(StoreError::NoSuchMachine { .. })));
+    let holds = moving("full").await;
+    assert!(matches!(holds, Err(StoreError::MachineHoldsData { of, .. }) if of.as_str() == "gone"));
+    assert_eq!(store.tenant(&acme.name).await.unwrap(), before);
+    let nobody = store.update_tenant(&tenant("nobody", "full"), None, now()).await;
+    assert!(matches!(nobody, Err(StoreError::NotFound { what: "tenant", .. })));
+    let nobody = "nobody".parse().unwrap();
+    let deployed = store.set_tenant_deployed(&nobody, &revision('a'), "/nix/store/x").await;
+    assert!(matches!(deployed, Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.delete_tenant(&nobody).await, Err(StoreError::NotFound { .. })));
+    // Nothing was deployed yet, so that it may still go elsewhere; the machine it was on is free again.
+    store.create_machine(&machine("free"), now(), None).await.unwrap();
+    assert_eq!(moving("free").await.unwrap().version, 2);
+    store.delete_machine(&acme.machine).await.unwrap();
+}
+
+async fn a_namesake_of_an_earlier_tenant_begins_afresh(store: Store) {
+    let spec = settled(&store, "acme").await;
+    let operation = deployment(&spec);
+    store.create_operation(&operation, accepted(), None).await.unwrap();
+    let refused = store.abandon_tenant(&spec.name).await;
+    assert!(matches!(refused, Err(StoreError::OperationRunning { operation: id }) if id == operation.id));
+    let mut running = store.claim_queued(1).await.unwrap().remove(0);
+    running.status = berth_domain::OperationStatus::Succeeded;
+    store.record(&mut running, Vec::new()).await.unwrap();
+    store.set_tenant_deployed(&spec.name, &revision('a'), "/nix/store/x").await.unwrap();
+    store.abandon_tenant(&spec.name).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let again = store.create_tenant(&spec, now(), None).await.unwrap();
+    assert_eq!((again.version, &again.deployed_revision, &again.deployed_system), (1, &None, &None));
+    assert!(store.list_revisions(&spec.name, None, 9).await.unwrap().items.is_empty());
+    // What was done for its namesake stays known, and is not held against it.
+    assert_eq!(store.operation(operation.id).await.unwrap().tenant, spec.name);
+    store.delete_undeployed_tenant(&spec.name).await.unwrap();
 }
 
 async fn a_revision_is_kept_once_and_listed_newest_first(store: Store) {
