@@ -42,7 +42,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     store.migrate().await?;
     admin_token::ensure(&store, &config.data_dir).await?;
     let identity = identity::ensure(&config.data_dir)?;
-    let engine = engine(&config, store, &identity)?;
+    let connector = connector(&config, &identity)?;
+    let engine = engine(&config, store, connector.clone())?;
     let api = Data::new(api(&config, engine.clone(), &identity)?);
     let state = api.clone();
     let server = HttpServer::new(move || berth_api::app(state.clone()))
@@ -63,6 +64,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     server.await?;
     purging.abort();
     stopping.await??;
+    tokio::task::spawn_blocking(move || connector.shut_down()).await?;
     let _ = std::fs::remove_file(config.data_dir.join("listen"));
     tracing::info!("stopped");
     Ok(())
@@ -81,7 +83,14 @@ fn has_group(name: &str) -> bool {
     groups.lines().any(|line| line.split(':').next() == Some(name))
 }
 
-fn engine(config: &Config, store: Store, identity: &Identity) -> anyhow::Result<Engine> {
+fn connector(config: &Config, identity: &Identity) -> anyhow::Result<Connector> {
+    Ok(Connector::new(ConnectorOptions {
+        connect_timeout: Duration::from_secs(config.timeouts.connect),
+        ..ConnectorOptions::with_identity(&identity.file)
+    })?)
+}
+
+fn engine(config: &Config, store: Store, connector: Connector) -> anyhow::Result<Engine> {
     let mut options = NixOptions::default();
     if config.platform == REHEARSAL {
         // It is complete in itself: nobody is asked for what it is made of.
@@ -94,10 +103,6 @@ fn engine(config: &Config, store: Store, identity: &Identity) -> anyhow::Result<
         options.settings.insert("build-users-group".into(), String::new());
     }
     let builder = NixBuilder::new(Nix::new(options), platform::source(config), &config.data_dir.join("nix"));
-    let connector = Connector::new(ConnectorOptions {
-        connect_timeout: Duration::from_secs(config.timeouts.connect),
-        ..ConnectorOptions::with_identity(&identity.file)
-    })?;
     let options = EngineOptions {
         parallel_operations: config.parallel_operations,
         timeouts: config.timeouts.timeouts(),

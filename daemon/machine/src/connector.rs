@@ -131,7 +131,23 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// Ends every connection and removes what was generated for them. Sessions that are still held are of no use
+    /// afterwards.
+    pub fn shut_down(&self) {
+        self.shared.shut_down();
+    }
+}
+
 impl Shared {
+    fn shut_down(&self) {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        for connection in connections.values() {
+            master::close(&self.options.ssh, &connection.endpoint);
+        }
+        self.runtime.remove();
+    }
+
     fn connection(&self, machine: &MachineSpec) -> Result<Arc<Connection>, MachineError> {
         let common = Common {
             folder: self.runtime.path(),
@@ -149,10 +165,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let connections = self.connections.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for connection in connections.values() {
-            master::close(&self.options.ssh, &connection.endpoint);
-        }
+        self.shut_down();
     }
 }
 

@@ -4,7 +4,7 @@
 //! temporary name of its own; `ssh_config` expands `%`, `~` and `${…}` and divides at spaces; and Nix divides
 //! `NIX_SSHOPTS` at spaces without any quoting.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,12 +16,24 @@ use crate::error::MachineError;
 /// suffix `.sock`, less the 17 that `ssh` appends while it binds the socket (`mux.c`, `muxserver_listen`).
 const MAX_LENGTH: usize = 107 - 1 - crate::ssh::files::NAME_LENGTH - ".sock".len() - 17;
 
+/// What folders of our own making are called, before six letters by chance.
+const PREFIX: &str = "berth-ssh-";
+
+/// The file in a folder of our own that is locked as long as it is used.
+const LOCK: &str = "lock";
+
 /// A folder that only the daemon's user may enter.
 #[derive(Debug)]
 pub(crate) struct RuntimeDir {
     path: PathBuf,
-    /// Removes the folder when it is one of our own making.
-    _own: Option<TempDir>,
+    own: Option<Own>,
+}
+
+/// A folder of our own making, removed in the end.
+#[derive(Debug)]
+struct Own {
+    folder: TempDir,
+    _lock: File,
 }
 
 impl RuntimeDir {
@@ -45,7 +57,14 @@ impl RuntimeDir {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.and_then(|()| std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)))
             .map_err(MachineError::io(what))?;
-        Ok(Self { path, _own: None })
+        Ok(Self { path, own: None })
+    }
+
+    /// Removes a folder of our own, as dropping it does, which the end of a program does not wait for.
+    pub(crate) fn remove(&self) {
+        if let Some(own) = &self.own {
+            let _ = std::fs::remove_dir_all(own.folder.path());
+        }
     }
 
     fn own() -> Result<Self, MachineError> {
@@ -55,11 +74,30 @@ impl RuntimeDir {
             .flatten()
             .find(|base| base.is_dir() && check(&base.join("berth-ssh-123456")).is_ok());
         let base = base.unwrap_or_else(|| "/tmp".into());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("berth-ssh-").permissions(PermissionsExt::from_mode(0o700));
-        let own = builder.tempdir_in(&base);
-        let own = own.map_err(MachineError::io(format!("cannot make a folder in {}", base.display())))?;
-        Ok(Self { path: own.path().to_owned(), _own: Some(own) })
+        sweep(&base);
+        let made = || {
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(PREFIX).permissions(PermissionsExt::from_mode(0o700));
+            let folder = builder.tempdir_in(&base)?;
+            let lock = File::create_new(folder.path().join(LOCK))?;
+            lock.lock()?;
+            Ok(Own { folder, _lock: lock })
+        };
+        let own = made().map_err(MachineError::io(format!("cannot make a folder in {}", base.display())))?;
+        Ok(Self { path: own.folder.path().to_owned(), own: Some(own) })
+    }
+}
+
+/// Removes the folders that killed daemons of this user left in `base`: those whose lock nobody holds. Connections over
+/// their sockets end by themselves when nobody has used them for a while.
+fn sweep(base: &Path) {
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        // One without a lock may just be in the making.
+        let Some(lock) = ours.then(|| File::open(entry.path().join(LOCK)).ok()).flatten() else { continue };
+        if lock.try_lock().is_ok() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -96,5 +134,21 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         drop(dir);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_daemon_left_is_swept_and_what_is_used_is_not() {
+        let base = tempfile::tempdir().unwrap();
+        let stale = base.path().join(format!("{PREFIX}stale1"));
+        let used = base.path().join(format!("{PREFIX}used01"));
+        let other = base.path().join("other");
+        for folder in [&stale, &used, &other] {
+            std::fs::create_dir(folder).unwrap();
+            File::create(folder.join(LOCK)).unwrap();
+        }
+        let held = File::open(used.join(LOCK)).unwrap();
+        held.lock().unwrap();
+        sweep(base.path());
+        assert!(!stale.exists() && used.exists() && other.exists());
     }
 }
