@@ -7,8 +7,8 @@
 //!
 //! Both databases run the same queries: a macro expands each body once for either connection, so that diesel checks
 //! it against both. What they say differently stands in [`dialect`]. SQLite has one connection that writes, in
-//! `BEGIN IMMEDIATE` transactions, and several that only read (single rows by their key without changing the thread); PostgreSQL has one pool, and locks the rows that it
-//! decides on.
+//! `BEGIN IMMEDIATE` transactions, and several that only read (single rows by their key without changing the
+//! thread); PostgreSQL has one pool, and locks the rows that it decides on.
 //!
 //! | module | subject |
 //! | --- | --- |
