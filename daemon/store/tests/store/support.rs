@@ -61,6 +61,7 @@ impl Database {
 static SKIPPED: Once = Once::new();
 
 /// Not by `eprintln!`, whose words the test runner keeps to itself where a test passes.
+#[allow(clippy::explicit_write)]
 fn say_skipped() {
     let words = "SKIPPED: the PostgreSQL half of this suite: BERTH_TEST_POSTGRES_URL names no server";
     writeln!(std::io::stderr(), "{words}").unwrap();
