@@ -7,6 +7,12 @@ use berth_store::StoreError;
 /// The code of a failure where the machine has no such system, or one that no manifest describes.
 pub const NO_SUCH_SYSTEM: &str = "no-such-system";
 
+/// The code of a failure where something else changes the machine.
+pub const MACHINE_BUSY: &str = "machine-busy";
+
+/// The code of a failure that the machine's agent told of.
+pub const AGENT_FAILED: &str = "agent-failed";
+
 /// Why a step did not do what it should.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StepError {
@@ -50,6 +56,14 @@ impl StepError {
             retryable: true,
             ..Failure::default()
         }))
+    }
+
+    /// Whether what a machine was asked for may still go on there: it did not say that it failed.
+    pub(crate) fn leaves_it_open(&self) -> bool {
+        match self {
+            Self::Cancelled | Self::Stopping => true,
+            Self::Failed(failure) => ![NO_SUCH_SYSTEM, MACHINE_BUSY, AGENT_FAILED].contains(&failure.code),
+        }
     }
 
     /// The same failure with the log lines that belong to it.

@@ -5,7 +5,7 @@ use berth_machine::MachineError;
 use berth_nix::NixError;
 use berth_protocol::FailureCode;
 
-use crate::error::{Failure, NO_SUCH_SYSTEM, StepError};
+use crate::error::{AGENT_FAILED, Failure, MACHINE_BUSY, NO_SUCH_SYSTEM, StepError};
 
 impl From<NixError> for StepError {
     fn from(error: NixError) -> Self {
@@ -45,8 +45,8 @@ impl From<MachineError> for StepError {
             MachineError::AgentProtocol { .. } | MachineError::AgentGarbled { .. } => "agent-protocol",
             MachineError::Failed { failure, .. } => match failure.code {
                 FailureCode::NoSuchSystem => NO_SUCH_SYSTEM,
-                FailureCode::Busy => "machine-busy",
-                FailureCode::BadCall | FailureCode::Program | FailureCode::Io => "agent-failed",
+                FailureCode::Busy => MACHINE_BUSY,
+                FailureCode::BadCall | FailureCode::Program | FailureCode::Io => AGENT_FAILED,
             },
             MachineError::RuntimeDir { .. } | MachineError::Io { .. } => "internal",
         };

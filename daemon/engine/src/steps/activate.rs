@@ -13,16 +13,31 @@ const LOG_LINES: u32 = 50;
 pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     let system = context.system()?;
     let facts = context.facts(sink).await?;
-    if facts.running_system.as_ref() == Some(&system) {
+    // A machine says that it runs a system before its units have started: a predecessor's switch is followed.
+    if context.switching.is_none() && facts.running_system.as_ref() == Some(&system) {
         return Ok(Outcome::AlreadyThere("the machine runs it".into()));
     }
-    context.switched = true;
-    let request = Request::Activate { operation: context.operation, system, action: SwitchAction::Test };
-    let timeout = context.shared.options.timeouts.activate;
-    let Answer::Activation(activation) = context.call(request, timeout, sink).await? else {
-        return Err(unexpected("the activation"));
-    };
+    let activation = context.switch(system, sink).await?;
     judge(context, activation, sink).await
+}
+
+impl Context {
+    /// Has the machine switch, or follows the switch that this operation began before, until it is over.
+    pub(super) async fn switch(&mut self, system: String, sink: &Sink) -> Result<Activation, StepError> {
+        // A machine that cannot be reached was told nothing.
+        self.session(sink).await?;
+        self.switched = true;
+        self.switching = Some(system.clone());
+        let request = Request::Activate { operation: self.operation, system, action: SwitchAction::Test };
+        let answer = self.call(request, self.shared.options.timeouts.activate, sink).await;
+        if !answer.as_ref().is_err_and(StepError::leaves_it_open) {
+            self.switching = None;
+        }
+        match answer? {
+            Answer::Activation(activation) => Ok(activation),
+            _ => Err(unexpected("the activation")),
+        }
+    }
 }
 
 async fn judge(context: &mut Context, activation: Activation, sink: &Sink) -> Result<Outcome, StepError> {

@@ -6,15 +6,14 @@ use berth_protocol::{Answer, Request};
 use super::context::unexpected;
 use super::{Context, Outcome};
 use crate::error::StepError;
-use crate::ports::Sink;
+use crate::ports::{Report, Sink};
 
 pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     let system = context.system()?;
-    // Asked even where the profile points at the system already: the agent also looks after the boot entry, and
-    // writes nothing where nothing is to be written.
-    let timeout = context.shared.options.timeouts.brief;
-    let answer = context.call(Request::Commit { system: system.clone() }, timeout, sink).await?;
-    let Answer::Committed { generation, changed } = answer else { return Err(unexpected("the commit")) };
+    context.pass_the_point_of_no_return()?;
+    let Answer::Committed { generation, changed } = ask(context, &system, sink).await? else {
+        return Err(unexpected("the commit"));
+    };
     // From here on there is nothing to put back.
     context.switched = false;
     if let (OperationKind::Deploy, Some(revision)) = (context.kind, &context.revision) {
@@ -28,4 +27,19 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     }
     let message = format!("generation {generation}");
     Ok(if changed { Outcome::Done(message) } else { Outcome::AlreadyThere(message) })
+}
+
+/// Asked even where the profile points at the system already: the agent also looks after the boot entry, and writes
+/// nothing where nothing is to be written. Asked twice where the answer was lost, as the commit may have taken place.
+async fn ask(context: &mut Context, system: &str, sink: &Sink) -> Result<Answer, StepError> {
+    // Boot loaders write to slow places; the agent gives them ten minutes.
+    let timeout = context.shared.options.timeouts.activate;
+    let request = Request::Commit { system: system.to_owned() };
+    match context.call(request.clone(), timeout, sink).await {
+        Err(StepError::Failed(failure)) if StepError::Failed(failure.clone()).leaves_it_open() => {
+            sink(Report::Line(format!("the commit's answer was lost ({}); asking again", failure.message)));
+            context.call(request, timeout, sink).await
+        }
+        answer => answer,
+    }
 }

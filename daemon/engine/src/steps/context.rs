@@ -32,6 +32,8 @@ pub(crate) struct Context {
     pub facts: Option<MachineFacts>,
     /// The machine was told to switch, so that a failure from here on has something to undo.
     pub switched: bool,
+    /// What the machine was told to switch to, as long as nobody saw how that ended: the switch goes on there without us.
+    pub switching: Option<String>,
     platform: Option<Platform>,
     session: Option<Box<dyn MachineSession>>,
     cancel: CancellationToken,
@@ -54,6 +56,10 @@ impl Context {
             switched: operation
                 .step(StepName::Activate)
                 .is_some_and(|step| step.status != StepStatus::Pending),
+            switching: operation.system.clone().filter(|_| {
+                let activate = operation.step(StepName::Activate).map(|step| step.status);
+                matches!(activate, Some(StepStatus::Running | StepStatus::Unknown))
+            }),
             platform: None,
             session: None,
             cancel,
@@ -74,6 +80,15 @@ impl Context {
     pub(crate) fn bounds_of_undo(&mut self, timeout: Duration) -> Bounds {
         self.cancel = CancellationToken::new();
         self.bounds(timeout)
+    }
+
+    /// From here on, only the daemon's own end interrupts the operation; not where somebody wished so before.
+    pub(crate) fn pass_the_point_of_no_return(&mut self) -> Result<(), StepError> {
+        if self.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        self.cancel = self.shared.stopping.child_token();
+        Ok(())
     }
 
     /// Whether a resumed operation can go on behind the step `name`, which its predecessor finished: whether what

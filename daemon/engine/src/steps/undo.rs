@@ -4,6 +4,7 @@ use berth_protocol::{ActivationOutcome, Answer, Request, SwitchAction};
 use uuid::Uuid;
 
 use super::Context;
+use crate::error::StepError;
 use crate::ports::{Report, Sink};
 
 impl Context {
@@ -23,7 +24,8 @@ impl Context {
         }));
     }
 
-    async fn put_back(&mut self, sink: &Sink) -> Result<String, crate::error::StepError> {
+    async fn put_back(&mut self, sink: &Sink) -> Result<String, StepError> {
+        self.see_the_switch_end(sink).await?;
         self.facts = None;
         let facts = self.facts(sink).await?;
         let Some(previous) = facts.committed_system else {
@@ -32,7 +34,12 @@ impl Context {
             );
         };
         if facts.running_system.as_ref() == Some(&previous) {
-            return Ok("the machine runs the system that it had before".into());
+            return Ok(match self.system() {
+                Ok(system) if system == previous => {
+                    "the machine boots this system already and was left on it; deploy again".into()
+                }
+                _ => "the machine runs the system that it had before".into(),
+            });
         }
         let request = Request::Activate {
             operation: undo_id(self.operation),
@@ -49,6 +56,18 @@ impl Context {
                     .into()
             }
         })
+    }
+}
+
+impl Context {
+    /// Waits for the switch that goes on although nobody waited for it: until it is over, nothing can be put back, and
+    /// what the machine says of itself is about to change.
+    async fn see_the_switch_end(&mut self, sink: &Sink) -> Result<(), StepError> {
+        let Some(system) = self.switching.clone() else { return Ok(()) };
+        match self.switch(system, sink).await {
+            Err(error) if self.switching.is_some() => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 

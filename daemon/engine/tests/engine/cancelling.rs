@@ -1,10 +1,13 @@
 //! Operations that are stopped.
 
+use std::time::Duration;
+
 use berth_domain::{EventKind, OperationKind, OperationStatus, StepStatus};
 use berth_engine::EngineOptions;
 use berth_store::StoreError;
 
-use crate::fakes::{OLD, Stage, WORDS};
+use crate::fakes::{OLD, WORDS};
+use crate::stage::Stage;
 
 #[tokio::test]
 async fn wherever_it_is_stopped_the_machine_is_on_its_old_system() {
@@ -46,4 +49,48 @@ async fn what_still_waits_for_its_turn_is_stopped_before_it_does_anything() {
         assert_eq!(stage.ended(id).await.0.status, OperationStatus::Cancelled);
     }
     assert_eq!(stage.world.count("evaluate"), 1);
+}
+
+#[tokio::test]
+async fn a_switch_that_outlives_the_wish_to_stop_it_is_waited_for_and_then_put_back() {
+    // Before and after the machine's link to its running system was changed.
+    for half in [false, true] {
+        let stage = Stage::set_up().await;
+        *stage.world.switch_takes.lock().unwrap() = Duration::from_millis(400);
+        let id = stage.submit(OperationKind::Deploy, false).await;
+        stage.until_switching(half).await;
+        stage.engine.cancel(id, "ann", None).await.unwrap();
+        let (operation, events) = stage.ended(id).await;
+        assert_eq!(operation.status, OperationStatus::Cancelled);
+        let machine = stage.machine();
+        assert_eq!(machine.switching, None, "nothing goes on behind the operation's back");
+        assert_eq!((machine.running.as_deref(), machine.committed.as_deref()), (Some(OLD), Some(OLD)));
+        let warnings = events.iter().filter(|event| event.kind == EventKind::Warning);
+        let warnings: Vec<_> = warnings.map(|event| event.message.as_str()).collect();
+        assert_eq!(warnings, ["the machine was put back on the system that it had before"]);
+        assert_eq!(stage.world.count("activate"), 2, "there and back");
+    }
+}
+
+#[tokio::test]
+async fn what_is_about_to_be_committed_is_committed_and_known_to_be() {
+    for what in ["commit", "commit-answer"] {
+        let stage = Stage::set_up().await;
+        stage.world.pause(what);
+        let id = stage.submit(OperationKind::Deploy, false).await;
+        stage.until_waiting().await;
+        stage.engine.cancel(id, "ann", None).await.unwrap();
+        // Long enough for whoever would give up now to do so.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.world.behave();
+        let (operation, _) = stage.ended(id).await;
+        assert_eq!(operation.status, OperationStatus::Succeeded, "{what}");
+        assert!(operation.cancel_requested);
+        assert_eq!(stage.machine().committed, operation.system, "{what}");
+        let tenant = stage.store.tenant(&operation.tenant).await.unwrap();
+        assert_eq!(
+            (tenant.deployed_system, tenant.deployed_revision),
+            (operation.system, operation.revision)
+        );
+    }
 }

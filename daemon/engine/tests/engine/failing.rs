@@ -1,26 +1,22 @@
 //! Operations that fail.
 
-use berth_domain::{OperationKind, OperationStatus, StepName, StepStatus};
+use std::time::Duration;
 
-use crate::fakes::{OLD, Stage, WORDS};
+use berth_domain::{EventKind, OperationStatus, StepName, StepStatus};
+
+use crate::fakes::{OLD, WORDS};
+use crate::stage::Stage;
 
 #[tokio::test]
 async fn whatever_fails_the_operation_says_what_and_the_machine_is_on_its_old_system() {
     for (what, step) in WORDS.into_iter().chain([("commit", StepName::Commit)]) {
         let stage = Stage::set_up().await;
-        stage.world.fail(what);
-        let id = stage.submit(OperationKind::Deploy, false).await;
-        // The way back is an activation as well, which is to work.
-        if what == "activate" {
-            let world = stage.world.clone();
-            tokio::spawn(async move {
-                while world.count("activate") == 0 {
-                    tokio::task::yield_now().await;
-                }
-                world.behave();
-            });
+        // Once where the way back is the same as the way there, and is to work.
+        match what {
+            "activate" => stage.world.fail_once(what),
+            _ => stage.world.fail(what),
         }
-        let (operation, events) = stage.ended(id).await;
+        let (operation, events) = stage.deploy().await;
         assert_eq!(operation.status, OperationStatus::Failed, "{what}");
         let error = operation.error.clone().unwrap();
         assert_eq!((error.code.as_str(), error.step), ("told-to", Some(step)), "{what}");
@@ -39,4 +35,45 @@ async fn whatever_fails_the_operation_says_what_and_the_machine_is_on_its_old_sy
         stage.world.behave();
         assert_eq!(stage.deploy().await.0.status, OperationStatus::Succeeded, "after {what}");
     }
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_asked_for_again() {
+    let stage = Stage::set_up().await;
+    stage.world.fail_once("commit-answer");
+    let (operation, _) = stage.deploy().await;
+    assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+    assert_eq!(stage.machine().committed, operation.system);
+    let tenant = stage.store.tenant(&operation.tenant).await.unwrap();
+    assert_eq!((tenant.deployed_system, tenant.deployed_revision), (operation.system, operation.revision));
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_after_it_took_place_does_not_claim_that_the_machine_was_put_back() {
+    let stage = Stage::set_up().await;
+    stage.world.fail("commit-answer");
+    let (operation, events) = stage.deploy().await;
+    assert_eq!(operation.status, OperationStatus::Failed);
+    let warning = events.iter().find(|event| event.kind == EventKind::Warning).unwrap();
+    assert_eq!(warning.message, "the machine boots this system already and was left on it; deploy again");
+    // Which is all that is needed.
+    stage.world.behave();
+    let (again, _) = stage.deploy().await;
+    assert_eq!((again.status, again.system), (OperationStatus::Succeeded, stage.machine().committed));
+    assert_eq!(stage.world.count("activate"), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_during_a_switch_leaves_nothing_going_on() {
+    let stage = Stage::set_up().await;
+    *stage.world.switch_takes.lock().unwrap() = Duration::from_millis(400);
+    stage.world.fail_once("activate");
+    let (operation, _) = stage.deploy().await;
+    assert_eq!(operation.status, OperationStatus::Failed);
+    assert_eq!(operation.error.map(|error| error.code).as_deref(), Some("told-to"));
+    let machine = stage.machine();
+    assert_eq!(
+        (machine.switching, machine.running.as_deref(), machine.committed.as_deref()),
+        (None, Some(OLD), Some(OLD))
+    );
 }

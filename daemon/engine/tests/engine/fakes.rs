@@ -1,27 +1,22 @@
 //! A builder and machines without nix and SSH.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::manifest::Manifest;
 use berth_domain::revision::Files;
-use berth_domain::{
-    Event, MachineDraft, MachineFacts, MachineName, MachineSpec, Operation, OperationId, OperationKind,
-    StepName, TenantDraft, TenantSpec,
-};
+use berth_domain::{MachineFacts, MachineName, MachineSpec, OperationId, StepName};
+use berth_engine::StepError;
 use berth_engine::ports::{
     AgentStart, Bounds, Builder, Evaluated, MachineSession, Machines, Platform, Report, Sink,
 };
-use berth_engine::{Batch, Engine, EngineOptions, StepError};
 use berth_protocol::{Activation, ActivationOutcome, Answer, Health, Request};
 use berth_render::Tls;
-use berth_store::{Store, StoreOptions};
 use chrono::Utc;
 use futures_util::future::BoxFuture;
-use serde_json::json;
-use tempfile::TempDir;
 use tokio::sync::Notify;
 
 pub const AGENT: &str = "/nix/store/agent";
@@ -35,10 +30,18 @@ pub struct World {
     pub done: Mutex<Vec<String>>,
     /// What fails, by its word in `done`.
     pub failing: Mutex<BTreeSet<&'static str>>,
+    /// What fails the next time only, by its word in `done`.
+    pub failing_once: Mutex<BTreeSet<&'static str>>,
     /// What waits until it is cancelled, by its word in `done`.
     pub hanging: Mutex<BTreeSet<&'static str>>,
+    /// What waits until the test lets it go on or it is cancelled, by its word in `done`.
+    pub paused: Mutex<BTreeSet<&'static str>>,
+    /// Nothing that was built is in the daemon's store any more.
+    pub lost: AtomicBool,
     /// Told whenever something begins to wait.
     pub waiting: Notify,
+    /// How long a switch takes; it goes on when nobody waits for it any more.
+    pub switch_takes: Mutex<Duration>,
 }
 
 /// The one machine.
@@ -47,6 +50,10 @@ pub struct Machine {
     pub running: Option<String>,
     pub committed: Option<String>,
     pub has: BTreeSet<String>,
+    /// What each operation asked to switch to.
+    pub asked: BTreeMap<OperationId, String>,
+    /// The operation whose switch goes on, whether or not anybody still waits for it.
+    pub switching: Option<OperationId>,
 }
 
 impl World {
@@ -57,23 +64,78 @@ impl World {
             bounds.cancel.cancelled().await;
             return Err(StepError::Cancelled);
         }
-        if self.failing.lock().unwrap().contains(what) {
+        if self.paused.lock().unwrap().contains(what) {
+            self.waiting.notify_one();
+            while self.paused.lock().unwrap().contains(what) {
+                if bounds.cancel.is_cancelled() {
+                    return Err(StepError::Cancelled);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        let once = self.failing_once.lock().unwrap().remove(what);
+        if once || self.failing.lock().unwrap().contains(what) {
             return Err(StepError::failed("told-to", format!("{what} was told to fail")));
         }
         Ok(())
+    }
+
+    /// Begins an operation's switch, unless it was begun before.
+    fn begin_switch(self: &Arc<Self>, operation: OperationId, system: &str) -> Result<bool, StepError> {
+        let mut machine = self.machine.lock().unwrap();
+        if machine.asked.get(&operation).is_some_and(|asked| asked == system) {
+            return Ok(false);
+        }
+        if machine.switching.is_some() {
+            return Err(StepError::transient("machine-busy", "this machine is being changed"));
+        }
+        machine.asked.insert(operation, system.to_owned());
+        let takes = *self.switch_takes.lock().unwrap();
+        if takes.is_zero() {
+            machine.running = Some(system.to_owned());
+            return Ok(true);
+        }
+        machine.switching = Some(operation);
+        let (world, system) = (Arc::clone(self), system.to_owned());
+        tokio::spawn(async move {
+            // As on NixOS: first the link to the running system, then the units.
+            tokio::time::sleep(takes / 2).await;
+            world.machine.lock().unwrap().running = Some(system);
+            tokio::time::sleep(takes / 2).await;
+            world.machine.lock().unwrap().switching = None;
+        });
+        Ok(true)
+    }
+
+    /// Whether that changed anything.
+    fn commit(&self, system: &str) -> Result<bool, StepError> {
+        let mut machine = self.machine.lock().unwrap();
+        if machine.switching.is_some() {
+            return Err(StepError::transient("machine-busy", "this machine is being changed"));
+        }
+        Ok(machine.committed.replace(system.to_owned()).as_deref() != Some(system))
     }
 
     pub fn fail(&self, what: &'static str) {
         self.failing.lock().unwrap().insert(what);
     }
 
+    pub fn fail_once(&self, what: &'static str) {
+        self.failing_once.lock().unwrap().insert(what);
+    }
+
     pub fn hang(&self, what: &'static str) {
         self.hanging.lock().unwrap().insert(what);
+    }
+
+    pub fn pause(&self, what: &'static str) {
+        self.paused.lock().unwrap().insert(what);
     }
 
     pub fn behave(&self) {
         self.failing.lock().unwrap().clear();
         self.hanging.lock().unwrap().clear();
+        self.paused.lock().unwrap().clear();
     }
 
     /// How often something was asked for.
@@ -86,7 +148,8 @@ pub struct FakeBuilder(pub Arc<World>);
 
 #[async_trait]
 impl Builder for FakeBuilder {
-    async fn platform(&self, _: &Bounds) -> Result<Platform, StepError> {
+    async fn platform(&self, bounds: &Bounds) -> Result<Platform, StepError> {
+        self.0.asked("platform", "", bounds).await?;
         Ok(Platform { pin: "path:/platform".into(), agent: AGENT.into(), tls: Tls::None })
     }
 
@@ -109,7 +172,7 @@ impl Builder for FakeBuilder {
     }
 
     async fn has(&self, _: &str) -> bool {
-        true
+        !self.0.lost.load(Ordering::Relaxed)
     }
 
     async fn manifest(&self, _: &str) -> Result<Manifest, StepError> {
@@ -158,22 +221,16 @@ impl MachineSession for FakeSession {
                 let machine = self.0.machine.lock().unwrap().clone();
                 Ok(Answer::Facts(Box::new(facts(&machine))))
             }
-            Request::Activate { system, .. } => {
-                // The switch takes place, whatever comes after it.
-                self.0.machine.lock().unwrap().running = Some(system.clone());
-                self.0.asked("activate", &system, bounds).await?;
-                let outcome = ActivationOutcome::Done;
-                Ok(Answer::Activation(Activation { exit_code: 0, outcome, failed_units: Vec::new() }))
-            }
+            Request::Activate { operation, system, .. } => self.activate(operation, system, bounds).await,
             Request::Probe { .. } => {
                 self.0.asked("probe", "", bounds).await?;
                 Ok(Answer::Health(healthy()))
             }
             Request::Commit { system } => {
                 self.0.asked("commit", &system, bounds).await?;
-                let mut machine = self.0.machine.lock().unwrap();
-                let changed = machine.committed.as_ref() != Some(&system);
-                machine.committed = Some(system);
+                let changed = self.0.commit(&system)?;
+                // The commit took place, whatever becomes of its answer.
+                self.0.asked("commit-answer", "", bounds).await?;
                 Ok(Answer::Committed { generation: 1, changed })
             }
             Request::Logs { .. } => Ok(Answer::Logs(Vec::new())),
@@ -198,6 +255,28 @@ impl MachineSession for FakeSession {
 
     fn store(&self) -> (String, String) {
         (String::new(), String::new())
+    }
+}
+
+impl FakeSession {
+    /// As the agent does it: the switch is the operation's own, is followed where it was begun before, and keeps the
+    /// machine busy until it is over.
+    async fn activate(
+        &self,
+        operation: OperationId,
+        system: String,
+        bounds: &Bounds,
+    ) -> Result<Answer, StepError> {
+        let begins = self.0.begin_switch(operation, &system)?;
+        self.0.asked(if begins { "activate" } else { "follow" }, &system, bounds).await?;
+        while self.0.machine.lock().unwrap().switching == Some(operation) {
+            if bounds.cancel.is_cancelled() {
+                return Err(StepError::Cancelled);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let outcome = ActivationOutcome::Done;
+        Ok(Answer::Activation(Activation { exit_code: 0, outcome, failed_units: Vec::new() }))
     }
 }
 
@@ -227,123 +306,9 @@ fn facts(machine: &Machine) -> MachineFacts {
     }
 }
 
-/// An engine over a fake world, with the tenant `acme` on `vm1`.
-pub struct Stage {
-    pub world: Arc<World>,
-    pub store: Store,
-    pub engine: Engine,
-    options: EngineOptions,
-    _folder: TempDir,
-}
-
-impl Stage {
-    pub async fn set_up() -> Self {
-        Self::with(EngineOptions::default()).await
-    }
-
-    pub async fn with(options: EngineOptions) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = folder.path().join("berth.db").display().to_string();
-        let store = Store::open(&url.parse().unwrap(), StoreOptions::default()).await.unwrap();
-        store.migrate().await.unwrap();
-        let world = Arc::<World>::default();
-        {
-            let mut machine = world.machine.lock().unwrap();
-            machine.running = Some(OLD.into());
-            machine.committed = Some(OLD.into());
-        }
-        let engine = engine(&store, &world, &options);
-        let stage = Self { world, store, engine, options, _folder: folder };
-        stage.settle("acme", "vm1").await;
-        stage.engine.start();
-        stage
-    }
-
-    pub async fn settle(&self, name: &str, machine: &str) -> TenantSpec {
-        let host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj";
-        let draft = MachineDraft {
-            name: machine.into(),
-            address: "192.0.2.1".into(),
-            port: None,
-            user: None,
-            host_key: host_key.into(),
-        };
-        self.store.create_machine(&draft.try_into().unwrap(), Utc::now(), None).await.unwrap();
-        let draft: TenantDraft = serde_json::from_value(json!({
-            "name": name, "domain": format!("{name}.example"), "contact_email": "a@b.example", "machine": machine
-        }))
-        .unwrap();
-        let spec: TenantSpec = draft.try_into().unwrap();
-        self.store.create_tenant(&spec, Utc::now(), None).await.unwrap();
-        spec
-    }
-
-    /// The daemon ends, and another one takes over.
-    pub async fn restart(&mut self) {
-        self.engine.stop().await;
-        self.engine = engine(&self.store, &self.world, &self.options);
-        self.engine.start();
-    }
-
-    pub async fn submit(&self, kind: OperationKind, wipe: bool) -> OperationId {
-        self.submit_of("acme", "vm1", kind, wipe).await
-    }
-
-    pub async fn submit_of(
-        &self,
-        tenant: &str,
-        machine: &str,
-        kind: OperationKind,
-        wipe: bool,
-    ) -> OperationId {
-        let (tenant, machine) = (tenant.parse().unwrap(), machine.parse().unwrap());
-        let operation = Operation::queued(tenant, machine, kind, wipe, "test".into(), Utc::now());
-        self.engine.submit(&operation, None).await.unwrap();
-        operation.id
-    }
-
-    /// The operation once it has ended, with all its events.
-    pub async fn ended(&self, id: OperationId) -> (Operation, Vec<Event>) {
-        let follow = async {
-            let mut follower = self.engine.follow(id, 0);
-            let mut events = Vec::new();
-            loop {
-                match follower.next().await.unwrap().unwrap() {
-                    Batch::Events(batch) => events.extend(batch.iter().map(|event| (**event).clone())),
-                    Batch::Gap { .. } => {}
-                    Batch::End => return events,
-                }
-            }
-        };
-        let events = tokio::time::timeout(Duration::from_secs(30), follow).await.expect("it does not end");
-        (self.store.operation(id).await.unwrap(), events)
-    }
-
-    pub async fn deploy(&self) -> (Operation, Vec<Event>) {
-        let id = self.submit(OperationKind::Deploy, false).await;
-        self.ended(id).await
-    }
-
-    /// Waits until something hangs.
-    pub async fn until_waiting(&self) {
-        tokio::time::timeout(Duration::from_secs(30), self.world.waiting.notified())
-            .await
-            .expect("nothing hangs");
-    }
-
-    pub fn machine(&self) -> Machine {
-        self.world.machine.lock().unwrap().clone()
-    }
-}
-
-fn engine(store: &Store, world: &Arc<World>, options: &EngineOptions) -> Engine {
-    let builder = Arc::new(FakeBuilder(Arc::clone(world)));
-    let machines = Arc::new(FakeMachines(Arc::clone(world)));
-    Engine::new(store.clone(), builder, machines, options.clone())
-}
-
 /// Each step's word in [`World::done`], where it has one.
-pub const WORDS: [(&str, StepName); 7] = [
+pub const WORDS: [(&str, StepName); 8] = [
+    ("platform", StepName::Render),
     ("evaluate", StepName::Evaluate),
     ("build", StepName::Build),
     ("open", StepName::Copy),

@@ -3,7 +3,7 @@
 use berth_domain::OperationKind;
 use berth_engine::{Batch, EngineOptions, Follower};
 
-use crate::fakes::Stage;
+use crate::stage::Stage;
 
 /// A small generator (xorshift), so that a failing run can be repeated.
 struct Dice(u64);

@@ -8,4 +8,5 @@ mod failing;
 mod fakes;
 mod following;
 mod resuming;
+mod stage;
 mod walking;

@@ -1,8 +1,13 @@
 //! Daemons that end in the middle.
 
-use berth_domain::{EventKind, OperationKind, OperationStatus, StepStatus};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crate::fakes::{Stage, WORDS};
+use berth_domain::{EventKind, OperationKind, OperationStatus, StepName, StepStatus};
+use berth_engine::EngineOptions;
+
+use crate::fakes::{OLD, WORDS};
+use crate::stage::Stage;
 
 #[tokio::test]
 async fn wherever_the_daemon_ends_its_successor_brings_the_operation_to_its_end() {
@@ -61,4 +66,92 @@ async fn what_was_queued_when_the_daemon_ended_is_done_by_the_next() {
     let (operation, events) = stage.ended(id).await;
     assert_eq!(operation.status, OperationStatus::Succeeded);
     assert!(events.iter().all(|event| event.kind != EventKind::Resumed));
+}
+
+#[tokio::test]
+async fn a_switch_that_outlives_the_daemon_is_followed_and_not_begun_again() {
+    for half in [false, true] {
+        let mut stage = Stage::set_up().await;
+        *stage.world.switch_takes.lock().unwrap() = Duration::from_millis(400);
+        let id = stage.submit(OperationKind::Deploy, false).await;
+        stage.until_switching(half).await;
+        stage.restart().await;
+        let (operation, _) = stage.ended(id).await;
+        assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+        assert_eq!((stage.world.count("activate"), stage.world.count("follow")), (1, 1));
+        assert_eq!(stage.machine().committed, operation.system);
+    }
+}
+
+#[tokio::test]
+async fn what_the_predecessor_was_about_is_unknown_until_the_machine_was_looked_at() {
+    let mut stage = Stage::set_up().await;
+    stage.world.hang("activate");
+    let id = stage.submit(OperationKind::Deploy, false).await;
+    stage.until_waiting().await;
+    stage.engine.stop().await;
+    stage.world.behave();
+    // The system is gone from the daemon's store, so that the successor begins with making it again.
+    stage.world.lost.store(true, Ordering::Relaxed);
+    stage.world.hang("evaluate");
+    stage.restart().await;
+    stage.until_waiting().await;
+    let seen = stage.store.operation(id).await.unwrap();
+    let status = |name| seen.step(name).map(|step| step.status);
+    assert_eq!(status(StepName::Evaluate), Some(StepStatus::Running));
+    assert_eq!(status(StepName::Activate), Some(StepStatus::Unknown));
+    assert_eq!(status(StepName::Verify), Some(StepStatus::Pending));
+    // Stopped now, it still knows that it had begun a switch, and undoes it.
+    stage.world.behave();
+    stage.engine.cancel(id, "ann", None).await.unwrap();
+    assert_eq!(stage.ended(id).await.0.status, OperationStatus::Cancelled);
+    let machine = stage.machine();
+    assert_eq!((machine.running.as_deref(), machine.committed.as_deref()), (Some(OLD), Some(OLD)));
+}
+
+#[tokio::test]
+async fn a_daemon_that_ends_while_it_commits_or_destroys_is_succeeded_by_one_that_finishes() {
+    let cases = [("commit", false), ("commit", true), ("wipe", true), ("probe", true)];
+    for (what, wipe) in cases {
+        let mut stage = Stage::set_up().await;
+        let (deployed, _) = stage.deploy().await;
+        stage.world.hang(what);
+        let id = stage.submit(OperationKind::Destroy, wipe).await;
+        stage.until_waiting().await;
+        stage.engine.stop().await;
+        stage.world.behave();
+        stage.restart().await;
+        let (operation, _) = stage.ended(id).await;
+        assert_eq!(operation.status, OperationStatus::Succeeded, "{what}: {operation:?}");
+        assert!(stage.store.tenant(&deployed.tenant).await.is_err(), "{what}: the tenant is forgotten");
+        assert_eq!(stage.machine().committed, operation.system, "{what}");
+        let holds = stage.store.machine(&deployed.machine).await.unwrap().holds_data_of;
+        assert_eq!(holds, (!wipe).then_some(deployed.tenant), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn operations_that_are_taken_up_again_respect_the_bound_as_well() {
+    let mut stage = Stage::with(EngineOptions { parallel_operations: 3, ..EngineOptions::default() }).await;
+    stage.world.hang("evaluate");
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        let (tenant, machine) = (format!("t{n}"), format!("m{n}"));
+        stage.settle(&tenant, &machine).await;
+        ids.push(stage.submit_of(&tenant, &machine, OperationKind::Deploy, false).await);
+    }
+    stage.until(|world| world.count("evaluate") == 3).await;
+    stage.options.parallel_operations = 1;
+    stage.restart().await;
+    stage.until(|world| world.count("evaluate") == 4).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!((stage.engine.running(), stage.world.count("evaluate")), (1, 4));
+    // Those that wait for a place are stopped as readily as the one that has it.
+    for id in &ids {
+        stage.engine.cancel(*id, "ann", None).await.unwrap();
+    }
+    for id in ids {
+        assert_eq!(stage.ended(id).await.0.status, OperationStatus::Cancelled);
+    }
+    assert_eq!(stage.world.count("build"), 0);
 }

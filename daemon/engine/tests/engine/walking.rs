@@ -3,7 +3,8 @@
 use berth_domain::{EventKind, OperationKind, OperationStatus, StepName, StepStatus};
 use berth_engine::EngineOptions;
 
-use crate::fakes::{OLD, Stage};
+use crate::fakes::OLD;
+use crate::stage::Stage;
 
 #[tokio::test]
 async fn a_deployment_walks_its_steps_and_tells_each_without_a_hole() {
