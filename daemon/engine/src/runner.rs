@@ -49,10 +49,13 @@ impl Runner {
     }
 
     /// Runs the operation to its end, or leaves it for the successor when the daemon stops.
-    pub(crate) async fn run(self, beginning: Beginning) {
+    pub(crate) async fn run(mut self, beginning: Beginning) {
         let flushing = CancellationToken::new();
         let flusher = tokio::spawn(self.journal.clone().keep_flushing(flushing.clone()));
         let operation = self.journal.operation().await;
+        if is_past_the_point_of_no_return(&operation) {
+            self.cancel = self.shared.stopping.child_token();
+        }
         let mut context = Context::new(Arc::clone(&self.shared), &operation, self.cancel.clone());
         let ending = match self.walk(beginning, &operation, &mut context).await {
             Ok(ending) => ending,
@@ -116,7 +119,7 @@ impl Runner {
         let done = operation
             .step(name)
             .is_some_and(|step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped));
-        done && context.can_go_on_after(name, &operation).await
+        done && context.can_go_on_after(name, &operation, &self.journal.sink(name)).await
     }
 
     async fn start_step(&self, name: StepName, durations: &Durations) -> Result<(), StoreError> {
@@ -228,6 +231,15 @@ fn reopen(operation: &mut Operation) {
             step.status = StepStatus::Unknown;
         }
     }
+}
+
+/// Whether a predecessor told the machine to commit, so that a wish to cancel comes too late.
+fn is_past_the_point_of_no_return(operation: &Operation) -> bool {
+    let commit = operation.step(StepName::Commit).map(|step| step.status);
+    matches!(
+        commit,
+        Some(StepStatus::Running | StepStatus::Unknown | StepStatus::Succeeded | StepStatus::Skipped)
+    )
 }
 
 /// Between activation and commit an operation is not left: a machine that runs a system which it will not boot is

@@ -11,6 +11,9 @@ use crate::ports::{Report, Sink};
 pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     let system = context.system()?;
     context.pass_the_point_of_no_return()?;
+    if context.resumed {
+        still_runs_it(context, sink).await?;
+    }
     let Answer::Committed { generation, changed } = ask(context, &system, sink).await? else {
         return Err(unexpected("the commit"));
     };
@@ -27,6 +30,16 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     }
     let message = format!("generation {generation}");
     Ok(if changed { Outcome::Done(message) } else { Outcome::AlreadyThere(message) })
+}
+
+/// A predecessor may have put the machine back without having written so.
+async fn still_runs_it(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
+    context.facts = None;
+    if context.runs_the_system(sink).await? {
+        return Ok(());
+    }
+    let message = "the machine does not run the system any more that was to be committed";
+    Err(StepError::transient("activation-failed", message))
 }
 
 /// Asked even where the profile points at the system already: the agent also looks after the boot entry, and writes

@@ -34,6 +34,8 @@ pub(crate) struct Context {
     pub switched: bool,
     /// What the machine was told to switch to, as long as nobody saw how that ended: the switch goes on there without us.
     pub switching: Option<String>,
+    /// A predecessor had begun the operation.
+    pub resumed: bool,
     platform: Option<Platform>,
     session: Option<Box<dyn MachineSession>>,
     cancel: CancellationToken,
@@ -60,6 +62,7 @@ impl Context {
                 let activate = operation.step(StepName::Activate).map(|step| step.status);
                 matches!(activate, Some(StepStatus::Running | StepStatus::Unknown))
             }),
+            resumed: operation.steps.iter().any(|step| step.status != StepStatus::Pending),
             platform: None,
             session: None,
             cancel,
@@ -93,10 +96,27 @@ impl Context {
 
     /// Whether a resumed operation can go on behind the step `name`, which its predecessor finished: whether what
     /// that step handed on can be found again.
-    pub(crate) async fn can_go_on_after(&mut self, name: StepName, operation: &Operation) -> bool {
-        if !matches!(name, StepName::Render | StepName::Evaluate | StepName::Build) {
-            return true;
+    pub(crate) async fn can_go_on_after(
+        &mut self,
+        name: StepName,
+        operation: &Operation,
+        sink: &Sink,
+    ) -> bool {
+        match name {
+            StepName::Render | StepName::Evaluate | StepName::Build => self.has_the_system(operation).await,
+            // A machine that was started anew meanwhile runs what it boots.
+            StepName::Activate | StepName::Verify => self.runs_the_system(sink).await.unwrap_or(false),
+            StepName::Copy | StepName::Wipe | StepName::Commit | StepName::Forget => true,
         }
+    }
+
+    /// Whether the machine runs the operation's system.
+    pub(crate) async fn runs_the_system(&mut self, sink: &Sink) -> Result<bool, StepError> {
+        let system = self.system()?;
+        Ok(self.facts(sink).await?.running_system == Some(system))
+    }
+
+    async fn has_the_system(&mut self, operation: &Operation) -> bool {
         let built = operation
             .step(StepName::Build)
             .is_some_and(|step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped));

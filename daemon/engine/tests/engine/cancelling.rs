@@ -94,3 +94,40 @@ async fn what_is_about_to_be_committed_is_committed_and_known_to_be() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_destroy_that_is_stopped_or_fails_forgets_nobody() {
+    let steps = [("platform", true), ("evaluate", true), ("build", true), ("copy", true), ("wipe", true)];
+    for (what, wipe) in steps.into_iter().chain([("activate", false), ("probe", false)]) {
+        for fails in [false, true] {
+            let stage = Stage::set_up().await;
+            let (deployed, _) = stage.deploy().await;
+            if fails {
+                stage.world.fail_once(what);
+            } else {
+                stage.world.hang(what);
+            }
+            let id = stage.submit(OperationKind::Destroy, wipe).await;
+            if !fails {
+                stage.until_waiting().await;
+                stage.world.behave();
+                stage.engine.cancel(id, "ann", None).await.unwrap();
+            }
+            let (operation, _) = stage.ended(id).await;
+            let expected = if fails { OperationStatus::Failed } else { OperationStatus::Cancelled };
+            assert_eq!(operation.status, expected, "{what}: {operation:?}");
+            let tenant = stage.store.tenant(&deployed.tenant).await.unwrap();
+            assert_eq!(tenant.deployed_system, deployed.system, "{what}");
+            let machine = stage.machine();
+            assert_eq!(
+                (&machine.running, &machine.committed),
+                (&deployed.system, &deployed.system),
+                "{what}"
+            );
+            // And it may be destroyed again.
+            let again = stage.submit(OperationKind::Destroy, wipe).await;
+            assert_eq!(stage.ended(again).await.0.status, OperationStatus::Succeeded, "after {what}");
+            assert!(stage.store.tenant(&deployed.tenant).await.is_err());
+        }
+    }
+}

@@ -131,6 +131,61 @@ async fn a_daemon_that_ends_while_it_commits_or_destroys_is_succeeded_by_one_tha
 }
 
 #[tokio::test]
+async fn a_wish_to_cancel_that_came_during_a_commit_does_not_undo_it_after_a_restart() {
+    for (what, lost) in [("commit", false), ("commit-answer", false), ("commit-answer", true)] {
+        let mut stage = Stage::set_up().await;
+        stage.world.pause(what);
+        let id = stage.submit(OperationKind::Deploy, false).await;
+        stage.until_waiting().await;
+        stage.engine.cancel(id, "ann", None).await.unwrap();
+        stage.engine.stop().await;
+        stage.world.behave();
+        stage.world.lost.store(lost, Ordering::Relaxed);
+        stage.restart().await;
+        let (operation, _) = stage.ended(id).await;
+        assert_eq!(operation.status, OperationStatus::Succeeded, "{what}, {lost}: {operation:?}");
+        assert_eq!(stage.machine().committed, operation.system);
+        let tenant = stage.store.tenant(&operation.tenant).await.unwrap();
+        assert_eq!(
+            (tenant.deployed_system, tenant.deployed_revision),
+            (operation.system, operation.revision)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_was_put_back_or_started_anew_meanwhile_is_not_committed_to_what_it_does_not_run() {
+    for started_anew in [false, true] {
+        let mut stage = Stage::set_up().await;
+        stage.world.hang("commit");
+        let id = stage.submit(OperationKind::Deploy, false).await;
+        stage.until_waiting().await;
+        stage.engine.stop().await;
+        stage.world.behave();
+        {
+            let mut machine = stage.world.machine.lock().unwrap();
+            machine.running = Some(OLD.into());
+            if started_anew {
+                // Its records of switches do not outlive it.
+                machine.asked.clear();
+            }
+        }
+        stage.restart().await;
+        let (operation, _) = stage.ended(id).await;
+        let machine = stage.machine();
+        assert_eq!(machine.running, machine.committed, "{started_anew}: {operation:?}");
+        if started_anew {
+            assert_eq!((operation.status, machine.committed), (OperationStatus::Succeeded, operation.system));
+            assert_eq!((stage.world.count("activate"), stage.world.count("probe")), (2, 2));
+        } else {
+            let error = operation.error.map(|error| (error.code, error.step, error.retryable));
+            assert_eq!(error, Some(("activation-failed".into(), Some(StepName::Commit), true)));
+            assert_eq!(machine.committed.as_deref(), Some(OLD));
+        }
+    }
+}
+
+#[tokio::test]
 async fn operations_that_are_taken_up_again_respect_the_bound_as_well() {
     let mut stage = Stage::with(EngineOptions { parallel_operations: 3, ..EngineOptions::default() }).await;
     stage.world.hang("evaluate");
