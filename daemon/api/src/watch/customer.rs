@@ -7,7 +7,20 @@ pub fn for_customer(event: &Event) -> Option<Event> {
     if matches!(event.kind, EventKind::Log | EventKind::Warning) {
         return None;
     }
-    Some(Event { message: String::new(), error: None, ..event.clone() })
+    // Named one by one, so that whatever an event learns to carry stays inside until it is let out here.
+    Some(Event {
+        operation: event.operation,
+        seq: event.seq,
+        at: event.at,
+        kind: event.kind,
+        step: event.step,
+        message: String::new(),
+        step_status: event.step_status,
+        progress: event.progress,
+        eta: event.eta,
+        status: event.status,
+        error: None,
+    })
 }
 
 #[cfg(test)]

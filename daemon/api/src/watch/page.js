@@ -3,111 +3,181 @@
   const main = document.querySelector("main");
   const words = JSON.parse(document.getElementById("words").textContent);
   const by = (id) => document.getElementById(id);
-  const over = (status) => status === "succeeded" || status === "failed" || status === "cancelled";
   const line = (step) => main.querySelector('[data-step="' + step + '"]');
-  const started = Date.parse(main.dataset.started);
+  const lines = (...statuses) => [...main.querySelectorAll("[data-step]")].filter((li) => statuses.includes(li.dataset.status));
+  const isOver = () => ["succeeded", "failed", "cancelled"].includes(main.dataset.status);
+  const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+
+  // The server's clock is the one that counts; the visitor's may be wrong.
+  const ahead = Date.now() - Date.parse(main.dataset.now);
+  const now = () => Date.now() - ahead;
+
+  // Amounts, as amount.rs says them.
 
   const length = (milliseconds) => {
     const seconds = Math.max(0, Math.floor(milliseconds / 1000));
     if (seconds < 1) return "less than a second";
-    return seconds < 60 ? seconds + " s" : Math.floor(seconds / 60) + " min " + (seconds % 60) + " s";
+    if (seconds < 60) return seconds + " s";
+    if (seconds < 3600) return Math.floor(seconds / 60) + " min " + (seconds % 60) + " s";
+    return Math.floor(seconds / 3600) + " h " + Math.floor((seconds % 3600) / 60) + " min";
   };
+  const count = ({ done, expected, unit }) => {
+    const say = (amount) => (unit === "bytes" ? (amount / 1e6).toFixed(1) + " MB" : String(amount));
+    return expected === undefined ? say(done) + " so far" : say(done) + " of " + say(expected);
+  };
+  const part = ({ done, expected }) => (expected > 0 ? Math.min(done / expected, 1) : undefined);
+
+  // What is shown.
 
   const showTimes = () => {
-    const finished = main.dataset.finished && Date.parse(main.dataset.finished);
-    by("elapsed").textContent = finished ? "took " + length(finished - started) : length(Date.now() - started) + " so far";
-    const eta = main.dataset.eta ? Date.parse(main.dataset.eta) - Date.now() : NaN;
-    by("eta").textContent = over(main.dataset.status) || Number.isNaN(eta) ? "" : "probably done in " + length(eta);
+    const started = Date.parse(main.dataset.started);
+    const finished = Date.parse(main.dataset.finished);
+    write(by("elapsed"), finished ? "took " + length(finished - started) : length(now() - started) + " so far");
+    const eta = isOver() || "stopping" in main.dataset ? NaN : Date.parse(main.dataset.eta);
+    if (Number.isNaN(eta)) return write(by("eta"), "");
+    const clock = new Date(eta + ahead).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    write(by("eta"), eta < now() ? words.late : words.done_at + " " + clock);
   };
 
   const showBar = () => {
-    const done = main.querySelectorAll("li[data-status=succeeded], li[data-status=skipped]").length;
-    by("bar").value = done;
-    const all = by("bar").max;
+    const bar = by("bar");
+    const done = lines("succeeded", "skipped").length;
+    const running = main.querySelector(".part[value]");
+    bar.value = done + (running ? running.value : 0);
+    const said = done + " of " + bar.max + " steps done";
+    bar.setAttribute("aria-valuetext", said);
+    write(bar, said);
     const heading = by("heading").textContent;
-    document.title = over(main.dataset.status) ? heading : done + "/" + all + " · " + heading;
+    document.title = isOver() ? heading : done + "/" + bar.max + " · " + heading;
   };
 
   const showStep = (name, status) => {
     const item = line(name);
     if (!item) return;
     item.dataset.status = status;
-    item.querySelector(".state").textContent = words.step[status];
-    const part = item.querySelector(".part");
-    if (part && status !== "running") part.remove();
+    write(item.querySelector(".state"), words.step[status]);
+    write(item.querySelector(".count"), "");
+    item.querySelector(".part")?.remove();
+    item.removeAttribute("aria-current");
+    const what = item.querySelector(".what").textContent;
+    if (status === "running") {
+      item.setAttribute("aria-current", "step");
+      const bar = document.createElement("progress");
+      bar.className = "part";
+      bar.max = 1;
+      bar.setAttribute("aria-label", what);
+      item.append(bar);
+    }
+    write(by("news"), what + ": " + words.step[status]);
   };
 
-  const showCount = (name, count) => {
+  const showCount = (name, progress) => {
     const item = line(name);
-    if (!item || count.expected === undefined) return;
-    let part = item.querySelector(".part");
-    if (!part) {
-      part = document.createElement("progress");
-      part.className = "part";
-      item.append(part);
-    }
-    part.max = Math.max(1, count.expected);
-    part.value = count.done;
+    // Putting things back counts too, after its step has failed.
+    if (!item || !progress || item.dataset.status !== "running") return;
+    write(item.querySelector(".count"), count(progress));
+    const bar = item.querySelector(".part");
+    if (part(progress) === undefined) bar.removeAttribute("value");
+    else bar.value = part(progress);
   };
 
   const showStatus = (status) => {
     main.dataset.status = status;
-    by("heading").textContent = words.heading[status];
-    by("meaning").textContent = words.meaning[status];
-    if (over(status)) {
-      main.querySelectorAll("li[data-status=pending] .state").forEach((state) => { state.textContent = words.not_reached; });
-    }
-    by("links").hidden = status !== "succeeded" || !by("links").querySelector("a");
+    const begun = (step) => !step || (line(step) && line(step).dataset.status !== "pending");
+    write(by("heading"), words.heading[status]);
+    const meaning = words.meaning[status].find((meaning) => begun(meaning.begun)).text;
+    write(by("meaning"), isOver() || !("stopping" in main.dataset) ? meaning : words.stopping);
+    if (!isOver()) return;
+    lines("pending").forEach((item) => write(item.querySelector(".state"), words.not_reached));
+    by("links").hidden = status !== "succeeded" || !by("links").querySelector("li");
+    write(by("news"), by("heading").textContent + ". " + by("meaning").textContent);
   };
 
-  const read = {
-    started: () => showStatus("running"),
-    resumed: () => showStatus("running"),
+  // What is told.
+
+  const hear = {
+    started: (event) => {
+      main.dataset.started = event.at;
+      showStatus("running");
+    },
+    resumed: () => {
+      showStatus("running");
+      lines("running").forEach((item) => showStep(item.dataset.step, "unknown"));
+    },
     step_started: (event) => {
       showStep(event.step, "running");
-      if (event.eta) main.dataset.eta = event.eta; else delete main.dataset.eta;
+      if (event.eta) main.dataset.eta = event.eta;
+      else delete main.dataset.eta;
     },
     step_progress: (event) => showCount(event.step, event.progress),
     step_finished: (event) => showStep(event.step, event.step_status),
-    cancel_requested: () => {},
+    cancel_requested: () => {
+      main.dataset.stopping = "";
+      showStatus(main.dataset.status);
+    },
     finished: (event) => {
       main.dataset.finished = event.at;
       showStatus(event.status);
     },
   };
 
+  const show = () => {
+    showTimes();
+    showBar();
+  };
+
   document.querySelectorAll("time").forEach((time) => {
     time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "long", timeStyle: "short" });
   });
-  showTimes();
-  showBar();
-  if (over(main.dataset.status)) return;
-
+  show();
+  if (isOver()) return;
   const ticking = setInterval(showTimes, 1000);
-  const stream = new EventSource(main.dataset.events + "?after=" + main.dataset.after);
-  for (const [kind, show] of Object.entries(read)) {
-    stream.addEventListener(kind, (message) => {
-      by("connection").textContent = "";
-      show(JSON.parse(message.data));
-      showBar();
+
+  // Where it is told. The browser itself tries again where the network fails, but not where the answer is another than
+  // the stream, as from a proxy whose server is just being started; then we do, after ever longer pauses.
+
+  let seen = Number(main.dataset.after);
+  let pause = 2000;
+
+  const open = () => {
+    const stream = new EventSource(main.dataset.events + "?after=" + seen);
+    const found = () => {
+      pause = 2000;
+      write(by("connection"), "");
+    };
+    const leave = () => {
+      stream.close();
+      clearInterval(ticking);
+      show();
+    };
+    stream.onopen = found;
+    stream.onerror = () => {
+      if (isOver()) return leave();
+      if (now() > Date.parse(main.dataset.expires)) {
+        leave();
+        return write(by("connection"), words.ended);
+      }
+      write(by("connection"), words.lost);
+      if (stream.readyState !== EventSource.CLOSED) return;
+      setTimeout(open, pause);
+      pause = Math.min(2 * pause, 30000);
+    };
+    for (const [kind, tell] of Object.entries(hear)) {
+      stream.addEventListener(kind, (message) => {
+        found();
+        seen = Number(message.lastEventId) || seen;
+        tell(JSON.parse(message.data));
+        show();
+      });
+    }
+    // Old events were trimmed; the page as the server sends it knows what they said.
+    stream.addEventListener("gap", () => location.reload());
+    stream.addEventListener("end", (message) => {
+      const ending = JSON.parse(message.data);
+      main.dataset.finished = ending.finished_at;
+      showStatus(ending.status);
+      leave();
     });
-  }
-  // Old steps that were trimmed are in the page as the server sends it.
-  stream.addEventListener("gap", () => location.reload());
-  stream.addEventListener("end", (message) => {
-    const ending = JSON.parse(message.data);
-    stream.close();
-    clearInterval(ticking);
-    main.dataset.finished = ending.finished_at;
-    showStatus(ending.status);
-    showTimes();
-    showBar();
-  });
-  stream.onopen = () => { by("connection").textContent = ""; };
-  stream.onerror = () => {
-    // A stream that the server refuses for good (an expired link) is not tried again by the browser.
-    by("connection").textContent = stream.readyState === EventSource.CLOSED
-      ? "This page is not updated any more. Load it anew to see how it stands."
-      : "The connection was lost; trying again…";
   };
+  open();
 })();

@@ -1,11 +1,11 @@
 //! The HTML.
 
-use berth_domain::{Operation, OperationStatus, Step, StepStatus};
+use berth_domain::Operation;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::policy::Nonce;
-use super::words;
+use super::{amount, meaning, parts, table, words};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -31,6 +31,18 @@ pub struct View<'a> {
     pub now: DateTime<Utc>,
 }
 
+impl View<'_> {
+    /// Whether there is a service to be opened once it is done.
+    pub(super) fn opens(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// When it will probably be done, while it is on its way there.
+    fn end(&self) -> Option<DateTime<Utc>> {
+        self.eta.filter(|_| !self.operation.status.is_final() && !self.operation.cancel_requested)
+    }
+}
+
 /// A service of the tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -43,39 +55,39 @@ pub struct Link {
 /// The page, whole as of now.
 pub fn page(view: &View<'_>, nonce: &Nonce) -> String {
     let operation = view.operation;
-    let heading = words::heading(operation.kind, operation.status);
+    let heading = words::heading(operation.kind, operation.status, view.opens());
     let moving = !operation.status.is_final();
     let head = html! {
         @if moving { noscript { meta http-equiv="refresh" content="3"; } }
     };
     let body = html! {
         main data-status=(operation.status.word()) data-after=(operation.last_seq) data-events=(view.events_path)
-            data-started=(instant(operation.started_at.unwrap_or(operation.created_at)))
-            data-finished=[operation.finished_at.map(instant)] data-eta=[view.eta.map(instant)] {
+            data-now=(instant(view.now)) data-expires=(instant(view.expires_at)) data-started=(instant(beginning(operation)))
+            data-finished=[operation.finished_at.map(instant)] data-eta=[view.end().map(instant)]
+            data-stopping[meaning::is_stopping(operation)] {
             p.provider { (view.provider) }
             h1 #heading { (heading) }
-            p #meaning { (words::meaning(operation.kind, operation.status)) }
-            (bar(operation))
+            p #meaning { (meaning::of(operation, view.opens())) }
+            (parts::bar(operation))
             p.times { span #elapsed { (elapsed(view)) } " " span #eta { (eta(view)) } }
-            ol #steps { @for step in &operation.steps { (step_line(operation, step)) } }
-            section #links hidden[operation.status != OperationStatus::Succeeded || view.links.is_empty()] {
-                h2 { "Open them" }
-                ul { @for link in view.links { li { a href=(link.url) rel="noopener noreferrer" { (link.title) span.url { (link.url) } } } } }
-            }
+            p #connection role="status" {}
+            (parts::steps(operation))
+            (parts::links(view))
             @if view.rehearsal {
                 p.rehearsal { "This is a rehearsal: small stand-ins answer in place of the real programs." }
             }
-            p #connection role="status" {}
+            // What changed, for those who hear the page.
+            p #news.unseen role="status" {}
             footer {
                 p { "For " strong { (operation.tenant) } ". This page works until "
                     time datetime=(instant(view.expires_at)) { (view.expires_at.format("%-d %B %Y, %H:%M UTC")) } "." }
-                noscript { p { "Without JavaScript this page loads itself anew every few seconds." } }
+                @if moving { noscript { p { "Without JavaScript this page loads itself anew every few seconds." } } }
             }
         }
-        script type="application/json" nonce=(nonce.as_str()) #words { (PreEscaped(table(operation))) }
+        script type="application/json" nonce=(nonce.as_str()) #words { (PreEscaped(table::json(view))) }
         script nonce=(nonce.as_str()) { (PreEscaped(SCRIPT)) }
     };
-    document(heading, &head, &body, nonce)
+    document(&title(operation, heading), &head, &body, nonce)
 }
 
 /// The page behind a link that is unknown or has expired.
@@ -111,67 +123,31 @@ fn document(title: &str, head: &Markup, body: &Markup, nonce: &Nonce) -> String 
     .into_string()
 }
 
-/// Counts steps, which is all that is known for certain of the whole.
-fn bar(operation: &Operation) -> Markup {
-    let done = operation.steps.iter().filter(|step| is_over(step.status)).count();
-    let all = operation.steps.len();
-    html! {
-        progress #bar max=(all) value=(done) aria-label="Steps done" { (done) " of " (all) }
+/// The tab's title: how far it is, as it is read from afar.
+fn title(operation: &Operation, heading: &str) -> String {
+    if operation.status.is_final() {
+        return heading.to_owned();
     }
+    format!("{}/{} · {heading}", parts::done(operation), operation.steps.len())
 }
 
-fn is_over(status: StepStatus) -> bool {
-    matches!(status, StepStatus::Succeeded | StepStatus::Skipped)
-}
-
-fn step_line(operation: &Operation, step: &Step) -> Markup {
-    let count = step.progress.filter(|_| step.status == StepStatus::Running).map(|progress| {
-        match progress.expected {
-            Some(expected) => (progress.done, Some(expected)),
-            None => (progress.done, None),
-        }
-    });
-    html! {
-        li data-step=(step.name.word()) data-status=(step.status.word()) {
-            span.mark aria-hidden="true" {}
-            span.what { (words::step(operation.kind, step.name)) }
-            span.state { (state(operation, step)) }
-            @if let Some((done, Some(expected))) = count { progress.part max=(expected.max(1)) value=(done) {} }
-        }
-    }
-}
-
-fn state(operation: &Operation, step: &Step) -> &'static str {
-    if step.status == StepStatus::Pending && operation.status.is_final() {
-        return words::NOT_REACHED;
-    }
-    words::step_status(step.status)
+fn beginning(operation: &Operation) -> DateTime<Utc> {
+    operation.started_at.unwrap_or(operation.created_at)
 }
 
 fn elapsed(view: &View<'_>) -> String {
-    let operation = view.operation;
-    let start = operation.started_at.unwrap_or(operation.created_at);
-    match operation.finished_at {
-        Some(end) => format!("took {}", duration(end - start)),
-        None => format!("{} so far", duration(view.now - start)),
+    let start = beginning(view.operation);
+    match view.operation.finished_at {
+        Some(end) => format!("took {}", amount::length(end - start)),
+        None => format!("{} so far", amount::length(view.now - start)),
     }
 }
 
 fn eta(view: &View<'_>) -> String {
-    match view.eta {
-        Some(at) if !view.operation.status.is_final() => {
-            format!("probably done in {}", duration((at - view.now).max(TimeDelta::zero())))
-        }
-        _ => String::new(),
-    }
-}
-
-fn duration(length: TimeDelta) -> String {
-    let seconds = length.num_seconds().max(0);
-    match (seconds / 60, seconds % 60) {
-        (0, 0) => "less than a second".into(),
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    match view.end() {
+        Some(at) if at - view.now < TimeDelta::zero() => words::LATE.into(),
+        Some(at) => format!("{} {}", words::DONE_AT, at.format("%H:%M UTC")),
+        None => String::new(),
     }
 }
 
@@ -179,83 +155,5 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// The words that the script shows: the same as the server's. As JSON within HTML, `<` must not stand in it.
-fn table(operation: &Operation) -> String {
-    let statuses =
-        |f: &dyn Fn(OperationStatus) -> &'static str| -> serde_json::Map<String, serde_json::Value> {
-            OperationStatus::ALL.iter().map(|status| (status.word().to_owned(), f(*status).into())).collect()
-        };
-    let steps: serde_json::Map<_, _> = StepStatus::ALL
-        .iter()
-        .map(|status| (status.word().to_owned(), words::step_status(*status).into()))
-        .collect();
-    let kind = operation.kind;
-    serde_json::json!({
-        "heading": statuses(&|status| words::heading(kind, status)),
-        "meaning": statuses(&|status| words::meaning(kind, status)),
-        "step": steps,
-        "not_reached": words::NOT_REACHED,
-    })
-    .to_string()
-    .replace('<', "\\u003c")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use berth_domain::{OperationKind, StepName};
-
-    fn operation() -> Operation {
-        let (tenant, machine) = ("acme".parse().unwrap(), "vm1".parse().unwrap());
-        Operation::queued(tenant, machine, OperationKind::Deploy, false, "panel".into(), Utc::now())
-    }
-
-    fn shown(operation: &Operation, links: &[Link], provider: &str) -> String {
-        let now = Utc::now();
-        let (events_path, expires_at) = ("/watch/x/events", now);
-        let view =
-            View { operation, provider, rehearsal: true, links, events_path, expires_at, eta: None, now };
-        page(&view, &Nonce::generate().unwrap())
-    }
-
-    #[test]
-    fn hostile_words_are_words() {
-        let mut operation = operation();
-        operation.status = OperationStatus::Succeeded;
-        let hostile = "<script>alert(1)</script>\"'>";
-        let links = [Link { title: hostile.into(), url: format!("http://x/{hostile}") }];
-        let text = shown(&operation, &links, hostile);
-        assert_eq!(text.matches("alert(1)").count(), 4);
-        assert!(!text.contains("<script>alert") && !text.contains("\"'>"), "{text}");
-    }
-
-    #[test]
-    fn without_a_script_the_page_loads_itself_anew_until_it_is_over() {
-        let mut operation = operation();
-        assert!(shown(&operation, &[], "P").contains("http-equiv=\"refresh\""));
-        operation.status = OperationStatus::Failed;
-        let text = shown(&operation, &[], "P");
-        assert!(!text.contains("http-equiv=\"refresh\"") && text.contains("None of your data was lost"));
-    }
-
-    #[test]
-    fn links_show_once_the_services_are_ready_and_a_bar_only_where_the_end_is_known() {
-        let mut operation = operation();
-        let links = [Link { title: "Gitea".into(), url: "http://git.acme.example".into() }];
-        operation.status = OperationStatus::Running;
-        operation.step_mut(StepName::Build).unwrap().status = StepStatus::Running;
-        assert!(shown(&operation, &links, "P").contains("id=\"links\" hidden"));
-        assert!(!shown(&operation, &links, "P").contains("class=\"part\""));
-        let count = berth_domain::Progress::of(3, 7, berth_domain::progress::Unit::Builds);
-        operation.step_mut(StepName::Build).unwrap().progress = Some(count);
-        assert!(shown(&operation, &links, "P").contains("<progress class=\"part\" max=\"7\" value=\"3\">"));
-        operation.status = OperationStatus::Succeeded;
-        assert!(!shown(&operation, &links, "P").contains("id=\"links\" hidden"));
-    }
-
-    #[test]
-    fn no_style_stands_in_an_attribute_as_the_policy_forbids_it() {
-        assert!(!shown(&operation(), &[], "P").contains(" style=\""));
-        assert!(!SCRIPT.contains(".innerHTML") && !SCRIPT.contains("</"));
-    }
-}
+mod tests;

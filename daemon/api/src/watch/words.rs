@@ -1,4 +1,4 @@
-//! Steps and endings in plain words.
+//! Steps and headings in plain words.
 
 use berth_domain::{OperationKind, OperationStatus, StepName, StepStatus};
 
@@ -37,52 +37,61 @@ pub fn step_status(status: StepStatus) -> &'static str {
 /// A step that was never begun, once nothing will happen any more.
 pub const NOT_REACHED: &str = "not reached";
 
-/// The page's heading.
-pub fn heading(kind: OperationKind, status: OperationStatus) -> &'static str {
+/// The page's heading. `open` says whether there is a service to be opened afterwards.
+pub fn heading(kind: OperationKind, status: OperationStatus, open: bool) -> &'static str {
     let leaving = kind == OperationKind::Destroy;
     match status {
         OperationStatus::Queued => "In line",
         OperationStatus::Running if leaving => "Taking your services down",
         OperationStatus::Running => "Setting up your services",
         OperationStatus::Succeeded if leaving => "Your services are gone",
-        OperationStatus::Succeeded => "Your services are ready",
+        OperationStatus::Succeeded if open => "Your services are ready",
+        OperationStatus::Succeeded => "Your server is set up",
         OperationStatus::Failed => "This did not work",
         OperationStatus::Cancelled => "This was stopped",
     }
 }
 
-/// What that means for the customer.
-pub fn meaning(kind: OperationKind, status: OperationStatus) -> &'static str {
-    let leaving = kind == OperationKind::Destroy;
-    match status {
-        OperationStatus::Queued => "Your turn comes as soon as the work before yours is done.",
-        OperationStatus::Running => "You can close this page; the work goes on without it.",
-        OperationStatus::Succeeded if leaving => "Everything that was to be taken down has been.",
-        OperationStatus::Succeeded => "Every service was asked and has answered.",
-        OperationStatus::Failed => {
-            "None of your data was lost. Your server was left on what it ran before, as far as it could be reached. \
-             Your provider can see what went wrong and can try again."
-        }
-        OperationStatus::Cancelled => {
-            "None of your data was lost. Your server was left on what it ran before. Your provider can start it again."
-        }
-    }
-}
+/// When it will probably be done, before the time of the day.
+pub const DONE_AT: &str = "probably done at";
+
+/// In place of a time that has passed.
+pub const LATE: &str = "taking longer than usual";
+
+/// While the stream is broken and is tried again.
+pub const LOST: &str = "Connection lost, trying again…";
+
+/// Once the stream is broken and the link has run out, so that trying again is of no use.
+pub const ENDED: &str =
+    "This link has run out, so this page is not updated any more. Your provider can give you a new one.";
 
 #[cfg(test)]
 mod tests {
+    use super::super::meaning;
     use super::*;
+    use berth_domain::Operation;
 
     #[test]
     fn no_word_of_the_trade_reaches_a_customer() {
-        let mut texts: Vec<&str> = StepStatus::ALL.iter().map(|status| step_status(*status)).collect();
+        let mut texts: Vec<String> =
+            StepStatus::ALL.iter().map(|status| step_status(*status).into()).collect();
+        texts.extend([NOT_REACHED, DONE_AT, LATE, LOST, ENDED, meaning::STOPPING].map(String::from));
         for kind in OperationKind::ALL {
-            texts.extend(StepName::ALL.iter().map(|name| step(*kind, *name)));
-            texts.extend(OperationStatus::ALL.iter().map(|status| heading(*kind, *status)));
-            texts.extend(OperationStatus::ALL.iter().map(|status| meaning(*kind, *status)));
+            texts.extend(StepName::ALL.iter().map(|name| step(*kind, *name).into()));
+            for (status, choice) in
+                OperationStatus::ALL.iter().flat_map(|status| (0..4).map(move |n| (*status, n)))
+            {
+                let (wipe, open) = (choice & 1 == 1, choice & 2 == 2);
+                let (tenant, machine) = ("acme".parse().unwrap(), "vm1".parse().unwrap());
+                let operation =
+                    Operation::queued(tenant, machine, *kind, wipe, "panel".into(), chrono::Utc::now());
+                texts.push(heading(*kind, status, open).into());
+                texts.extend(meaning::with(&operation, status, open).into_iter().map(|meaning| meaning.text));
+            }
         }
         for text in texts {
             let lower = text.to_lowercase();
+            assert!(!lower.trim().is_empty());
             for jargon in
                 ["nix", "render", "evaluat", "closure", "derivation", "deploy", "tenant", "systemd", "ssh"]
             {
