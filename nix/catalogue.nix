@@ -42,6 +42,7 @@ let
           type = "array";
           items = schema type.nestedTypes.elemType;
         };
+        submodule = object type.settings;
       };
     in
     type.jsonSchema or readers.${type.name}
@@ -51,12 +52,23 @@ let
     inner:
     inner
     // {
-      type = [
-        inner.type
-        "null"
-      ];
+      type =
+        lib.toList inner.type ++ lib.optional (!(builtins.elem "null" (lib.toList inner.type))) "null";
     }
     // lib.optionalAttrs (inner ? enum) { enum = inner.enum ++ [ null ]; };
+
+  # The schema of a set of options.
+  object =
+    options:
+    let
+      required = builtins.filter (name: !(options.${name} ? default)) (builtins.attrNames options);
+    in
+    {
+      type = "object";
+      properties = builtins.mapAttrs property options;
+      additionalProperties = false;
+    }
+    // lib.optionalAttrs (required != [ ]) { inherit required; };
 
   # app_name: App name
   title =
@@ -73,24 +85,15 @@ let
       inherit (option) description;
     }
     // lib.optionalAttrs (option ? default) { inherit (option) default; }
+    // lib.optionalAttrs (option ? example) { examples = [ option.example ]; }
     // schema option.type;
 
   settings =
     service:
-    let
-      options = {
-        inherit (berth.common service) enable subdomain;
-      }
-      // service.settings;
-      required = builtins.filter (name: !(options.${name} ? default)) (builtins.attrNames options);
-    in
     {
       "$schema" = "https://json-schema.org/draft/2020-12/schema";
-      type = "object";
-      properties = builtins.mapAttrs property options;
-      additionalProperties = false;
     }
-    // lib.optionalAttrs (required != [ ]) { inherit required; };
+    // object (berth.common service // service.settings);
 
   entry = _: service: {
     inherit (service)
@@ -98,8 +101,17 @@ let
       summary
       homepage
       subdomain
+      sources
+      fixed
       ;
     inherit (service.needs) memory_mib disk_mib;
+    groups = [
+      {
+        title = "Basics";
+        settings = builtins.attrNames (berth.common service);
+      }
+    ]
+    ++ service.groups;
     settings = settings service;
   };
 in

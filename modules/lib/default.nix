@@ -4,7 +4,10 @@ let
   types = import ./types.nix { inherit lib; };
   arguments = {
     inherit lib;
-    berth = { inherit types; };
+    berth = {
+      inherit types;
+      blocks = import ./blocks.nix { inherit lib types; };
+    };
   };
   files = lib.filterAttrs (name: kind: kind == "regular" && lib.hasSuffix ".nix" name) (
     builtins.readDir ../services

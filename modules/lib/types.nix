@@ -1,19 +1,36 @@
-# Types of settings, beside those of nixpkgs. Each carries the JSON Schema that the catalogue shows for it.
+# Types of settings, beside those of nixpkgs. Each carries the JSON Schema that the catalogue shows for it; a pattern
+# is the same text there, with its anchors, and here.
 { lib }:
 let
   inherit (lib) types;
   labelPattern = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
-in
-{
-  # A DNS label, the rule of every name in Berth.
-  label = types.strMatching labelPattern // {
-    description = "DNS label: 1 to 63 of a-z, 0-9 and -, neither starting nor ending with -";
-    jsonSchema = {
-      type = "string";
-      pattern = "^${labelPattern}$";
-      maxLength = 63;
+  emailPattern = "[A-Za-z0-9][A-Za-z0-9._+-]{0,63}@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z][a-z0-9-]{0,61}[a-z0-9]";
+  hostPattern = "[0-9A-Za-z]([0-9A-Za-z.:-]{0,250}[0-9A-Za-z])?";
+  urlPattern = "https?://[0-9A-Za-z]([0-9A-Za-z.-]{0,250}[0-9A-Za-z])?(:[0-9]{1,5})?(/[0-9A-Za-z._~/-]{0,200})?";
+
+  # Text of a pattern, with the same schema; `more` are further keywords.
+  matching =
+    pattern: description: more:
+    types.strMatching pattern
+    // {
+      inherit description;
+      jsonSchema = {
+        type = "string";
+        pattern = "^${pattern}$";
+      }
+      // more;
     };
-  };
+in
+rec {
+  # A DNS label, the rule of every name in Berth.
+  label =
+    matching labelPattern "DNS label: 1 to 63 of a-z, 0-9 and -, neither starting nor ending with -"
+      { maxLength = 63; };
+
+  email = matching emailPattern "mail address, its domain in lower case" { format = "email"; };
+  # A host's name or IP address, and a web address without user, query and fragment.
+  host = matching hostPattern "host name or IP address" { };
+  url = matching urlPattern "web address starting with https:// or http://" { format = "uri"; };
 
   # A domain of at least two labels in its ASCII form, and a host's IP address or name. Their exact rules are the API's
   # matter; these keep everything out that would mean something to a web server's configuration.
@@ -46,6 +63,61 @@ in
         minLength = 1;
         maxLength = max;
         pattern = "^${pattern}$";
+      };
+    };
+
+  # Text of several lines, at most `max` characters; it may be empty.
+  text =
+    { max }:
+    types.addCheck types.str (text: builtins.stringLength text <= 4 * max)
+    // {
+      description = "text of at most ${toString max} characters";
+      jsonSchema = {
+        type = "string";
+        maxLength = max;
+      };
+    };
+
+  # A set of settings of its own. As an optional one: `nullOr (object { … })`.
+  object = options: types.submodule { inherit options; } // { settings = options; };
+
+  # What only the service may know, such as a password at another company. A client gives the text; the daemon keeps it
+  # sealed and apart, and the configuration holds nothing but its number: how often it was given. The text stands in the
+  # file that `supplied` of a service's context names (../tenant/resolved.nix). Characters that mean something within
+  # quotes are left out, so that it can stand in the files of environment variables and settings that services read.
+  secret = types.nullOr types.ints.positive // {
+    description = "null, or the number of a secret that was given";
+    jsonSchema = {
+      type = [
+        "string"
+        "null"
+      ];
+      minLength = 1;
+      maxLength = 200;
+      pattern = "^[!()*+,./0-9:;<=>?@A-Z^_a-z{|}~-]+$";
+      writeOnly = true;
+    };
+  };
+
+  # A choice that needs another service of the same tenant: a switch that needs it when it is on, and a service's name.
+  # The API refuses a tenant without it; here it may be missing.
+  withService =
+    service:
+    types.bool
+    // {
+      jsonSchema = {
+        type = "boolean";
+        "x-berth-service" = service;
+      };
+    };
+  serviceOf =
+    names:
+    types.enum names
+    // {
+      jsonSchema = {
+        type = "string";
+        enum = names;
+        "x-berth-service" = true;
       };
     };
 }

@@ -7,6 +7,34 @@ in
   summary = "Git repositories with issues, pull requests and a web interface.";
   homepage = "https://about.gitea.com";
   subdomain = "git";
+  sources = [
+    "https://docs.gitea.com/administration/config-cheat-sheet"
+    "https://docs.gitea.com/administration/backup-and-restore"
+  ];
+  fixed.host = "Addresses of repositories are kept in clones, webhooks and packages everywhere.";
+  groups = [
+    {
+      title = "Site";
+      settings = [
+        "app_name"
+        "landing_page"
+      ];
+    }
+    {
+      title = "People";
+      settings = [
+        "registration"
+        "require_sign_in"
+      ];
+    }
+    {
+      title = "Repositories";
+      settings = [
+        "new_repositories"
+        "large_files"
+      ];
+    }
+  ];
   needs = {
     memory_mib = 512;
     disk_mib = 1024;

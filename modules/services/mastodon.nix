@@ -7,6 +7,34 @@ in
   summary = "A social network of short posts, part of the Fediverse.";
   homepage = "https://joinmastodon.org";
   subdomain = "social";
+  sources = [
+    "https://docs.joinmastodon.org/admin/config/"
+    "https://docs.joinmastodon.org/admin/backups/"
+  ];
+  fixed = {
+    host = "Other servers know every account by this name.";
+    limited_federation = "Mastodon cannot change it once posts were exchanged.";
+  };
+  groups = [
+    {
+      title = "Site";
+      settings = [
+        "language"
+        "single_user"
+      ];
+    }
+    {
+      title = "Federation";
+      settings = [
+        "limited_federation"
+        "secure_mode"
+      ];
+    }
+    {
+      title = "Storage";
+      settings = [ "media_retention_days" ];
+    }
+  ];
   needs = {
     memory_mib = 3072;
     disk_mib = 10240;

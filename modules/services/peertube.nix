@@ -8,6 +8,34 @@ in
   summary = "Videos and live streams, part of the Fediverse.";
   homepage = "https://joinpeertube.org";
   subdomain = "video";
+  sources = [
+    "https://docs.joinpeertube.org/maintain/configuration"
+    "https://docs.joinpeertube.org/maintain/migration"
+  ];
+  fixed.host = "Other servers know every account, channel and video by this name.";
+  groups = [
+    {
+      title = "Site";
+      settings = [
+        "instance_name"
+        "short_description"
+      ];
+    }
+    {
+      title = "People";
+      settings = [
+        "registration"
+        "video_quota_gib"
+      ];
+    }
+    {
+      title = "Videos";
+      settings = [
+        "transcoding"
+        "live"
+      ];
+    }
+  ];
   needs = {
     memory_mib = 2048;
     disk_mib = 20480;
@@ -57,6 +85,7 @@ in
       settings,
       host,
       scheme,
+      secretPath,
       serves,
       tls,
       ...
@@ -64,7 +93,7 @@ in
     let
       cfg = config.services.peertube;
       redis = config.services.redis.servers.peertube;
-      secret = "/var/lib/berth/secrets/peertube/secret";
+      secret = secretPath "secret";
     in
     {
       packages = [ cfg.package ];
@@ -143,8 +172,9 @@ in
           owner = cfg.user;
           inherit (cfg) group;
           mode = "0400";
-          # It encrypts the second factors of accounts in the database.
-          travels = true;
+          purpose = "Encrypts the second factors of accounts in the database.";
+          readers = [ "peertube.service" ];
+          loss = "data";
         }
       ];
       state = {

@@ -1,6 +1,11 @@
 # What the other modules ask about the tenant: which services are selected, where they are opened, what the mode
 # lets them do. For use within these modules only.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  options,
+  ...
+}:
 let
   inherit (lib) mkOption types;
   inherit (config.berth) tenant machine;
@@ -15,21 +20,43 @@ let
     let
       settings = tenant.services.${name};
       host = "${settings.subdomain}.${tenant.domain}";
+      secretPath = secret: "/var/lib/berth/secrets/${name}/${secret}";
       context = {
         inherit
           config
+          options
           tenant
           settings
           host
           scheme
+          secretPath
           ;
+        # The tenant's other services, by name: { selected, host, url, settings }.
+        others = removeAttrs config.berth.internal.everyService [ name ];
+        # A secret that the customer may have given: none or one entry of `secrets`. `number` is the setting's value,
+        # `secret` the rest of the entry.
+        supplied =
+          setting: number: secret:
+          lib.optional (number != null) (
+            {
+              path = secretPath secret.name;
+              generate = {
+                kind = "supplied";
+                inherit setting;
+                version = number;
+              };
+              # Whoever gave it can give it again.
+              loss = "nothing";
+            }
+            // secret
+          );
         inherit (config.berth.internal) serves;
         tls = machine.tls == "acme";
         url = "${scheme}://${host}/";
       };
     in
     {
-      inherit host;
+      inherit host settings;
       inherit (context) url;
       inherit (definition) title;
       parts = definition.parts context;

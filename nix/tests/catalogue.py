@@ -20,17 +20,33 @@ def the_checked_in_catalogue_is_up_to_date() -> None:
 def every_service_has_an_entry_with_a_schema() -> None:
     catalogue = json.loads(CHECKED_IN.read_text())
     assert catalogue["version"] == 1 and sorted(catalogue["services"]) == SERVICES
-    keys = {"title", "summary", "homepage", "subdomain", "memory_mib", "disk_mib", "settings"}
+    keys = {"title", "summary", "homepage", "subdomain", "memory_mib", "disk_mib", "settings", "sources", "fixed", "groups"}
     for name, entry in catalogue["services"].items():
         assert set(entry) == keys, name
         schema = entry["settings"]
         assert schema["additionalProperties"] is False and schema["type"] == "object"
         assert schema["properties"]["subdomain"]["default"] == entry["subdomain"]
-        for setting, property_ in schema["properties"].items():
-            assert property_["title"] and property_["description"].endswith("."), (name, setting)
-            assert "type" in property_ and "default" in property_, (name, setting)
-            if "pattern" in property_:
-                assert re.match(r"\^.*\$$", property_["pattern"], re.DOTALL), property_["pattern"]
+        assert all("default" in property_ for property_ in schema["properties"].values()), name
+        _check_properties(name, schema)
+
+
+def _check_properties(where: str, schema: dict) -> None:
+    for setting, property_ in schema["properties"].items():
+        at = f"{where}/{setting}"
+        assert property_["title"] and property_["description"].endswith(".") and "type" in property_, at
+        if "pattern" in property_:
+            assert re.match(r"\^.*\$$", property_["pattern"], re.DOTALL), (at, property_["pattern"])
+        if "properties" in property_:
+            _check_properties(at, property_)
+
+
+def every_setting_has_one_place_in_the_form_and_what_is_fixed_exists() -> None:
+    for name, entry in json.loads(CHECKED_IN.read_text())["services"].items():
+        placed = [setting for group in entry["groups"] for setting in group["settings"]]
+        assert sorted(placed) == sorted(entry["settings"]["properties"]), name
+        assert all(reason.endswith(".") for reason in entry["fixed"].values()), name
+        assert set(entry["fixed"]) <= {*placed, "host"}, name
+        assert entry["sources"] and all(source.startswith("https://") for source in entry["sources"]), name
 
 
 def the_defaults_of_the_schema_are_those_of_the_modules() -> None:

@@ -33,7 +33,24 @@ pub struct CatalogueEntry {
     pub memory_mib: u64,
     /// Disk that it needs before any customer data, in MiB.
     pub disk_mib: u64,
-    /// JSON Schema (2020-12) of its settings: an object without unknown properties.
+    /// Where its settings and its state are described by those who make it.
+    pub sources: Vec<String>,
+    /// What cannot be changed any more once it was deployed, with the reason: settings by name, and `host` for the
+    /// tenant's domain and the service's sub-domain.
+    pub fixed: BTreeMap<String, String>,
+    /// Headings for a form, in order, each with the settings that belong under it, in order.
+    pub groups: Vec<Group>,
+    /// JSON Schema (2020-12) of its settings: an object without unknown properties. A secret is `writeOnly`.
     #[schema(value_type = Object)]
     pub settings: serde_json::Value,
+}
+
+/// A part of a form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Group {
+    /// Its heading.
+    #[schema(example = "Registration")]
+    pub title: String,
+    /// The names of its settings.
+    pub settings: Vec<String>,
 }

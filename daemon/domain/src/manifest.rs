@@ -8,6 +8,12 @@ use utoipa::ToSchema;
 
 use crate::name::ServiceName;
 
+pub mod secret;
+pub mod state;
+
+pub use secret::{Generator, Loss, Secret};
+pub use state::{Bucket, Directory, StateContract};
+
 /// Where the manifest stands below a system's store path.
 pub const MANIFEST_PATH: &str = "etc/berth/manifest.json";
 
@@ -70,68 +76,9 @@ pub struct Probe {
     /// Text that the body must contain.
     #[serde(default)]
     pub contains: Option<String>,
-}
-
-/// What must be kept, and what must be quiet while it is captured.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StateContract {
-    /// PostgreSQL databases, by name.
+    /// Whether only the machine itself can ask, as in a mode that shows visitors something else.
     #[serde(default)]
-    pub databases: Vec<String>,
-    /// Directories.
-    #[serde(default)]
-    pub directories: Vec<Directory>,
-    /// Units to stop while the state is captured.
-    #[serde(default)]
-    pub quiesce: Vec<String>,
-}
-
-/// A directory of state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Directory {
-    /// Absolute path.
-    pub path: String,
-    /// Owner.
-    pub owner: String,
-    /// Group.
-    pub group: String,
-    /// Mode in octal digits, such as `0750`.
-    pub mode: String,
-}
-
-/// A secret that a service reads from a file outside the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret {
-    /// Its name, unique within the service.
-    pub name: String,
-    /// The file, absolute.
-    pub path: String,
-    /// How it comes into being where it does not exist.
-    pub generate: Generator,
-    /// Owner of the file.
-    pub owner: String,
-    /// Group of the file.
-    pub group: String,
-    /// Mode in octal digits, such as `0400`.
-    pub mode: String,
-    /// Whether losing it loses data, so that it must move with the tenant.
-    pub travels: bool,
-}
-
-/// How a secret is generated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Generator {
-    /// Random bytes as hexadecimal digits in lower case.
-    Hex {
-        /// How many bytes; twice as many digits.
-        bytes: usize,
-    },
-    /// Random bytes in Base64 with padding.
-    Base64 {
-        /// How many bytes.
-        bytes: usize,
-    },
+    pub inside_only: bool,
 }
 
 /// Something that can be measured.

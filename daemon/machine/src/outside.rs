@@ -130,7 +130,7 @@ mod tests {
     fn probe(status: u16, contains: Option<&str>) -> Probe {
         let (name, host, scheme, path) = ("front page", "git.acme.example", "http", "/api/healthz");
         let [name, host, scheme, path] = [name, host, scheme, path].map(str::to_owned);
-        Probe { name, host, scheme, path, status, contains: contains.map(str::to_owned) }
+        Probe { name, host, scheme, path, status, contains: contains.map(str::to_owned), inside_only: false }
     }
 
     async fn outcome(answer: &str, probe: &Probe) -> ProbeHealth {

@@ -124,7 +124,7 @@ async fn a_switch_that_is_killed_is_a_failure_and_can_be_asked_for_again() {
 async fn secrets_are_there_before_the_switch_and_their_owners_when_units_start_that_read_them() {
     let Some(bench) = Bench::set_up("secrets").await else { return };
     let secret = json!({ "name": "key", "path": "/var/lib/berth-secrets/web/key", "owner": "webby", "group": "webby",
-        "mode": "0400", "generate": { "kind": "hex", "bytes": 32 }, "travels": true });
+        "mode": "0400", "generate": { "kind": "hex", "bytes": 32 }, "purpose": "Signs.", "readers": [], "loss": "data" });
     // As a real switcher does: users first, then units that run as them.
     let script = "test -s /var/lib/berth-secrets/web/key || exit 2
 id webby >/dev/null 2>&1 || useradd --system webby

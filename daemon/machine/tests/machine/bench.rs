@@ -155,9 +155,7 @@ fn agent_in_store() -> StorePath {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo).args(["build", "--quiet", "-p", "berth-agent"]).status().unwrap();
     assert!(status.success(), "the agent does not build");
-    // Test programs stand in `deps` below the folder of the programs.
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().and_then(Path::parent).unwrap().join("berth-agent");
+    let program = crate::programs::folder().join("berth-agent");
     add_to_store("berth-agent", |folder| {
         std::fs::create_dir(folder.join("bin")).unwrap();
         std::fs::copy(program, folder.join("bin/berth-agent")).unwrap();

@@ -9,5 +9,7 @@ mod bench;
 mod committing;
 mod looking;
 mod losing;
+#[path = "../shared/programs.rs"]
+mod programs;
 mod systems;
 mod wiping;

@@ -40,7 +40,7 @@ async fn psql(bench: &Bench, sql: &str) -> String {
 async fn everything_that_the_contract_lists_is_removed_and_nothing_else() {
     let Some(bench) = Bench::set_up("wipe").await else { return };
     let secret = json!({ "name": "key", "path": "/var/lib/secrets/web/key", "owner": "root", "group": "root",
-        "mode": "0400", "generate": { "kind": "hex", "bytes": 32 }, "travels": true });
+        "mode": "0400", "generate": { "kind": "hex", "bytes": 32 }, "purpose": "Signs.", "readers": [], "loss": "data" });
     let directory = |path: &str| json!({ "path": path, "owner": "root", "group": "root", "mode": "0750" });
     let state = json!({ "databases": ["web", "never_made"], "quiesce": ["writer.service"],
         "directories": [directory("/var/lib/web"), directory("/var/lib/never-made")] });

@@ -33,9 +33,7 @@ fn built_agent() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo).args(["build", "--quiet", "-p", "berth-agent"]).status().unwrap();
     assert!(status.success(), "the agent does not build");
-    // Test programs stand in `deps` below the folder of the programs.
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().join("berth-agent")
+    crate::programs::folder().join("berth-agent")
 }
 
 fn add(write: impl FnOnce(&Path)) -> Option<StorePath> {

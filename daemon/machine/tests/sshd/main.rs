@@ -6,5 +6,7 @@ mod agents;
 mod connecting;
 mod copying;
 mod losing;
+#[path = "../shared/programs.rs"]
+mod programs;
 mod server;
 mod speaking;

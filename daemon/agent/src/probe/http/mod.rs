@@ -109,6 +109,7 @@ mod tests {
             path: path.into(),
             status: 200,
             contains: None,
+            inside_only: false,
         }
     }
 

@@ -1,33 +1,31 @@
 //! The files that services read their secrets from.
 //!
 //! A secret is generated on the machine that uses it, once, where its file does not exist. It passes through this
-//! process's memory and the file, and through nothing else.
+//! process's memory and the file, and through nothing else. Secrets that are made from others are written anew when
+//! those changed.
 //!
 //! Its owner may not exist yet: users are made by the activation that needs the secret. Until then the file belongs
 //! to root and nobody else can read it; [`settle`] hands it over as soon as the owner is there.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs::Permissions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Component, Path};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use berth_domain::Manifest;
-use berth_domain::manifest::{Generator, Secret};
-use rustix::fs::OFlags;
-use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
+use berth_domain::manifest::{Generator, Secret, ServiceManifest};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::accounts::Accounts;
 use crate::failure::{Result, bad_manifest, io};
 use crate::files::Draft;
 
+mod derived;
+mod generate;
+mod vapid;
+
 /// Folders that are made for secrets: what is in them can be reached by its owner but listed by root only.
 const FOLDER_MODE: u32 = 0o711;
-
-/// How many random bytes a secret may have.
-const BYTES: std::ops::RangeInclusive<usize> = 8..=4096;
 
 /// Makes every secret that does not exist, then gives all of them to their owners. Returns a sentence for each
 /// whose owner does not exist.
@@ -35,16 +33,53 @@ pub(crate) fn ensure(manifest: &Manifest) -> Result<Vec<String>> {
     for (_, secret) in all(manifest) {
         check(secret)?;
     }
-    for (name, secret) in all(manifest) {
-        let problem = || io(format!("cannot make the secret {name} at {}", secret.path));
-        // A link that leads nowhere exists, too: `hand_over` refuses it.
-        match std::fs::symlink_metadata(&secret.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => write(secret).map_err(problem())?,
-            Err(error) => return Err(problem()(error)),
-            Ok(_) => {}
-        }
+    for (service, contract) in &manifest.services {
+        make_all(service.as_str(), contract)?;
     }
     settle(manifest)
+}
+
+/// Makes a service's secrets in their order, as later ones may be made of earlier ones.
+fn make_all(service: &str, contract: &ServiceManifest) -> Result<()> {
+    let mut known = derived::Known::new();
+    for secret in handled(contract) {
+        let problem = io(format!("cannot make the secret {service}/{} at {}", secret.name, secret.path));
+        let value = make(secret, &known).map_err(problem)?;
+        known.insert(secret.name.clone(), value);
+    }
+    Ok(())
+}
+
+/// Makes a secret unless it is there and is what it must be; returns it.
+fn make(secret: &Secret, known: &derived::Known) -> std::io::Result<SecretString> {
+    let found = derived::read(secret)?;
+    match (found, derived::derive(&secret.generate, known)?) {
+        (Some(found), None) => Ok(found),
+        (Some(found), Some(wanted)) if found.expose_secret() == wanted.expose_secret() => Ok(found),
+        (_, Some(wanted)) => {
+            draft(secret, &wanted)?.replace()?;
+            Ok(wanted)
+        }
+        (None, None) => generated(secret),
+    }
+}
+
+fn generated(secret: &Secret) -> std::io::Result<SecretString> {
+    let Some(new) = generate::generate(&secret.generate)? else {
+        return Err(std::io::Error::new(ErrorKind::NotFound, "nobody has brought it"));
+    };
+    // Whoever else made it meanwhile: theirs stays.
+    if draft(secret, &new)?.appear()? {
+        return Ok(new);
+    }
+    derived::read(secret)?.ok_or_else(|| ErrorKind::NotFound.into())
+}
+
+fn draft(secret: &Secret, value: &SecretString) -> std::io::Result<Draft> {
+    let mut draft = Draft::of(Path::new(&secret.path), FOLDER_MODE)?;
+    draft.file.write_all(value.expose_secret().as_bytes())?;
+    draft.file.set_permissions(Permissions::from_mode(0o400))?;
+    Ok(draft)
 }
 
 /// Gives every secret to its owner. Returns a sentence for each whose owner does not exist.
@@ -63,12 +98,17 @@ pub(crate) fn settle(manifest: &Manifest) -> Result<Vec<String>> {
     Ok(ownerless)
 }
 
-/// Every secret with its full name, such as `gitea/secret_key`.
+/// Every secret that is ours to make, with its full name, such as `gitea/secret_key`.
 pub(crate) fn all(manifest: &Manifest) -> impl Iterator<Item = (String, &Secret)> {
     let services = manifest.services.iter();
     services.flat_map(|(service, contract)| {
-        contract.secrets.iter().map(move |secret| (format!("{service}/{}", secret.name), secret))
+        handled(contract).map(move |secret| (format!("{service}/{}", secret.name), secret))
     })
+}
+
+/// A service's secrets but for those that it makes itself, which belong to its directories.
+fn handled(contract: &ServiceManifest) -> impl Iterator<Item = &Secret> {
+    contract.secrets.iter().filter(|secret| secret.generate != Generator::Service)
 }
 
 /// Refuses what must not be written: a path that is not a plain one, or one in the store, which everybody can read.
@@ -80,11 +120,7 @@ fn check(secret: &Secret) -> Result<()> {
     if !plain || path.starts_with("/nix") {
         return Err(bad_manifest(format!("a secret cannot stand at “{}”", secret.path)));
     }
-    let (Generator::Hex { bytes } | Generator::Base64 { bytes }) = &secret.generate;
-    if !BYTES.contains(bytes) {
-        let (least, most) = (BYTES.start(), BYTES.end());
-        return Err(bad_manifest(format!("{} must have {least} to {most} random bytes", secret.path)));
-    }
+    generate::check(secret)?;
     mode(secret).map(|_| ())
 }
 
@@ -93,38 +129,11 @@ fn mode(secret: &Secret) -> Result<u32> {
     mode.ok_or_else(|| bad_manifest(format!("{}: “{}” is no mode for a secret", secret.path, secret.mode)))
 }
 
-fn write(secret: &Secret) -> std::io::Result<()> {
-    let mut draft = Draft::of(Path::new(&secret.path), FOLDER_MODE)?;
-    draft.file.write_all(generate(&secret.generate)?.expose_secret().as_bytes())?;
-    draft.file.set_permissions(Permissions::from_mode(0o400))?;
-    // Whoever else made it meanwhile: theirs stays.
-    draft.appear().map(|_| ())
-}
-
-fn generate(generator: &Generator) -> std::io::Result<SecretString> {
-    let (Generator::Hex { bytes } | Generator::Base64 { bytes }) = generator;
-    let mut random = Zeroizing::new(vec![0; *bytes]);
-    getrandom::fill(&mut random)?;
-    Ok(SecretString::from(match generator {
-        Generator::Hex { .. } => hex(&random),
-        Generator::Base64 { .. } => STANDARD.encode(&*random),
-    }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 /// Gives a secret's file its owner, group and mode; tells whether they exist. The file is opened first and never
 /// through a link, so that what is changed is what was looked at.
 fn hand_over(secret: &Secret, accounts: &Accounts) -> std::io::Result<bool> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(&secret.path)?;
+    let file = derived::open(Path::new(&secret.path))?;
     let found = file.metadata()?;
-    if !found.is_file() {
-        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
-    }
     let (Some(user), Some(group)) = (accounts.user(&secret.owner), accounts.group(&secret.group)) else {
         return Ok(false);
     };
@@ -150,7 +159,8 @@ mod tests {
 
     fn manifest(secret: serde_json::Value) -> Manifest {
         let mut whole = serde_json::json!({ "name": "key", "owner": own("-un"), "group": own("-gn"), "mode": "0440",
-            "generate": { "kind": "hex", "bytes": 32 }, "travels": true });
+            "generate": { "kind": "hex", "bytes": 32 },
+            "purpose": "Signs.", "readers": [], "loss": "data" });
         whole.as_object_mut().unwrap().extend(secret.as_object().unwrap().clone());
         serde_json::from_value(serde_json::json!({ "version": 1, "platform": "rehearsal", "tenant": "acme",
             "mode": "active", "services": { "gitea": { "title": "Gitea", "url": "http://git.acme.example",
@@ -192,12 +202,35 @@ mod tests {
     }
 
     #[test]
-    fn generated_secrets_are_as_long_as_asked_and_never_the_same() {
-        let secret = |generator| generate(&generator).unwrap().expose_secret().to_owned();
-        let one = secret(Generator::Base64 { bytes: 33 });
-        assert_eq!(one.len(), 44);
-        assert_ne!(one, secret(Generator::Base64 { bytes: 33 }));
-        assert_eq!(secret(Generator::Hex { bytes: 8 }).len(), 16);
+    fn what_is_made_of_other_secrets_follows_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, file) = (folder.path().join("key"), folder.path().join("environment"));
+        let mut manifest = at(&key);
+        let secrets = &mut manifest.services.values_mut().next().unwrap().secrets;
+        let mut template = secrets[0].clone();
+        template.name = "environment".into();
+        template.path = file.to_str().unwrap().into();
+        template.generate = Generator::Template { text: "KEY={{key}}\n".into() };
+        secrets.push(template);
+        ensure(&manifest).unwrap();
+        let first = std::fs::read_to_string(&key).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("KEY={first}\n"));
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&key, "other").unwrap();
+        ensure(&manifest).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "KEY=other\n");
+        assert_eq!(file.metadata().unwrap().mode() & 0o7777, 0o440);
+    }
+
+    #[test]
+    fn what_the_service_makes_itself_is_left_to_it_and_what_nobody_brought_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let with = |generate| manifest(serde_json::json!({ "path": path, "generate": generate }));
+        assert!(ensure(&with(serde_json::json!({ "kind": "service" }))).unwrap().is_empty());
+        assert!(!path.exists());
+        let supplied = serde_json::json!({ "kind": "supplied", "setting": "/smtp/password", "version": 1 });
+        assert!(ensure(&with(supplied)).unwrap_err().message.contains("nobody has brought it"));
     }
 
     #[test]
