@@ -89,7 +89,7 @@ async fn bodies_that_are_no_json_or_too_large_or_of_another_type_are_refused() -
     for path in ["/v1/tenants", "/v1/machines", "/v1/tokens"] {
         for (kind, body) in &bodies {
             let request = raw.request(Method::POST, path).header("Content-Type", *kind).body(body.clone());
-            let answer = berth_tests::raw::Answer::read(request.send().await?).await?;
+            let answer = raw.answer(request).await?;
             let start: String = body.chars().take(20).collect();
             assert!(answer.status.is_client_error(), "{path}, {kind}, {start}: {}", answer.status);
             answer.problem()?;

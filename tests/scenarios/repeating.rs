@@ -28,7 +28,7 @@ fn machine(name: &str) -> Value {
 
 async fn post(raw: &Raw, path: &str, key: &str, body: &Value) -> Result<berth_tests::raw::Answer> {
     let request = raw.request(Method::POST, path).header("Idempotency-Key", key).json(body);
-    berth_tests::raw::Answer::read(request.send().await?).await
+    raw.answer(request).await
 }
 
 #[tokio::test]

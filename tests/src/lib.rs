@@ -10,6 +10,7 @@
 //! | [`browser`] | pages as a real Chromium shows them |
 //! | [`programs`] | the built programs |
 //! | [`daemon`] | a daemon with a folder of its own, to be killed and started again |
+//! | [`contract`] | whether an answer keeps `openapi/openapi.json` |
 //! | [`raw`] | requests as any program could send them |
 //! | [`stage`] | a daemon and the machines that it may deploy to |
 //! | [`drafts`] | tenants and machines as a panel would send them |
@@ -19,6 +20,7 @@
 //! | [`workshop`] | platforms whose builds fail or wait |
 
 pub mod browser;
+pub mod contract;
 pub mod daemon;
 pub mod drafts;
 pub mod programs;

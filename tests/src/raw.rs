@@ -10,6 +10,8 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+use crate::contract;
+
 /// Sends requests to a daemon with a token, or without one.
 #[derive(Debug, Clone)]
 pub struct Raw {
@@ -70,7 +72,7 @@ impl Raw {
     /// # Errors
     /// If no answer comes.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        Answer::read(self.request(Method::GET, path).send().await?).await
+        self.answer(self.request(Method::GET, path)).await
     }
 
     /// Sends JSON.
@@ -78,16 +80,24 @@ impl Raw {
     /// # Errors
     /// If no answer comes.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Answer> {
-        Answer::read(self.request(method, path).json(body).send().await?).await
+        self.answer(self.request(method, path).json(body)).await
+    }
+
+    /// Sends a request and reads the answer to its end, which must keep the contract.
+    ///
+    /// # Errors
+    /// If no answer comes, it breaks off, or it is not foreseen.
+    pub async fn answer(&self, request: RequestBuilder) -> Result<Answer> {
+        let request = request.build()?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = Answer::read(self.http.execute(request).await?).await?;
+        contract::check(&method, &path, answer.status, &answer.headers, &answer.body)?;
+        Ok(answer)
     }
 }
 
 impl Answer {
-    /// Reads an answer to its end.
-    ///
-    /// # Errors
-    /// If it breaks off.
-    pub async fn read(response: Response) -> Result<Self> {
+    async fn read(response: Response) -> Result<Self> {
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Self { status, headers, body: response.text().await? })
     }

@@ -12,6 +12,9 @@ use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use chrono::{SubsecRound, TimeDelta, Utc};
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
 use crate::auth::{Caller, TokenSecret};
 use crate::problem::Problem;
@@ -20,6 +23,21 @@ use crate::state::Api;
 
 /// The header.
 pub const HEADER: &str = "Idempotency-Key";
+
+/// The header in the contract.
+pub struct IdempotencyKey;
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        let key = ParameterBuilder::new()
+            .name(HEADER)
+            .parameter_in(ParameterIn::Header)
+            .description(Some("Repeats of the request within a day are answered as the first one was."))
+            .schema(Some(text.pattern(Some(format!("^[!-~]{{1,{MAX_KEY}}}$")))));
+        vec![key.build()]
+    }
+}
 
 /// How long a reply is kept.
 const KEPT: TimeDelta = TimeDelta::hours(24);

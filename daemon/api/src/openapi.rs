@@ -17,14 +17,18 @@ const BEARER: &str = "bearer";
 /// How any route of `/v1` may refuse a request.
 pub struct Refusals;
 
-const REFUSALS: [(&str, &str); 7] = [
+const REFUSALS: [(&str, &str); 11] = [
     ("400", "The request cannot be read"),
     ("401", "No valid token"),
     ("403", "The token does not open this"),
     ("404", "There is no such thing, or the token may not know of it"),
     ("409", "It collides with what is there"),
+    ("413", "The body is too large"),
+    ("415", "The body is not `application/json`"),
     ("422", "Fields break rules; `errors` names each with its rule"),
     ("429", "Too many wrong tokens from this address; `Retry-After` tells when to try again"),
+    ("500", "A fault of the daemon's own; its log says more"),
+    ("503", "The daemon is about to stop, or its database does not answer"),
 ];
 
 impl IntoResponses for Refusals {

@@ -12,7 +12,11 @@ use crate::invalid::Rule;
 /// An e-mail address: a local part of RFC 5321's dot-string form (no quoting) and a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(format = "email", example = "ann@acme.example")]
+#[schema(
+    format = "email",
+    example = "ann@acme.example",
+    pattern = r"^[^\s@]{1,64}@[^\s./:@]+(\.[^\s./:@]+)+\.?$"
+)]
 pub struct Email(String);
 
 impl Email {

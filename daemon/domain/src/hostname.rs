@@ -14,7 +14,8 @@ use crate::name::check_label;
 /// `xn--bcher-kva.example`), lower case, without the final dot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(example = "acme.example")]
+// Only a shape: a name may also come in its Unicode form.
+#[schema(example = "acme.example", pattern = r"^[^\s./:@]+(\.[^\s./:@]+)+\.?$")]
 pub struct DomainName(String);
 
 impl DomainName {
@@ -46,7 +47,7 @@ impl FromStr for DomainName {
 /// Where a machine is reached: an IP address or a host name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(example = "192.0.2.10")]
+#[schema(example = "192.0.2.10", pattern = r"^[^\s@/]{1,253}$")]
 pub struct Address(String);
 
 impl Address {

@@ -18,14 +18,18 @@ use crate::ssh::SshPublicKey;
 }))]
 pub struct MachineDraft {
     /// Unique name: a DNS label.
+    #[schema(value_type = MachineName)]
     pub name: String,
     /// IP address or host name at which SSH answers.
+    #[schema(value_type = Address)]
     pub address: String,
     /// SSH port; 22 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub port: Option<u16>,
     /// SSH user; `root` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[a-z_][a-z0-9_-]{0,31}$")]
     pub user: Option<String>,
     /// The machine's SSH host key (as `ssh-keyscan` prints it, without the host); a machine that shows another is refused.
     pub host_key: String,

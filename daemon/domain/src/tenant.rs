@@ -24,15 +24,20 @@ pub const MAX_NOTICE: usize = 500;
 }))]
 pub struct TenantDraft {
     /// Unique name: a DNS label.
+    #[schema(value_type = TenantName)]
     pub name: String,
     /// The customer's domain; each service lives on a sub-domain of it.
+    #[schema(value_type = DomainName)]
     pub domain: String,
     /// Where notices about this tenant go.
+    #[schema(value_type = Email)]
     pub contact_email: String,
     /// The plan's name in the panel; kept, not interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<PlanName>)]
     pub plan: Option<String>,
     /// The machine that this tenant is deployed to.
+    #[schema(value_type = MachineName)]
     pub machine: String,
     /// The selected services with their settings; the catalogue (`GET /v1/services`) holds each one's schema.
     #[serde(default)]

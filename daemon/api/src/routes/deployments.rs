@@ -9,7 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::Caller;
 use crate::body::{Body, named};
-use crate::idempotency::Once;
+use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -24,7 +24,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     operation_id = "deployTenant", tag = "Deployments", request_body = NewDeployment,
     params(
         ("name" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats are answered as the first request was")
+        IdempotencyKey
     ),
     responses((status = 202, body = Operation, headers(("Location" = String))), Refusals),
     security(("bearer" = ["tenant:write"]))

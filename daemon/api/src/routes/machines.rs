@@ -10,7 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::Caller;
 use crate::body::{Body, named};
-use crate::idempotency::Once;
+use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::paging::{Paging, page};
 use crate::problem::Problem;
@@ -25,7 +25,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// Registers a machine. Nothing is done to it; the first deployment brings the agent along.
 #[utoipa::path(
     operation_id = "createMachine", tag = "Machines", request_body = MachineDraft,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats are answered as the first request was")),
+    params(IdempotencyKey),
     responses((status = 201, body = Machine, headers(("Location" = String))), Refusals),
     security(("bearer" = ["operator"]))
 )]

@@ -14,7 +14,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 }
 
 /// The daemon runs.
-#[utoipa::path(operation_id = "isAlive", tag = "Health", responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(operation_id = "isAlive", tag = "Health", responses((status = 200, body = String, content_type = "text/plain")), security(()))]
 #[get("/healthz")]
 async fn alive() -> &'static str {
     "ok\n"
@@ -26,7 +26,8 @@ async fn alive() -> &'static str {
     responses(
         (status = 200, body = String, content_type = "text/plain"),
         (status = 503, body = berth_contract::Problem, content_type = "application/problem+json")
-    )
+    ),
+    security(())
 )]
 #[get("/readyz")]
 async fn ready(api: Data<Api>) -> Result<&'static str, Problem> {
@@ -38,7 +39,7 @@ async fn ready(api: Data<Api>) -> Result<&'static str, Problem> {
 }
 
 /// Counters for Prometheus.
-#[utoipa::path(operation_id = "getMetrics", tag = "Health", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+#[utoipa::path(operation_id = "getMetrics", tag = "Health", responses((status = 200, body = String, content_type = "application/openmetrics-text")), security(()))]
 #[get("/metrics")]
 async fn metrics(api: Data<Api>) -> HttpResponse {
     api.metrics.running_operations.set(api.engine.running() as i64);

@@ -13,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::idempotency::Once;
+use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::paging::{self, MAX_LIMIT, page};
 use crate::problem::Problem;
@@ -92,7 +92,7 @@ async fn show(caller: Caller, api: Data<Api>, id: Path<String>) -> Result<Json<O
     operation_id = "cancelOperation", tag = "Operations", request_body = NewCancellation,
     params(
         ("id" = uuid::Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats are answered as the first request was")
+        IdempotencyKey
     ),
     responses((status = 202, body = Operation, headers(("Location" = String))), Refusals),
     security(("bearer" = ["tenant:write"]))

@@ -14,7 +14,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::auth::Caller;
 use crate::body::{Body, named};
 use crate::etag::{self, Expectation};
-use crate::idempotency::Once;
+use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::paging::{Paging, page};
 use crate::problem::Problem;
@@ -30,7 +30,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// Creates a tenant. It is deployed by a request of its own.
 #[utoipa::path(
     operation_id = "createTenant", tag = "Tenants", request_body = TenantDraft,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats are answered as the first request was")),
+    params(IdempotencyKey),
     responses((status = 201, body = Tenant, headers(("Location" = String), ("ETag" = String))), Refusals),
     security(("bearer" = ["operator"]))
 )]

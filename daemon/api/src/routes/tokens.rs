@@ -11,7 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::{Caller, TokenSecret};
 use crate::body::Body;
-use crate::idempotency::Once;
+use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::paging::{Paging, page};
 use crate::problem::Problem;
@@ -32,7 +32,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// Issues a token. It is shown this once; only its hash is stored.
 #[utoipa::path(
     operation_id = "createToken", tag = "Tokens", request_body = NewToken,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats are answered as the first request was")),
+    params(IdempotencyKey),
     responses((status = 201, body = IssuedToken, headers(("Location" = String))), Refusals),
     security(("bearer" = ["admin"]))
 )]

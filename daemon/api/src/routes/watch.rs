@@ -17,7 +17,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::operations::readable;
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::idempotency::Once;
+use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::problem::Problem;
 use crate::query::Query;
@@ -45,7 +45,7 @@ pub(super) fn pages(config: &mut ServiceConfig<'_>) {
     operation_id = "createWatchLink", tag = "Operations", request_body = NewWatchLink,
     params(
         ("id" = uuid::Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats are answered as the first request was")
+        IdempotencyKey
     ),
     responses((status = 201, body = Issued, headers(("Location" = String))), Refusals),
     security(("bearer" = ["tenant:write"]))
@@ -86,7 +86,8 @@ async fn create(
 /// The page behind a link.
 #[utoipa::path(
     operation_id = "showWatchPage", tag = "Customers", params(("token" = String, Path)),
-    responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = String, content_type = "text/html"))
+    responses((status = 200, body = String, content_type = "text/html"), (status = 404, body = String, content_type = "text/html")),
+    security(())
 )]
 #[get("/watch/{token}")]
 async fn page(api: Data<Api>, token: Path<String>) -> Result<HttpResponse, Problem> {
@@ -123,7 +124,8 @@ struct From {
         (status = 200, body = String, content_type = "text/event-stream"),
         (status = 204, description = "The operation has ended and every event was seen"),
         Refusals
-    )
+    ),
+    security(())
 )]
 #[get("/watch/{token}/events")]
 async fn events(
