@@ -21,6 +21,8 @@ let
   });
 in
 {
+  # A mistake in what the service sets is one of its own file.
+  _file = toString ../services + "/${name}.nix";
   config = lib.mkIf service.selected {
     services = parts.upstream;
     systemd.services = lib.mkMerge [

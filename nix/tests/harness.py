@@ -19,6 +19,11 @@ class Skipped(Exception):
     """A test that cannot be run here."""
 
 
+def libs() -> list[Path]:
+    """Ours, and nixpkgs' own where it is at hand."""
+    return [OURS, *([nixpkgs_lib()] if os.environ.get("BERTH_NIXPKGS_LIB") else [])]
+
+
 def nixpkgs_lib() -> Path:
     """nixpkgs' own lib."""
     named = os.environ.get("BERTH_NIXPKGS_LIB")

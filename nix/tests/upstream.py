@@ -1,0 +1,68 @@
+"""What the modules set exists upstream and has upstream's types, from NixOS 24.11 to today's (./upstream)."""
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import MACHINE, MODES, OURS, ROOT, SERVICES, attempt, evaluate, libs, tenant
+
+RELEASES = ["24.11", "26.05"]
+TLS = ["none", "acme"]
+
+
+def _check(release: str, tls: str = "acme", lib=OURS, **more) -> dict:
+    machine = {**MACHINE, "tls": tls}
+    found = evaluate("upstream/evaluate.nix", tenant=tenant(**more), machine=machine, lib=str(lib), release=release)
+    assert found["set"] and found["failed"] == [], found["failed"]
+    return found
+
+
+def every_option_that_is_set_exists_upstream_in_every_mode() -> None:
+    for lib in libs():
+        for release in RELEASES:
+            for mode in MODES:
+                for tls in TLS:
+                    _check(release, tls, lib, mode=mode)
+
+
+def every_service_alone_sets_only_what_exists_upstream() -> None:
+    for lib in libs():
+        for release in RELEASES:
+            for name in SERVICES:
+                _check(release, lib=lib, services={name: {}})
+
+
+@contextmanager
+def _spoiled(service: str, before: str, after: str):
+    """A copy of the modules with a mistake in a service's file."""
+    with tempfile.TemporaryDirectory() as scratch:
+        modules = Path(scratch) / "modules"
+        shutil.copytree(ROOT / "modules", modules)
+        file = modules / f"services/{service}.nix"
+        text = file.read_text()
+        assert before in text, before
+        file.write_text(text.replace(before, after, 1))
+        yield modules
+
+
+def a_mistake_in_a_services_file_is_named_with_the_file_and_the_option() -> None:
+    mistakes = [
+        ("lfs.enable = ", "lfs.enabled = ", "The option `services.gitea.lfs.enabled' does not exist"),
+        ('type = "postgres";', 'type = "postgresql";', "`services.gitea.database.type' is not of type `one of"),
+        ("proxyWebsockets = true;", 'proxyWebsockets = "yes";', "proxyWebsockets' is not of type `boolean'"),
+    ]
+    for before, after, said in mistakes:
+        with _spoiled("gitea", before, after) as modules:
+            # A path that Nix reads as one.
+            done = attempt(
+                "upstream/evaluate-at.nix",
+                tenant=tenant(services={"gitea": {}}),
+                machine=MACHINE,
+                lib=str(OURS),
+                release="24.11",
+                modules=str(modules),
+            )
+            assert done.returncode != 0, f"{after} was accepted"
+            for words in (said, "services/gitea.nix"):
+                assert words in done.stderr, f"“{words}” is not in: {done.stderr[-1500:]}"

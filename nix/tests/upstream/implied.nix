@@ -1,0 +1,15 @@
+# What upstream's modules set themselves when a service is enabled, as far as ours look at it.
+{ config, lib, ... }:
+let
+  inherit (config) services;
+  redis = name: lib.mkIf services.${name}.enable { servers.${name}.enable = true; };
+in
+{
+  config.services.redis = lib.mkMerge (
+    map redis [
+      "mastodon"
+      "peertube"
+      "pixelfed"
+    ]
+  );
+}
