@@ -36,6 +36,7 @@ pub fn absent_machine(name: &str) -> MachineDraft {
         user: None,
         host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj"
             .to_owned(),
+        driver: None,
     }
 }
 

@@ -110,6 +110,7 @@ pub fn draft(machine: &Machine) -> MachineDraft {
         port: None,
         user: None,
         host_key: machine.host_key().to_string(),
+        driver: None,
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`setting`] | the values a service's settings are made of: what JSON and Nix both can say |
 //! | [`tenant`] | a customer's unit: name, domain, machine, mode, services |
 //! | [`machine`] | a host that Berth deploys to, and what is known of it |
+//! | [`driver`] | how deployments reach a machine |
 //! | [`catalogue`] | the services on offer, as the modules describe them |
 //! | [`manifest`] | what a built system says of itself to the agent |
 //! | [`revision`] | an immutable rendered configuration |
@@ -24,6 +25,7 @@
 
 pub mod catalogue;
 pub mod contact;
+pub mod driver;
 pub mod event;
 pub mod hostname;
 pub mod invalid;
@@ -39,6 +41,7 @@ pub mod tenant;
 pub mod token;
 
 pub use catalogue::Catalogue;
+pub use driver::Driver;
 pub use event::{Event, EventKind};
 pub use hostname::{Address, DomainName};
 pub use invalid::{FieldError, Invalid};

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::driver::Driver;
 use crate::hostname::Address;
 use crate::invalid::{Invalid, Rule};
 use crate::name::MachineName;
@@ -33,6 +34,10 @@ pub struct MachineDraft {
     pub user: Option<String>,
     /// The machine's SSH host key (as `ssh-keyscan` prints it, without the host); a machine that shows another is refused.
     pub host_key: String,
+    /// How deployments reach it; `berth` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Driver>)]
+    pub driver: Option<String>,
 }
 
 /// A checked machine.
@@ -49,6 +54,8 @@ pub struct MachineSpec {
     pub user: UnixUser,
     /// The pinned host key.
     pub host_key: SshPublicKey,
+    /// How deployments reach it.
+    pub driver: Driver,
 }
 
 impl TryFrom<MachineDraft> for MachineSpec {
@@ -64,9 +71,13 @@ impl TryFrom<MachineDraft> for MachineSpec {
         }
         let user = invalid.take("/user", draft.user.unwrap_or_else(|| "root".into()).try_into());
         let host_key = invalid.take("/host_key", draft.host_key.parse());
-        match (name, address, user, host_key) {
-            (Some(name), Some(address), Some(user), Some(host_key)) if invalid.is_empty() => {
-                Ok(Self { name, address, port, user, host_key })
+        let driver = match draft.driver {
+            Some(word) => invalid.take("/driver", word.parse()),
+            None => Some(Driver::Berth),
+        };
+        match (name, address, user, host_key, driver) {
+            (Some(name), Some(address), Some(user), Some(host_key), Some(driver)) if invalid.is_empty() => {
+                Ok(Self { name, address, port, user, host_key, driver })
             }
             _ => Err(invalid),
         }
@@ -81,6 +92,7 @@ impl From<MachineSpec> for MachineDraft {
             port: Some(spec.port),
             user: Some(spec.user.into()),
             host_key: spec.host_key.into(),
+            driver: Some(spec.driver.word().to_owned()),
         }
     }
 }
@@ -168,11 +180,26 @@ mod tests {
     #[test]
     fn machines_are_checked_field_by_field() {
         let draft: MachineDraft = serde_json::from_value(json!({
-            "name": "vm_1", "address": "-oProxyCommand=id", "port": 0, "user": "-l", "host_key": "x"
+            "name": "vm_1", "address": "-oProxyCommand=id", "port": 0, "user": "-l", "host_key": "x",
+            "driver": "colmena"
         }))
         .unwrap();
         let invalid = MachineSpec::try_from(draft).unwrap_err();
         let fields: Vec<_> = invalid.errors().iter().map(|e| e.field.as_str()).collect();
-        assert_eq!(fields, ["/name", "/address", "/port", "/user", "/host_key"]);
+        assert_eq!(fields, ["/name", "/address", "/port", "/user", "/host_key", "/driver"]);
+    }
+
+    #[test]
+    fn a_machine_that_was_registered_before_there_were_drivers_has_the_driver_berth() {
+        let stored = json!({
+            "name": "vm1", "address": "192.0.2.10", "port": 22, "user": "root",
+            "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj"
+        });
+        let machine: MachineSpec = serde_json::from_value(stored).unwrap();
+        assert_eq!(machine.driver, Driver::Berth);
+        let other = MachineSpec { driver: Driver::NixosRebuild, ..machine };
+        let json = serde_json::to_value(&other).unwrap();
+        assert_eq!(json["driver"], "nixos-rebuild");
+        assert_eq!(serde_json::from_value::<MachineSpec>(json).unwrap(), other);
     }
 }

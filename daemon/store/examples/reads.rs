@@ -76,6 +76,7 @@ async fn fill(store: Store) -> Filled {
             user: None,
             host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj"
                 .into(),
+            driver: None,
         };
         store.create_machine(&machine.try_into().unwrap(), Utc::now(), None).await.unwrap();
         let draft: TenantDraft = serde_json::from_value(serde_json::json!({

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use berth_domain::MachineName;
+use berth_domain::{Driver, MachineName};
 use clap::{Args, Subcommand};
 
 /// `berth machine …`
@@ -41,6 +41,9 @@ pub struct Add {
     /// SSH user [default: root]
     #[arg(long)]
     pub user: Option<String>,
+    /// How deployments reach it: berth, nixos-rebuild or nixops4 [default: berth]
+    #[arg(long)]
+    pub driver: Option<Driver>,
     /// How it proves who it is
     #[command(flatten)]
     pub key: HostKey,

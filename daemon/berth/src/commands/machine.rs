@@ -1,7 +1,7 @@
 //! `berth machine …`
 
 use berth_contract::Machine as MachineBody;
-use berth_domain::{MachineDraft, MachineFacts};
+use berth_domain::{Driver, MachineDraft, MachineFacts};
 
 use super::Context;
 use crate::args::machine::{Add, HostKey, Machine};
@@ -33,6 +33,7 @@ fn draft(options: Add) -> Result<MachineDraft> {
         port: options.port,
         user: options.user,
         host_key: host_key(options.key)?,
+        driver: options.driver.map(|driver| driver.word().to_owned()),
     })
 }
 
@@ -56,9 +57,14 @@ fn list(machines: &[MachineBody]) -> String {
     let row = |machine: &MachineBody| {
         let spec = &machine.spec;
         let system = machine.facts.as_ref().map_or("not seen yet", |facts| facts.os.as_str());
-        vec![spec.name.clone(), address(&machine.spec), used(machine), system.to_owned()]
+        vec![spec.name.clone(), address(&machine.spec), driver(machine), used(machine), system.to_owned()]
     };
-    columns(&["name", "address", "tenant", "system"], &machines.iter().map(row).collect::<Vec<_>>())
+    columns(&["name", "address", "driver", "tenant", "system"], &machines.iter().map(row).collect::<Vec<_>>())
+}
+
+/// A daemon that is older than drivers says none.
+fn driver(machine: &MachineBody) -> String {
+    machine.spec.driver.clone().unwrap_or_else(|| Driver::Berth.to_string())
 }
 
 fn used(machine: &MachineBody) -> String {
@@ -84,6 +90,7 @@ fn show(machine: &MachineBody) -> String {
         ("name", Some(machine.spec.name.clone())),
         ("address", Some(address(&machine.spec))),
         ("host key", Some(machine.spec.host_key.clone())),
+        ("driver", Some(driver(machine))),
         ("tenant", Some(used(machine))),
         ("registered", Some(words::instant(machine.created_at))),
         ("seen", fact(|facts| words::instant(facts.at))),

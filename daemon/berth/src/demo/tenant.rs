@@ -34,7 +34,8 @@ pub(super) async fn create(stage: &Stage) -> Result<Tenant> {
 
 /// The same for a machine that is elsewhere.
 pub(super) async fn create_at(client: &Client, address: String, host_key: String) -> Result<Tenant> {
-    let machine = MachineDraft { name: MACHINE.to_owned(), address, port: None, user: None, host_key };
+    let machine =
+        MachineDraft { name: MACHINE.to_owned(), address, port: None, user: None, host_key, driver: None };
     client.create_machine(&machine).await?;
     Ok(client.create_tenant(&draft()).await?)
 }

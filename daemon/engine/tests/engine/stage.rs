@@ -52,6 +52,7 @@ impl Stage {
             port: None,
             user: None,
             host_key: host_key.into(),
+            driver: None,
         };
         self.store.create_machine(&draft.try_into().unwrap(), Utc::now(), None).await.unwrap();
         let draft: TenantDraft = serde_json::from_value(json!({

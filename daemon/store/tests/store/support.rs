@@ -108,6 +108,7 @@ pub fn machine(name: &str) -> MachineSpec {
         port: None,
         user: None,
         host_key: host_key.into(),
+        driver: None,
     };
     draft.try_into().unwrap()
 }
