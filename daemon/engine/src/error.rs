@@ -13,6 +13,9 @@ pub const MACHINE_BUSY: &str = "machine-busy";
 /// The code of a failure that the machine's agent told of.
 pub const AGENT_FAILED: &str = "agent-failed";
 
+/// The code of a failure where the machine's driver cannot work on this host.
+pub const DRIVER_MISSING: &str = "driver-missing";
+
 /// Why a step did not do what it should.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StepError {

@@ -17,10 +17,12 @@
 //! | [`worker`] | claims queued operations, a bounded number at once |
 //! | [`runner`] | walks the steps of one operation; cancel, failure, resumption |
 //! | [`steps`] | one file for each step |
+//! | [`drivers`] | how a system gets onto its machine: what differs between drivers |
 //! | [`eta`] | when it will probably end, from earlier operations |
 //! | [`error`] | why a step ended badly |
 
 mod configuration;
+mod drivers;
 pub mod engine;
 pub mod error;
 pub mod eta;

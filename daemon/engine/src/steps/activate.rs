@@ -1,8 +1,7 @@
 //! The machine switches to the new system, for now: the next boot is what it was until the commit.
 
-use berth_protocol::{Activation, ActivationOutcome, Answer, Request, SwitchAction};
+use berth_protocol::{Activation, ActivationOutcome, Answer, Request};
 
-use super::context::unexpected;
 use super::{Context, Outcome};
 use crate::error::StepError;
 use crate::ports::Sink;
@@ -23,20 +22,16 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
 
 impl Context {
     /// Has the machine switch, or follows the switch that this operation began before, until it is over.
-    pub(super) async fn switch(&mut self, system: String, sink: &Sink) -> Result<Activation, StepError> {
+    async fn switch(&mut self, system: String, sink: &Sink) -> Result<Activation, StepError> {
         // A machine that cannot be reached was told nothing.
         self.session(sink).await?;
         self.switched = true;
         self.switching = Some(system.clone());
-        let request = Request::Activate { operation: self.operation, system, action: SwitchAction::Test };
-        let answer = self.call(request, self.shared.options.timeouts.activate, sink).await;
+        let answer = self.deployer().await?.switch(self, &system, sink).await;
         if !answer.as_ref().is_err_and(StepError::leaves_it_open) {
             self.switching = None;
         }
-        match answer? {
-            Answer::Activation(activation) => Ok(activation),
-            _ => Err(unexpected("the activation")),
-        }
+        answer
     }
 }
 

@@ -12,6 +12,7 @@ use berth_domain::{
 use berth_protocol::{Answer, Request};
 use tokio_util::sync::CancellationToken;
 
+use crate::drivers::{self, Deployer};
 use crate::engine::Shared;
 use crate::error::StepError;
 use crate::ports::{AgentStart, Bounds, Evaluated, MachineSession, Platform, Sink};
@@ -172,6 +173,19 @@ impl Context {
             }
         }
         Ok(session)
+    }
+
+    /// How this machine is deployed to.
+    pub(crate) async fn deployer(&self) -> Result<&'static dyn Deployer, StepError> {
+        drivers::of(self.shared.store.machine(&self.machine).await?.spec.driver)
+    }
+
+    /// Copies a system and all that it needs over the session.
+    pub(crate) async fn copy_by_nix(&mut self, system: &str, sink: &Sink) -> Result<(), StepError> {
+        let bounds = self.bounds(self.shared.options.timeouts.copy);
+        let builder = Arc::clone(&self.shared.builder);
+        let session = self.session(sink).await?;
+        builder.copy(system, session.as_ref(), &bounds, sink).await
     }
 
     /// Asks the machine's agent.

@@ -12,9 +12,6 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     if there {
         return Ok(Outcome::AlreadyThere("the machine has it".into()));
     }
-    let bounds = context.bounds(context.shared.options.timeouts.copy);
-    let builder = std::sync::Arc::clone(&context.shared.builder);
-    let session = context.session(sink).await?;
-    builder.copy(&system, session.as_ref(), &bounds, sink).await?;
+    context.deployer().await?.copy(context, &system, sink).await?;
     Ok(Outcome::Done("copied".into()))
 }

@@ -12,7 +12,7 @@ mod undo;
 mod verify;
 mod wipe;
 
-pub(crate) use context::Context;
+pub(crate) use context::{Context, unexpected};
 
 use berth_domain::StepName;
 

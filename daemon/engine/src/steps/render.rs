@@ -1,14 +1,15 @@
 //! Spec to flake. The first deployment of a spec keeps its revision; a resumed one uses the revision it began with.
 
-use berth_domain::{Driver, OperationKind, Revision, RevisionId};
+use berth_domain::{OperationKind, Revision, RevisionId};
 use chrono::Utc;
 
 use super::{Context, Outcome};
 use crate::error::StepError;
 
 pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
+    // The first step, so that nothing was changed yet.
+    context.deployer().await?.check(context).await?;
     let store = context.shared.store.clone();
-    refuse_absent_driver(store.machine(&context.machine).await?.spec.driver)?;
     if let (OperationKind::Deploy, Some(revision)) = (context.kind, context.revision.clone()) {
         context.files = store.revision(&context.tenant, &revision).await?.files;
         return Ok(Outcome::AlreadyThere(described(&revision)));
@@ -30,17 +31,6 @@ pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
         store.keep_revision(&revision).await?;
     }
     Ok(Outcome::Done(message))
-}
-
-/// Before anything is changed.
-fn refuse_absent_driver(driver: Driver) -> Result<(), StepError> {
-    match driver {
-        Driver::Berth => Ok(()),
-        Driver::NixosRebuild | Driver::Nixops4 => {
-            let message = format!("this daemon cannot deploy with the driver {driver}");
-            Err(StepError::failed("driver-missing", message))
-        }
-    }
 }
 
 fn described(revision: &RevisionId) -> String {

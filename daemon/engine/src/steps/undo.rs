@@ -64,10 +64,9 @@ impl Context {
     /// what the machine says of itself is about to change.
     async fn see_the_switch_end(&mut self, sink: &Sink) -> Result<(), StepError> {
         let Some(system) = self.switching.clone() else { return Ok(()) };
-        match self.switch(system, sink).await {
-            Err(error) if self.switching.is_some() => Err(error),
-            _ => Ok(()),
-        }
+        self.deployer().await?.see_the_end(self, &system, sink).await?;
+        self.switching = None;
+        Ok(())
     }
 }
 
