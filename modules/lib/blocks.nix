@@ -31,7 +31,7 @@ in
           type = lib.types.nullOr (
             types.line {
               max = 200;
-              without = "\"'`$\\\\#;%";
+              without = "\"'`$\\\\#;%{}";
             }
           );
           default = null;
@@ -74,10 +74,7 @@ in
             description = "The bucket, which must exist.";
           };
           access_key = mkOption {
-            type = types.line {
-              max = 128;
-              without = "\"'`$\\\\#;% ";
-            };
+            type = types.accessKey;
             description = "The access key's identifier.";
           };
           secret_key = mkOption {

@@ -2,11 +2,14 @@
 { lib }:
 let
   types = import ./types.nix { inherit lib; };
+  blocks = import ./blocks.nix { inherit lib types; };
   arguments = {
     inherit lib;
     berth = {
-      inherit types;
-      blocks = import ./blocks.nix { inherit lib types; };
+      inherit types blocks;
+      forge = import ./forge.nix { inherit lib types blocks; };
+      page = import ./page.nix { inherit lib; };
+      media = import ./media.nix { inherit lib; };
     };
   };
   files = lib.filterAttrs (name: kind: kind == "regular" && lib.hasSuffix ".nix" name) (

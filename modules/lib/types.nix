@@ -27,7 +27,32 @@ rec {
     matching labelPattern "DNS label: 1 to 63 of a-z, 0-9 and -, neither starting nor ending with -"
       { maxLength = 63; };
 
+  # The same for parameters of commands.
+  emailAnchored = "^${emailPattern}$";
   email = matching emailPattern "mail address, its domain in lower case" { format = "email"; };
+  # A bucket of an object store, as every such store takes it (without dots, which certificates do not cover).
+  bucket =
+    matching "[a-z0-9][a-z0-9-]{1,61}[a-z0-9]" "name of a bucket: 3 to 63 of a-z, 0-9 and -"
+      { };
+  # An account of a forge.
+  account = matching "[A-Za-z0-9][A-Za-z0-9._-]{0,38}" "name of an account" { };
+  # A repository that anybody may clone.
+  repository =
+    matching
+      "https://[0-9a-z]([0-9a-z.-]{0,250}[0-9a-z])?(:[0-9]{1,5})?(/[0-9A-Za-z_][0-9A-Za-z._-]{0,99}){1,6}"
+      "web address of a Git repository"
+      { format = "uri"; };
+  # A domain of at least two labels, none of them longer than DNS allows.
+  siteDomain =
+    matching "([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.]){1,8}[a-z][a-z0-9-]{0,61}[a-z0-9]"
+      "domain name in lower case"
+      { };
+  # The identifier of a key to an object store.
+  accessKey = matching "[A-Za-z0-9._/+=-]{1,128}" "identifier of an access key" { };
+  # A language, as an ISO 639 code.
+  language = matching "[a-z]{2,3}" "code of a language, such as en" { };
+  # A branch of a Git repository: what git-check-ref-format(1) accepts, and a little less.
+  branch = matching "[A-Za-z0-9][A-Za-z0-9_-]{0,49}" "name of a branch" { };
   # A host's name or IP address, and a web address without user, query and fragment.
   host = matching hostPattern "host name or IP address" { };
   url = matching urlPattern "web address starting with https:// or http://" { format = "uri"; };

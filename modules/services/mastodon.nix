@@ -6,11 +6,16 @@ in
   title = "Mastodon";
   summary = "A social network of short posts, part of the Fediverse.";
   homepage = "https://joinmastodon.org";
-  subdomain = "social";
   sources = [
     "https://docs.joinmastodon.org/admin/config/"
     "https://docs.joinmastodon.org/admin/backups/"
+    "https://github.com/NixOS/nixpkgs/blob/master/nixos/modules/services/web-apps/mastodon.nix"
   ];
+  subdomain = "social";
+  needs = {
+    memory_mib = 3072;
+    disk_mib = 10240;
+  };
   fixed = {
     host = "Other servers know every account by this name.";
     limited_federation = "Mastodon cannot change it once posts were exchanged.";
@@ -21,6 +26,7 @@ in
       settings = [
         "language"
         "single_user"
+        "registration"
       ];
     }
     {
@@ -31,14 +37,26 @@ in
       ];
     }
     {
+      title = "Mail";
+      settings = [ "smtp" ];
+    }
+    {
       title = "Storage";
-      settings = [ "media_retention_days" ];
+      settings = [
+        "media_retention_days"
+        "media_in_own_store"
+        "object_storage"
+      ];
+    }
+    {
+      title = "Capacity";
+      settings = [
+        "web_processes"
+        "job_threads"
+        "streaming_processes"
+      ];
     }
   ];
-  needs = {
-    memory_mib = 3072;
-    disk_mib = 10240;
-  };
 
   settings = {
     language = mkOption {
@@ -76,6 +94,17 @@ in
       default = false;
       description = "Whether this is one person's own server: registration is closed and the front page is that person's profile.";
     };
+    registration = mkOption {
+      type = types.nullOr (
+        types.enum [
+          "closed"
+          "approval"
+          "open"
+        ]
+      );
+      default = null;
+      description = "Who may create an account: nobody, anybody once a moderator agrees, or anybody. Null leaves it to what administrators set on the site.";
+    };
     limited_federation = mkOption {
       type = types.bool;
       default = false;
@@ -86,60 +115,203 @@ in
       default = false;
       description = "Whether other servers must identify themselves before they are given posts, so that blocked ones get none.";
     };
+    inherit (berth.blocks) smtp;
     media_retention_days = mkOption {
       type = types.ints.between 1 3650;
       default = 30;
       description = "For how many days copies of other servers' pictures and videos are kept. Own uploads are kept for good.";
+    };
+    media_in_own_store = mkOption {
+      type = berth.types.withService "garage";
+      default = false;
+      description = "Whether pictures and videos are kept in the tenant's own Garage. What is there already is not moved.";
+    };
+    object_storage = berth.blocks.objectStorage "pictures and videos";
+    web_processes = mkOption {
+      type = types.ints.between 1 32;
+      default = 2;
+      description = "How many processes answer requests, each with five threads and some 400 MiB of memory.";
+    };
+    job_threads = mkOption {
+      type = types.ints.between 5 200;
+      default = 25;
+      description = "How many background jobs run at a time, such as deliveries to other servers.";
+    };
+    streaming_processes = mkOption {
+      type = types.ints.between 1 16;
+      default = 1;
+      description = "How many processes push news to open browsers and apps.";
     };
   };
 
   parts =
     {
       config,
+      options,
       tenant,
       settings,
+      given,
       host,
-      scheme,
+      others,
+      secretPath,
       serves,
+      supplied,
       tls,
       ...
     }:
     let
       cfg = config.services.mastodon;
       redis = config.services.redis.servers.mastodon;
+      inherit (settings) smtp;
+      authenticates = smtp != null && smtp.username != null && smtp.password != null;
+      streaming = map (n: "mastodon-streaming-${toString n}") (lib.range 1 settings.streaming_processes);
       running = [
         "mastodon-web"
-        "mastodon-streaming-1"
         "mastodon-sidekiq-all"
-      ];
+      ]
+      ++ streaming;
       services = map (name: "${name}.service") running;
+      account = {
+        owner = cfg.user;
+        inherit (cfg) group;
+        readers = services;
+      };
+      media = berth.media {
+        inherit
+          settings
+          given
+          others
+          secretPath
+          supplied
+          account
+          ;
+        bucket = "mastodon-media";
+      };
+      mediaFile = secretPath "object-environment";
+      hasOtp = options.services.mastodon ? otpSecretFile;
+      # Upstream's own first start makes those that are not there; made here, they are known before and move along.
+      key =
+        name: purpose: loss: generate:
+        account
+        // {
+          inherit
+            name
+            purpose
+            loss
+            generate
+            ;
+          path = secretPath name;
+          mode = "0400";
+          readers = services ++ [ "mastodon-init-dirs.service" ];
+        };
+      word = length: {
+        kind = "alphanumeric";
+        inherit length;
+      };
+      # `rails secret` prints 64 bytes as hexadecimal digits.
+      railsSecret = {
+        kind = "hex";
+        bytes = 64;
+      };
     in
     {
       packages = [ cfg.package ];
-      daemons = running ++ [
-        "mastodon-init-dirs"
-        "mastodon-init-db"
-        "mastodon-media-auto-remove"
+      daemons =
+        running
+        ++ [
+          "mastodon-init-dirs"
+          "mastodon-init-db"
+          "mastodon-media-auto-remove"
+        ]
+        ++ lib.optional (settings.registration != null) "berth-mastodon-registration";
+      timers = [ "mastodon-media-auto-remove" ];
+      systemd = lib.mkMerge [
+        (lib.genAttrs running (_: {
+          restartTriggers =
+            lib.optional authenticates smtp.password ++ (if media == null then [ ] else media.triggers);
+        }))
+        # Mastodon keeps this in its database, where only its own program can write it.
+        (lib.mkIf (settings.registration != null) {
+          berth-mastodon-registration = {
+            description = "Who may create an account at Mastodon";
+            wantedBy = [ "multi-user.target" ];
+            after = [ "mastodon-web.service" ];
+            requires = [ "mastodon-web.service" ];
+            serviceConfig = {
+              Type = "oneshot";
+              RemainAfterExit = true;
+              User = cfg.user;
+              Group = cfg.group;
+              ExecStart = "/run/current-system/sw/bin/mastodon-tootctl settings registrations ${
+                {
+                  closed = "close";
+                  approval = "approved";
+                  open = "open";
+                }
+                .${settings.registration}
+              }";
+            };
+          };
+        })
       ];
-      systemd = { };
       upstream = {
-        mastodon = {
-          enable = true;
-          localDomain = host;
-          configureNginx = serves;
-          streamingProcesses = 1;
-          smtp.fromAddress = "mastodon@${tenant.domain}";
-          mediaAutoRemove = {
+        mastodon = lib.mkMerge [
+          {
             enable = true;
-            olderThanDays = settings.media_retention_days;
-          };
-          extraConfig = {
-            DEFAULT_LOCALE = settings.language;
-            SINGLE_USER_MODE = lib.boolToString settings.single_user;
-            LIMITED_FEDERATION_MODE = lib.boolToString settings.limited_federation;
-            AUTHORIZED_FETCH = lib.boolToString settings.secure_mode;
-          };
-        };
+            localDomain = host;
+            configureNginx = serves;
+            webProcesses = settings.web_processes;
+            sidekiqThreads = settings.job_threads;
+            streamingProcesses = settings.streaming_processes;
+            secretKeyBaseFile = secretPath "secret-key-base";
+            vapidPrivateKeyFile = secretPath "vapid-private-key";
+            vapidPublicKeyFile = secretPath "vapid-public-key";
+            activeRecordEncryptionDeterministicKeyFile = secretPath "encryption-deterministic-key";
+            activeRecordEncryptionKeyDerivationSaltFile = secretPath "encryption-key-derivation-salt";
+            activeRecordEncryptionPrimaryKeyFile = secretPath "encryption-primary-key";
+            smtp = {
+              # No mail server of its own on this machine.
+              createLocally = false;
+              fromAddress = if smtp == null then "mastodon@${tenant.domain}" else smtp.from;
+            };
+            mediaAutoRemove = {
+              enable = true;
+              olderThanDays = settings.media_retention_days;
+            };
+            extraConfig = {
+              DEFAULT_LOCALE = settings.language;
+              SINGLE_USER_MODE = lib.boolToString settings.single_user;
+              LIMITED_FEDERATION_MODE = lib.boolToString settings.limited_federation;
+              AUTHORIZED_FETCH = lib.boolToString settings.secure_mode;
+            };
+          }
+          (lib.optionalAttrs hasOtp { otpSecretFile = secretPath "otp-secret"; })
+          (lib.mkIf (smtp != null) {
+            smtp = {
+              inherit (smtp) host port;
+              authenticate = authenticates;
+              user = smtp.username;
+              passwordFile = if authenticates then given "smtp-password" smtp.password else null;
+            };
+            extraConfig = {
+              SMTP_ENABLE_STARTTLS = if smtp.security == "starttls" then "always" else "never";
+              SMTP_TLS = lib.boolToString (smtp.security == "tls");
+              SMTP_AUTH_METHOD = if authenticates then "plain" else "none";
+            };
+          })
+          (lib.mkIf (media != null) {
+            extraConfig = {
+              S3_ENABLED = "true";
+              S3_BUCKET = media.bucket;
+              S3_REGION = media.region;
+              S3_ENDPOINT = media.endpoint;
+              S3_OVERRIDE_PATH_STYLE = "true";
+              S3_ALIAS_HOST = builtins.replaceStrings [ "https://" "http://" ] [ "" "" ] media.publicUrl;
+              S3_PROTOCOL = if lib.hasPrefix "https://" media.publicUrl then "https" else "http";
+            };
+            extraEnvFiles = lib.optional media.hasKey mediaFile;
+          })
+        ];
         # Upstream asks for HTTPS unless told otherwise.
         nginx.virtualHosts = lib.mkIf (serves && !tls) {
           ${host} = {
@@ -153,8 +325,13 @@ in
       probes = [
         {
           name = "health";
-          inherit host scheme;
           path = "/health";
+          status = 200;
+          contains = "OK";
+        }
+        {
+          name = "streaming";
+          path = "/api/v1/streaming/health";
           status = 200;
           contains = "OK";
         }
@@ -162,31 +339,100 @@ in
       # Over plain HTTP Mastodon answers everything but its health by redirecting to HTTPS.
       ++ lib.optional (tls || config.berth.platform == "rehearsal") {
         name = "federation";
-        inherit host scheme;
         path = "/.well-known/nodeinfo";
         status = 200;
         contains = "nodeinfo";
       };
-      # Its keys lie in its state directory, where its first start makes them.
-      secrets = [ ];
+      secrets = [
+        (key "secret-key-base" "Signs sessions." "sessions" railsSecret)
+        (key "vapid-private-key" "Proves to push services who it is." "sessions" {
+          kind = "vapid_private";
+        })
+        (key "vapid-public-key" "What browsers know it by." "sessions" {
+          kind = "vapid_public";
+          of = "vapid-private-key";
+        })
+        # `rails db:encryption:init` makes words of 32 letters and digits.
+        (key "encryption-primary-key" "Encrypts second factors and other fields of the database." "data" (
+          word 32
+        ))
+        (key "encryption-deterministic-key" "Encrypts what is searched for in the database." "data" (
+          word 32
+        ))
+        (key "encryption-key-derivation-salt" "Part of both." "data" (word 32))
+      ]
+      ++ lib.optional hasOtp (key "otp-secret" "Encrypts second factors." "data" railsSecret)
+      ++ supplied "/smtp/password" (if smtp == null then null else smtp.password) (
+        account
+        // {
+          name = "smtp-password";
+          mode = "0400";
+          purpose = "The account at the mail server.";
+        }
+      )
+      ++ lib.optionals (media != null) media.secrets
+      ++ lib.optional (media != null && media.hasKey) (
+        account
+        // {
+          name = "object-environment";
+          path = mediaFile;
+          mode = "0400";
+          purpose = "The object store's key, as variables of the environment.";
+          loss = "nothing";
+          generate = {
+            kind = "template";
+            text = ''
+              AWS_ACCESS_KEY_ID="${media.access_key}"
+              AWS_SECRET_ACCESS_KEY="{{object-key}}"
+            '';
+          };
+        }
+      );
+      bucket = lib.optionalAttrs (media != null && media.isOwn) {
+        name = media.bucket;
+        keyIdFile = secretPath "object-key-id";
+        inherit (media) keyFile;
+      };
       state = {
         databases = [ cfg.database.name ];
         directories = [
           {
             path = "/var/lib/mastodon";
             owner = cfg.user;
-            group = cfg.group;
+            inherit (cfg) group;
             mode = "0750";
           }
           # Jobs that wait, such as posts that other servers have not got yet.
           {
             path = "/var/lib/redis-mastodon";
             owner = redis.user;
-            group = redis.group;
+            inherit (redis) group;
             mode = "0700";
           }
         ];
-        quiesce = services ++ [ "redis-mastodon.service" ];
+        buckets = lib.optional (media != null && media.hasKey && !media.isOwn) {
+          name = media.bucket;
+          inherit (media) endpoint region access_key;
+          secret_key_file = media.keyFile;
+        };
+        # Jobs first: nothing is delivered that the copy would deliver again.
+        quiesce = [
+          "mastodon-sidekiq-all.service"
+        ]
+        ++ lib.remove "mastodon-sidekiq-all.service" services
+        ++ [ "redis-mastodon.service" ];
+        after_restore = [
+          {
+            title = "Fill everybody's home with posts again";
+            inherit (cfg) user;
+            argv = [
+              "/run/current-system/sw/bin/mastodon-tootctl"
+              "feeds"
+              "build"
+              "--all"
+            ];
+          }
+        ];
       };
       usage = [
         {
@@ -200,23 +446,38 @@ in
           path = "/var/lib/mastodon/public-system";
         }
       ];
-      commands.create-owner = {
-        title = "Create the owner's account; its password is printed once";
-        inherit (cfg) user;
-        argv = [
-          "/run/current-system/sw/bin/mastodon-tootctl"
-          "accounts"
-          "create"
-          "{username}"
-          "--email"
-          "{email}"
-          "--confirmed"
-          "--role"
-          "Owner"
-        ];
-        parameters = {
-          username = "^[A-Za-z0-9_]{1,30}$";
-          email = "^[A-Za-z0-9][A-Za-z0-9.!#$&'*+/=?^_`{|}~-]{0,63}@[a-z0-9.-]{3,253}$";
+      commands = {
+        create-owner = {
+          title = "Create the owner's account; its password is printed once";
+          inherit (cfg) user;
+          argv = [
+            "/run/current-system/sw/bin/mastodon-tootctl"
+            "accounts"
+            "create"
+            "{username}"
+            "--email"
+            "{email}"
+            "--confirmed"
+            "--approve"
+            "--role"
+            "Owner"
+          ];
+          parameters = {
+            username = "^[A-Za-z0-9_]{1,30}$";
+            email = berth.types.emailAnchored;
+          };
+        };
+        reset-password = {
+          title = "Give an account a new password, which is printed once";
+          inherit (cfg) user;
+          argv = [
+            "/run/current-system/sw/bin/mastodon-tootctl"
+            "accounts"
+            "modify"
+            "{username}"
+            "--reset-password"
+          ];
+          parameters.username = "^[A-Za-z0-9_]{1,30}$";
         };
       };
     };

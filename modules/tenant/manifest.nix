@@ -3,6 +3,9 @@
 let
   inherit (config.berth) tenant internal;
 
+  # A service asks its own host unless it names another.
+  asked = service: probe: { inherit (service) host scheme; } // probe;
+
   describe =
     _: service:
     let
@@ -12,7 +15,7 @@ let
       inherit (service) title url;
       stand_in = config.berth.platform == "rehearsal";
       units = lib.optionals internal.runs parts.units;
-      probes = lib.optionals internal.serves parts.probes;
+      probes = lib.optionals internal.serves (map (asked service) parts.probes);
       inherit (parts)
         state
         secrets

@@ -4,6 +4,7 @@
   config,
   lib,
   options,
+  pkgs,
   ...
 }:
 let
@@ -25,21 +26,24 @@ let
         inherit
           config
           options
+          pkgs
           tenant
           settings
           host
           scheme
           secretPath
           ;
-        # The tenant's other services, by name: { selected, host, url, settings }.
+        # The tenant's other services, by name: { selected, provides, host, url, settings, parts }.
         others = removeAttrs config.berth.internal.everyService [ name ];
+        # The file of a secret that the customer gave: another one for each value, so that an earlier system finds its own.
+        given = name: number: secretPath "${name}-${toString number}";
         # A secret that the customer may have given: none or one entry of `secrets`. `number` is the setting's value,
         # `secret` the rest of the entry.
         supplied =
           setting: number: secret:
           lib.optional (number != null) (
             {
-              path = secretPath secret.name;
+              path = secretPath "${secret.name}-${toString number}";
               generate = {
                 kind = "supplied";
                 inherit setting;
@@ -56,9 +60,10 @@ let
       };
     in
     {
-      inherit host settings;
+      inherit host scheme settings;
       inherit (context) url;
       inherit (definition) title;
+      provides = definition.provides or [ ];
       parts = definition.parts context;
       selected = tenant != null && settings != null && settings.enable;
     };

@@ -5,33 +5,56 @@ let
   cfg = config.berth.internal;
   service = cfg.everyService.${name};
   inherit (service) parts;
+  ports =
+    parts.ports or {
+      tcp = [ ];
+      udp = [ ];
+    };
   # Secrets are put in place before the first activation, which makes the accounts that own them: this hands them over.
+  ours = builtins.filter (secret: secret.generate.kind != "service") parts.secrets;
   secretRules =
-    lib.optionals (parts.secrets != [ ]) [
+    lib.optionals (ours != [ ]) [
       "d /var/lib/berth/secrets 0711 root root - -"
       "d /var/lib/berth/secrets/${name} 0711 root root - -"
     ]
-    ++ map (
-      secret: "z ${secret.path} ${secret.mode} ${secret.owner} ${secret.group} - -"
-    ) parts.secrets;
+    ++ map (secret: "z ${secret.path} ${secret.mode} ${secret.owner} ${secret.group} - -") ours;
 
   # A masked unit is stopped when it is switched to, and nothing can start it.
-  masked = lib.genAttrs parts.daemons (_: {
-    enable = false;
-  });
+  masked =
+    names:
+    lib.genAttrs names (_: {
+      enable = false;
+    });
 in
 {
   # A mistake in what the service sets is one of its own file.
   _file = toString ../services + "/${name}.nix";
+  # What is set is spelled out here, so that it is known which options there are before the services are.
   config = lib.mkIf service.selected {
     services = parts.upstream;
-    systemd.services = lib.mkMerge [
-      parts.systemd
-      (lib.mkIf (!cfg.runs) masked)
-    ];
-    systemd.tmpfiles.rules = secretRules;
+    systemd = {
+      services = lib.mkMerge [
+        parts.systemd
+        (lib.mkIf (!cfg.runs) (masked parts.daemons))
+      ];
+      timers = lib.mkMerge [
+        (parts.machine.timers or { })
+        (lib.mkIf (!cfg.runs) (masked (parts.timers or [ ])))
+      ];
+      tmpfiles.rules = secretRules ++ (parts.machine.folders or [ ]);
+    };
+    users = {
+      users = parts.machine.users or { };
+      groups = parts.machine.groups or { };
+    };
+    virtualisation.podman = parts.machine.podman or { };
+    networking.firewall = lib.mkIf cfg.serves {
+      allowedTCPPorts = ports.tcp;
+      allowedUDPPorts = ports.udp;
+    };
     # Kept on the machine in every mode, so that changing the mode downloads nothing.
     environment.systemPackages = parts.packages;
+    environment.etc = parts.machine.etc or { };
     system.extraDependencies = parts.packages;
   };
 }

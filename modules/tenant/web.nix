@@ -79,6 +79,11 @@ let
     enableACME = true;
   };
   hosts = lib.mapAttrsToList (_: service: service.host) internal.services;
+  # A service may have more of them, each of which is somebody else's only if it is no service's own.
+  more = lib.concatLists (
+    lib.mapAttrsToList (_: service: service.parts.domains or [ ]) internal.services
+  );
+  every = lib.unique (hosts ++ more);
   stoppedHost = encrypted // (if tenant.mode == "moved" then forward else notice);
 in
 {
@@ -106,8 +111,8 @@ in
             rejectSSL = acme;
           };
         }
-        (lib.mkIf internal.serves (lib.genAttrs hosts (_: encrypted)))
-        (lib.mkIf (!internal.serves) (lib.genAttrs hosts (_: stoppedHost)))
+        (lib.mkIf internal.serves (lib.genAttrs every (_: encrypted)))
+        (lib.mkIf (!internal.serves) (lib.genAttrs every (_: stoppedHost)))
       ];
     };
     environment.etc."berth/notice/berth-notice.html".text = page;

@@ -17,6 +17,13 @@ def the_checked_in_catalogue_is_up_to_date() -> None:
     assert made.stdout == CHECKED_IN.read_text(), "run nix/update-catalogue"
 
 
+def the_pages_of_the_services_are_up_to_date() -> None:
+    import subprocess
+
+    check = subprocess.run([ROOT / "nix/update-pages", "--check"], capture_output=True, text=True, timeout=120, check=False)
+    assert check.returncode == 0, f"run nix/update-pages: {check.stdout} {check.stderr[-500:]}"
+
+
 def every_service_has_an_entry_with_a_schema() -> None:
     catalogue = json.loads(CHECKED_IN.read_text())
     assert catalogue["version"] == 1 and sorted(catalogue["services"]) == SERVICES

@@ -43,7 +43,7 @@ def an_unknown_setting_is_named() -> None:
 
 
 def an_unknown_service_is_named() -> None:
-    _refused(_services(pixelfed={}), "The option `berth.tenant.services.pixelfed' does not exist")
+    _refused(_services(fax={}), "The option `berth.tenant.services.fax' does not exist")
 
 
 def a_name_that_would_break_the_services_own_file_is_refused() -> None:

@@ -48,21 +48,21 @@ def _spoiled(service: str, before: str, after: str):
 
 def a_mistake_in_a_services_file_is_named_with_the_file_and_the_option() -> None:
     mistakes = [
-        ("lfs.enable = ", "lfs.enabled = ", "The option `services.gitea.lfs.enabled' does not exist"),
-        ('type = "postgres";', 'type = "postgresql";', "`services.gitea.database.type' is not of type `one of"),
-        ("proxyWebsockets = true;", 'proxyWebsockets = "yes";', "proxyWebsockets' is not of type `boolean'"),
+        ("database.createLocally = true;", "database.createLocaly = true;", "The option `services.peertube.database.createLocaly' does not exist"),
+        ("enableWebHttps = tls;", 'enableWebHttps = "yes";', "`services.peertube.enableWebHttps' is not of type `boolean'"),
+        ("listenWeb = if tls then 443 else 80;", "listenWeb = 70000;", "`services.peertube.listenWeb' is not of type"),
     ]
     for before, after, said in mistakes:
-        with _spoiled("gitea", before, after) as modules:
+        with _spoiled("peertube", before, after) as modules:
             # A path that Nix reads as one.
             done = attempt(
                 "upstream/evaluate-at.nix",
-                tenant=tenant(services={"gitea": {}}),
+                tenant=tenant(services={"peertube": {}}),
                 machine=MACHINE,
                 lib=str(OURS),
                 release="24.11",
                 modules=str(modules),
             )
             assert done.returncode != 0, f"{after} was accepted"
-            for words in (said, "services/gitea.nix"):
+            for words in (said, "services/peertube.nix"):
                 assert words in done.stderr, f"“{words}” is not in: {done.stderr[-1500:]}"

@@ -15,6 +15,7 @@ mod failing;
 mod refusing;
 mod repeating;
 mod secrets;
+mod services;
 mod streaming;
 mod surviving;
 mod watch_page;

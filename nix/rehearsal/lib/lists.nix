@@ -48,6 +48,8 @@ rec {
 
   # The first of equal elements stays.
   unique = foldl' (seen: x: if elem x seen then seen else seen ++ [ x ]) [ ];
+  remove = unwanted: filter (x: x != unwanted);
+  reverseList = list: genList (i: elemAt list (length list - 1 - i)) (length list);
   subtractLists = unwanted: filter (x: !(elem x unwanted));
   partition = builtins.partition;
   findFirst =

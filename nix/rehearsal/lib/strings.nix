@@ -52,6 +52,14 @@ rec {
   splitString =
     separator: text: builtins.filter builtins.isString (builtins.split (escapeRegex separator) text);
 
+  # Of decimal digits, with no other sign than a `-` before them.
+  toInt =
+    text:
+    if match "-?(0|[1-9][0-9]*)" text == null then
+      throw "strings.toInt: ${builtins.toJSON text} is not an integer"
+    else
+      builtins.fromJSON text;
+
   toUpper = replaceStrings (letters lower) (letters upper);
   toLower = replaceStrings (letters upper) (letters lower);
 

@@ -16,6 +16,16 @@ in
       default = [ ];
       description = "Ports that the firewall would let through; there is none here.";
     };
+    networking.firewall.allowedUDPPorts = mkOption {
+      type = types.listOf types.port;
+      default = [ ];
+      description = "The same for UDP.";
+    };
+    virtualisation.podman = mkOption {
+      type = types.attrsOf types.anything;
+      default = { };
+      description = "Containers; there are none here.";
+    };
     security.acme = {
       acceptTerms = flag false "Whether the certificate authority's terms are accepted.";
       defaults.email = mkOption {

@@ -8,11 +8,17 @@
     ./nginx.nix
     ./postgresql.nix
     ./redis.nix
+    ./stand-ins/forgejo.nix
+    ./stand-ins/galene.nix
+    ./stand-ins/garage.nix
     ./stand-ins/gitea.nix
     ./stand-ins/mastodon.nix
     ./stand-ins/peertube.nix
+    ./stand-ins/pixelfed.nix
+    ./stand-ins/woodpecker.nix
     ./systemd.nix
     ./toplevel.nix
+    ./upstream.nix
     ./users.nix
   ];
   config.berth.platform = "rehearsal";

@@ -43,6 +43,13 @@ let
       description = "More lines of [Unit].";
     };
   };
+  timer.options = common // {
+    timerConfig = mkOption {
+      type = section;
+      default = { };
+      description = "The lines of [Timer].";
+    };
+  };
   service = {
     options = common // {
       environment = mkOption {
@@ -120,6 +127,8 @@ let
       }
       // unit.serviceConfig
     );
+  timerText =
+    unit: showSection "Unit" (unitSection unit) + "\n" + showSection "Timer" unit.timerConfig;
   targetText = unit: showSection "Unit" (unitSection unit);
 
   units =
@@ -140,6 +149,11 @@ in
       default = { };
       description = "Services by name, without `.service`.";
     };
+    timers = mkOption {
+      type = types.attrsOf (types.submodule timer);
+      default = { };
+      description = "Timers by name, without `.timer`.";
+    };
     targets = mkOption {
       type = types.attrsOf (types.submodule { options = common; });
       default = { };
@@ -159,5 +173,6 @@ in
   };
   config.systemd.units =
     units "service" serviceText config.systemd.services
+    // units "timer" timerText config.systemd.timers
     // units "target" targetText config.systemd.targets;
 }

@@ -8,12 +8,12 @@
 }:
 let
   nixpkgsLib = import (/. + lib);
-  old = builtins.fromJSON (builtins.readFile ./options-24.11.json);
-  newer = import ./newer.nix;
+  old = builtins.fromJSON (builtins.readFile ../../upstream/options-24.11.json);
+  newer = import ../../upstream/newer.nix;
   upstream = if release == "24.11" then old else removeAttrs (old // newer.added) newer.removed;
   evaluated = nixpkgsLib.evalModules {
     modules = [
-      (import ./stubs.nix {
+      (import ../../upstream/stubs.nix {
         lib = nixpkgsLib;
         options = upstream;
       })

@@ -5,6 +5,12 @@ let
   redis = name: lib.mkIf services.${name}.enable { servers.${name}.enable = true; };
 in
 {
+  # Packages that have no default.
+  config._module.args.pkgs.garage_2 = derivation {
+    name = "garage";
+    system = "none";
+    builder = "none";
+  };
   config.services.redis = lib.mkMerge (
     map redis [
       "mastodon"

@@ -46,8 +46,8 @@ pub struct Bucket {
     pub endpoint: String,
     /// The store's region.
     pub region: String,
-    /// The file with the access key's identifier, absolute.
-    pub access_key_file: String,
+    /// The access key's identifier.
+    pub access_key: String,
     /// The file with the secret key, absolute.
     pub secret_key_file: String,
 }

@@ -5,8 +5,16 @@ let
     path = ../../machine/stand-in;
     name = "stand-in";
   };
+  database = {
+    requires = [ "postgresql.service" ];
+    after = [
+      "network.target"
+      "postgresql.service"
+      "postgresql-setup.service"
+    ];
+  };
 in
-{
+rec {
   inherit package;
 
   # How the stand-in `role` is run with a configuration; see machine/stand-in/stand_in/configuration.py.
@@ -25,16 +33,6 @@ in
     inherit body;
   };
 
-  # Units of the database that every stand-in keeps its notes in.
-  database = {
-    requires = [ "postgresql.service" ];
-    after = [
-      "network.target"
-      "postgresql.service"
-      "postgresql-setup.service"
-    ];
-  };
-
   # As much of a sandbox as the real ones have in common.
   hardening = {
     UMask = "0027";
@@ -46,9 +44,94 @@ in
     RestartSec = 2;
   };
 
-  packageOption = lib.mkOption {
-    type = lib.types.package;
-    default = package;
-    description = "The package; here it is a stand-in.";
+  # The database of a service, owned by its account.
+  ownDatabase = name: user: {
+    enable = lib.mkDefault true;
+    ensureDatabases = [ name ];
+    ensureUsers = [
+      {
+        name = user;
+        ensureDBOwnership = true;
+      }
+    ];
+  };
+
+  # A unit that runs the stand-in for `account` ({ user, group }). `redis` is its Redis server's name, if it has one;
+  # `more` are further lines of [Service].
+  unit =
+    {
+      description,
+      account,
+      configuration,
+      role ? "serve",
+      redis ? null,
+      wantedBy ? [ "multi-user.target" ],
+      more ? { },
+    }:
+    let
+      needed =
+        lib.optionals (configuration ? database) database.requires
+        ++ lib.optional (redis != null) "redis-${redis}.service";
+    in
+    {
+      inherit description wantedBy;
+      requires = needed;
+      after = [ "network.target" ] ++ lib.optionals (configuration ? database) database.after ++ needed;
+      serviceConfig =
+        hardening
+        // {
+          User = account.user;
+          Group = account.group;
+        }
+        // command role configuration
+        // more;
+    };
+
+  # The account that a stand-in runs as.
+  account =
+    { user, group }:
+    extraGroups: {
+      users.${user} = {
+        isSystemUser = true;
+        inherit group extraGroups;
+      };
+      groups.${group} = { };
+    };
+
+  # Everything that is asked for under a host goes to a port of this machine.
+  proxied = port: {
+    locations."/" = {
+      proxyPass = "http://127.0.0.1:${toString port}";
+      proxyWebsockets = true;
+      recommendedProxySettings = true;
+      extraConfig = "client_max_body_size 0;";
+    };
+  };
+
+  # NodeInfo (https://nodeinfo.diaspora.software), as every server of the Fediverse answers it.
+  nodeinfo = host: software: {
+    "/.well-known/nodeinfo" = json {
+      links = [
+        {
+          rel = "http://nodeinfo.diaspora.software/ns/schema/2.0";
+          href = "https://${host}/nodeinfo/2.0";
+        }
+      ];
+    };
+    "/nodeinfo/2.0" = json {
+      version = "2.0";
+      software = {
+        name = "${software}-stand-in";
+        version = "0.0.0";
+      };
+      protocols = [ "activitypub" ];
+      services = {
+        inbound = [ ];
+        outbound = [ ];
+      };
+      usage.users = { };
+      openRegistrations = false;
+      metadata = { };
+    };
   };
 }

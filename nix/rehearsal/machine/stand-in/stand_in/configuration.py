@@ -9,12 +9,12 @@ class Configuration:
     # The site's name, and the software that is stood in for.
     title: str
     software: str
-    # The PostgreSQL database; its owner is the account that the stand-in runs as.
-    database: str
     # The state directory.
     state: str
     # What the service was configured with, shown on the front page.
     settings: dict
+    # The PostgreSQL database, whose owner is the account that the stand-in runs as; none where the service has none.
+    database: str | None = None
     # {"address", "port"} or {"socket"}; workers have none.
     listen: dict = field(default_factory=dict)
     # Fixed answers, by path: {"content_type", "body"}. They are given only while the database answers.

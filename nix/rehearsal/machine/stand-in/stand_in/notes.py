@@ -13,32 +13,32 @@ START = "0" * 64
 
 
 class Notes:
-    def __init__(self, database_name: str, state: str):
-        self.database = database_name
+    def __init__(self, numbered_by: database.Postgres | database.Sqlite, state: str):
+        self.database = numbered_by
         self.folder = os.path.join(state, "stand-in-notes")
 
     def prepare(self) -> None:
         os.makedirs(self.folder, mode=0o750, exist_ok=True)
-        with database.transaction(self.database) as cursor:
-            # Several processes may start at once; CREATE TABLE IF NOT EXISTS alone would collide.
-            cursor.execute("SELECT pg_advisory_xact_lock(8484)")
+        with self.database.transaction() as cursor:
+            for statement in self.database.prepare:
+                cursor.execute(statement)
             cursor.execute(
                 "CREATE TABLE IF NOT EXISTS stand_in_notes (seq bigint PRIMARY KEY, text text NOT NULL, hash text NOT NULL)"
             )
 
     def add(self, text: str) -> dict:
-        with database.transaction(self.database) as cursor:
-            cursor.execute("LOCK TABLE stand_in_notes IN EXCLUSIVE MODE")
+        with self.database.transaction() as cursor:
+            cursor.execute(self.database.lock)
             cursor.execute("SELECT seq, hash FROM stand_in_notes ORDER BY seq DESC LIMIT 1")
             last, before = cursor.fetchone() or (0, START)
             note = {"seq": last + 1, "text": text, "hash": link(before, last + 1, text)}
             self.write(note)
-            cursor.execute("INSERT INTO stand_in_notes VALUES (%(seq)s, %(text)s, %(hash)s)", note)
+            cursor.execute(self.database.insert, note)
         return note
 
     def all(self) -> dict:
         """Every note, and what is wrong with the chain, if anything is."""
-        with database.transaction(self.database) as cursor:
+        with self.database.transaction() as cursor:
             cursor.execute("SELECT seq, text, hash FROM stand_in_notes ORDER BY seq")
             notes = [dict(zip(("seq", "text", "hash"), row)) for row in cursor.fetchall()]
         problems = self.problems(notes)

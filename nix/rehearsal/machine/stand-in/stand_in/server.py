@@ -9,8 +9,6 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-import psycopg2
-
 from . import database, pages, redis
 from .configuration import Configuration
 from .notes import Notes
@@ -38,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         """A database that does not answer is 503: the service is not healthy then."""
         try:
             handle(urlsplit(self.path))
-        except psycopg2.Error as error:
+        except database.Error as error:
             self.json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "fail", "problem": str(error).strip()})
 
     def get(self, url) -> None:
@@ -75,8 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         self.json(HTTPStatus.CREATED, self.notes.add(text))
 
     def fixed(self, answer: dict) -> None:
-        with database.transaction(self.configuration.database) as cursor:
-            cursor.execute("SELECT 1")
+        database.ping(self.notes.database)
         if self.configuration.redis and not redis.answers(self.configuration.redis):
             self.json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "fail", "problem": "Redis does not answer"})
             return
@@ -139,8 +136,9 @@ def serve(configuration: Configuration) -> None:
         # As the real one, it does not start without.
         with open(configuration.secret, "rb"):
             pass
-    notes = Notes(configuration.database, configuration.state)
-    database.wait(configuration.database, seconds=60)
+    numbered_by = database.of(configuration.database, configuration.state)
+    notes = Notes(numbered_by, configuration.state)
+    database.wait(numbered_by, seconds=60)
     notes.prepare()
     handler = type("StandIn", (Handler,), {"configuration": configuration, "notes": notes})
     listen = configuration.listen

@@ -10,8 +10,9 @@ INTERVAL = 5
 
 
 def work(configuration: Configuration) -> None:
+    asked = database.of(configuration.database, configuration.state)
     while True:
-        database.wait(configuration.database, seconds=60)
+        database.wait(asked, seconds=60)
         if configuration.redis and not redis.answers(configuration.redis):
             sys.exit(f"Redis does not answer at {configuration.redis}")
         time.sleep(INTERVAL)
