@@ -39,6 +39,9 @@ fn id_of(line: &[u8]) -> u64 {
 fn handle(request: Request, myself: &Myself, client: &mut impl Client) -> Result<Answer> {
     match request {
         Request::Facts => facts::gather().map(|facts| Answer::Facts(Box::new(facts))),
+        Request::PrepareSecrets { system, given } => {
+            activation::prepare_secrets(&system, &given).map(|()| Answer::Prepared)
+        }
         Request::Activate { operation, system, action } => {
             activation::activate(operation, &system, action, myself, client).map(Answer::Activation)
         }

@@ -29,6 +29,7 @@ pub mod auth;
 pub mod body;
 pub mod etag;
 mod fallback;
+mod given;
 pub mod idempotency;
 pub mod metrics;
 pub mod offer;

@@ -6,6 +6,7 @@ use berth_store::TenantRecord;
 use chrono::{DateTime, Utc};
 
 use crate::auth::Caller;
+use crate::given;
 use crate::problem::Problem;
 use crate::state::Api;
 
@@ -13,8 +14,17 @@ use crate::state::Api;
 ///
 /// # Errors
 /// Every broken rule at once.
-pub(crate) fn specified(api: &Api, draft: TenantDraft) -> Result<TenantSpec, Problem> {
+///
+/// `stored` is the tenant as it stands: secrets that the draft leaves out are its.
+pub(crate) fn specified(
+    api: &Api,
+    mut draft: TenantDraft,
+    stored: Option<&TenantSpec>,
+) -> Result<TenantSpec, Problem> {
     let offered = api.offer.check(&draft.services);
+    if offered.is_ok() {
+        given::seal(&mut draft, &api.offer, api.engine.keys(), stored)?;
+    }
     match (TenantSpec::try_from(draft), offered) {
         (Ok(spec), Ok(())) => Ok(spec),
         (Ok(_), Err(invalid)) | (Err(invalid), Ok(())) => Err(invalid.into()),
@@ -46,7 +56,7 @@ pub(crate) fn new_record(spec: TenantSpec, now: DateTime<Utc>) -> TenantRecord {
 pub(crate) fn view(api: &Api, record: TenantRecord) -> Tenant {
     Tenant {
         urls: api.offer.urls(&record.spec, api.scheme()),
-        spec: record.spec.into(),
+        spec: given::without_secrets(record.spec.into()),
         version: record.version,
         deployed_revision: record.deployed_revision,
         created_at: record.created_at,

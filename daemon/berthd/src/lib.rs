@@ -7,6 +7,7 @@
 //! | [`data_dir`] | the daemon's folder: who may read it, and that one daemon uses it |
 //! | [`admin_token`] | the first token |
 //! | [`identity`] | the key with which the daemon logs in on machines |
+//! | [`secrets_key`] | the key that seals what customers give in confidence |
 //! | [`platform`] | the platform that the daemon carries with it |
 //! | [`serve`] | wiring, and the order of starting and stopping |
 //! | [`logging`] | where log lines go and what they look like |
@@ -18,6 +19,7 @@ pub mod data_dir;
 pub mod identity;
 pub mod logging;
 pub mod platform;
+pub mod secrets_key;
 pub mod serve;
 
 pub use cli::run;

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::identity::Identity;
-use crate::{admin_token, data_dir, identity, platform};
+use crate::{admin_token, data_dir, identity, platform, secrets_key};
 
 /// How long open requests may take to end when the daemon stops, in seconds.
 const FAREWELL: u64 = 10;
@@ -108,7 +108,8 @@ fn engine(config: &Config, store: Store, connector: Connector) -> anyhow::Result
         timeouts: config.timeouts.timeouts(),
         ..EngineOptions::default()
     };
-    Ok(Engine::new(store, Arc::new(builder), Arc::new(SshMachines::new(connector)), options))
+    let keys = secrets_key::ensure(&config.data_dir)?;
+    Ok(Engine::new(store, keys, Arc::new(builder), Arc::new(SshMachines::new(connector)), options))
 }
 
 fn api(config: &Config, engine: Engine, identity: &Identity) -> anyhow::Result<Api> {

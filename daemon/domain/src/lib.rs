@@ -51,7 +51,7 @@ pub use name::{MachineName, PlanName, ServiceName, TenantName};
 pub use operation::{Operation, OperationId, OperationKind, OperationStatus, Step, StepName, StepStatus};
 pub use progress::Progress;
 pub use revision::{Revision, RevisionId};
-pub use setting::Setting;
+pub use setting::{SealedSecret, Setting};
 pub use tenant::{Mode, ServiceSelection, TenantDraft, TenantSpec};
 pub use token::{Permission, Scope, TokenId};
 

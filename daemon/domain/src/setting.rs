@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::invalid::{Invalid, pointer_segment};
 
@@ -27,11 +27,38 @@ pub enum Setting {
     Text(String),
     /// A list.
     List(Vec<Setting>),
+    /// A secret that was given: its number and, sealed, its text.
+    Secret(SealedSecret),
     /// An attribute set, ordered by key so that the same settings always print the same.
     Attrs(BTreeMap<String, Setting>),
 }
 
+/// A secret that a client gave. Nix sees its number only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecret {
+    /// How often a value was given here, from 1 on.
+    pub version: u64,
+    /// The value, sealed by the daemon.
+    pub sealed: String,
+}
+
+/// The key under which a sealed secret stands in stored JSON, alone in its object.
+pub const SECRET: &str = "$secret";
+
 impl Setting {
+    /// The secret at a JSON pointer below this setting.
+    pub fn secret_at(&self, pointer: &str) -> Option<&SealedSecret> {
+        let mut here = self;
+        for key in pointer.split('/').skip(1) {
+            let Setting::Attrs(map) = here else { return None };
+            here = map.get(key)?;
+        }
+        match here {
+            Setting::Secret(secret) => Some(secret),
+            _ => None,
+        }
+    }
+
     /// Reads a JSON value.
     ///
     /// # Errors
@@ -64,6 +91,9 @@ fn convert(value: &serde_json::Value, pointer: &str, depth: usize, invalid: &mut
                 .map(|(i, v)| convert(v, &format!("{pointer}/{i}"), depth + 1, invalid))
                 .collect(),
         ),
+        Value::Object(map) if map.len() == 1 && map.contains_key(SECRET) => {
+            secret(&map[SECRET], pointer, invalid)
+        }
         Value::Object(map) => Setting::Attrs(
             map.iter()
                 .map(|(key, v)| {
@@ -74,6 +104,16 @@ fn convert(value: &serde_json::Value, pointer: &str, depth: usize, invalid: &mut
                 .collect(),
         ),
     }
+}
+
+fn secret(value: &serde_json::Value, pointer: &str, invalid: &mut Invalid) -> Setting {
+    SealedSecret::deserialize(value).map_or_else(
+        |_| {
+            invalid.push(pointer, "type", "is no sealed secret");
+            Setting::Null
+        },
+        Setting::Secret,
+    )
 }
 
 fn number(n: &serde_json::Number, pointer: &str, invalid: &mut Invalid) -> Setting {
@@ -108,6 +148,7 @@ impl Serialize for Setting {
             Setting::Float(f) => serializer.serialize_f64(*f),
             Setting::Text(s) => serializer.serialize_str(s),
             Setting::List(items) => items.serialize(serializer),
+            Setting::Secret(secret) => serializer.collect_map([(SECRET, secret)]),
             Setting::Attrs(map) => map.serialize(serializer),
         }
     }
@@ -126,6 +167,16 @@ mod tests {
         assert!(found.contains(&("/services/gitea/a/1", "number-range")));
         assert!(found.contains(&("/services/gitea/b~1c", "no-nul")));
         assert!(found.contains(&("/services/gitea/k\0", "no-nul")));
+    }
+
+    #[test]
+    fn a_sealed_secret_comes_back_as_it_was_and_is_found_by_its_pointer() {
+        let value = json!({"smtp": {"password": {"$secret": {"version": 2, "sealed": "AAAA"}}}});
+        let setting = Setting::from_json(&value, "").unwrap();
+        assert_eq!(serde_json::to_value(&setting).unwrap(), value);
+        assert_eq!(setting.secret_at("/smtp/password").unwrap().version, 2);
+        assert!(setting.secret_at("/smtp").is_none() && setting.secret_at("/smtp/password/x").is_none());
+        assert!(Setting::from_json(&json!({"$secret": 1}), "").is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use berth_domain::event::NewEvent;
 use berth_domain::{EventKind, Operation, OperationId};
+use berth_seal::Keys;
 use berth_store::idempotency::IdempotencyRecord;
 use berth_store::{Store, StoreError};
 use chrono::Utc;
@@ -76,6 +77,7 @@ pub struct Engine {
 
 pub(crate) struct Shared {
     pub store: Store,
+    pub keys: Keys,
     pub hub: Arc<Hub>,
     pub builder: Arc<dyn Builder>,
     pub machines: Arc<dyn Machines>,
@@ -93,6 +95,7 @@ impl Engine {
     /// An engine that does nothing until [`Engine::start`].
     pub fn new(
         store: Store,
+        keys: Keys,
         builder: Arc<dyn Builder>,
         machines: Arc<dyn Machines>,
         options: EngineOptions,
@@ -100,6 +103,7 @@ impl Engine {
         Self {
             shared: Arc::new(Shared {
                 store,
+                keys,
                 hub: Arc::default(),
                 builder,
                 machines,
@@ -128,6 +132,11 @@ impl Engine {
     /// The database.
     pub fn store(&self) -> &Store {
         &self.shared.store
+    }
+
+    /// What seals customers' secrets.
+    pub fn keys(&self) -> &Keys {
+        &self.shared.keys
     }
 
     /// How many operations run here.

@@ -234,6 +234,7 @@ fn parse<'a, T: serde::Deserialize<'a>>(machine: &MachineName, line: &'a [u8]) -
 fn name_of(request: &Request) -> &'static str {
     match request {
         Request::Facts => "finding out about the machine",
+        Request::PrepareSecrets { .. } => "the secrets",
         Request::Activate { .. } => "the activation",
         Request::Probe { .. } => "probing the services",
         Request::Commit { .. } => "the commit",

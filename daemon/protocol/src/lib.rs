@@ -11,8 +11,10 @@ use berth_domain::manifest::Probe;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub mod secret;
 pub mod store_path;
 
+pub use secret::{GivenSecret, SecretText};
 pub use store_path::{InvalidStorePath, StorePath};
 
 /// The protocol's version; daemon and agent must agree on it.
@@ -55,6 +57,14 @@ pub enum Request {
         system: String,
         /// How to switch.
         action: SwitchAction,
+    },
+    /// Put a system's secrets in place before it is switched to: those that somebody gave, and those that are generated.
+    /// Answered by [`Answer::Prepared`].
+    PrepareSecrets {
+        /// The system whose manifest lists them.
+        system: String,
+        /// Those that were given.
+        given: Vec<GivenSecret>,
     },
     /// Does the running system serve? Waits up to `timeout_seconds` for units to become active and probes to
     /// succeed, as the manifest of `system` lists them. Answered by [`Answer::Health`].
@@ -153,6 +163,8 @@ pub enum Note {
 pub enum Answer {
     /// To [`Request::Facts`].
     Facts(Box<MachineFacts>),
+    /// To [`Request::PrepareSecrets`].
+    Prepared,
     /// To [`Request::Activate`].
     Activation(Activation),
     /// To [`Request::Probe`].

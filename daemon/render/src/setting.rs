@@ -57,6 +57,8 @@ impl Place<'_> {
                     .map(|(i, item)| Place::Index(self, i).convert(item))
                     .collect::<Result<_, _>>()?,
             ),
+            // Only its number: the text never reaches Nix.
+            Setting::Secret(secret) => Expr::Int(i64::try_from(secret.version).unwrap_or(i64::MAX)),
             Setting::Attrs(values) => Expr::attrs(self.convert_all(values)?),
         })
     }

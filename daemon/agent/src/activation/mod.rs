@@ -16,17 +16,25 @@ mod inside;
 mod record;
 mod unit;
 
-use berth_protocol::{Activation, ActivationOutcome, FailureCode, SwitchAction};
+use berth_protocol::{Activation, ActivationOutcome, FailureCode, GivenSecret, SwitchAction};
 use uuid::Uuid;
 
 use crate::client::Client;
 use crate::entry::Myself;
 use crate::failure::{Result, failure};
+use crate::secrets;
 use crate::system::{self, System};
 use crate::units;
 use record::{Asked, Ended, Record};
 
 pub(crate) use inside::run;
+
+/// Puts a system's secrets in place. Those whose owners the switch is yet to make belong to root until then.
+pub(crate) fn prepare_secrets(path: &str, given: &[GivenSecret]) -> Result<()> {
+    let Some(manifest) = System::open(path)?.manifest_if_any()? else { return Ok(()) };
+    secrets::bring(&manifest, given)?;
+    secrets::ensure(&manifest).map(drop)
+}
 
 /// Switches to a system and waits for the end, or finds the switch that this operation asked for before.
 pub(crate) fn activate(

@@ -14,6 +14,7 @@ use std::path::{Component, Path};
 
 use berth_domain::Manifest;
 use berth_domain::manifest::{Generator, Secret, ServiceManifest};
+use berth_protocol::GivenSecret;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::accounts::Accounts;
@@ -37,6 +38,24 @@ pub(crate) fn ensure(manifest: &Manifest) -> Result<Vec<String>> {
         make_all(service.as_str(), contract)?;
     }
     settle(manifest)
+}
+
+/// Puts secrets in place that somebody gave. They belong to root until [`settle`] hands them over.
+pub(crate) fn bring(manifest: &Manifest, given: &[GivenSecret]) -> Result<()> {
+    for given in given {
+        let name = format!("{}/{}", given.service, given.name);
+        let mut wanted = all(manifest).filter(|(full, _)| *full == name).map(|(_, secret)| secret);
+        let secret = wanted.next().filter(|secret| matches!(secret.generate, Generator::Supplied { .. }));
+        let secret = secret.ok_or_else(|| bad_manifest(format!("it has no secret {name} that is given")))?;
+        check(secret)?;
+        let value = SecretString::from(given.value.expose());
+        let found = derived::read(secret).map_err(io(format!("cannot read the secret {name}")))?;
+        if found.is_none_or(|found| found.expose_secret() != value.expose_secret()) {
+            let written = draft(secret, &value).and_then(Draft::replace);
+            written.map_err(io(format!("cannot write the secret {name} at {}", secret.path)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a service's secrets in their order, as later ones may be made of earlier ones.
@@ -230,7 +249,20 @@ mod tests {
         assert!(ensure(&with(serde_json::json!({ "kind": "service" }))).unwrap().is_empty());
         assert!(!path.exists());
         let supplied = serde_json::json!({ "kind": "supplied", "setting": "/smtp/password", "version": 1 });
-        assert!(ensure(&with(supplied)).unwrap_err().message.contains("nobody has brought it"));
+        let manifest = with(supplied);
+        assert!(ensure(&manifest).unwrap_err().message.contains("nobody has brought it"));
+        let given = |name: &str, value: &str| GivenSecret {
+            service: "gitea".into(),
+            name: name.into(),
+            value: SecretString::from(value).into(),
+        };
+        bring(&manifest, &[given("key", "one")]).unwrap();
+        bring(&manifest, &[given("key", "two")]).unwrap();
+        ensure(&manifest).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o440);
+        let refused = bring(&manifest, &[given("other", "hunter2")]).unwrap_err();
+        assert!(refused.message.contains("gitea/other") && !refused.message.contains("hunter2"), "{refused}");
     }
 
     #[test]

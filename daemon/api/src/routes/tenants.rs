@@ -46,7 +46,7 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let spec = specified(&api, body.value?)?;
+    let spec = specified(&api, body.value?, None)?;
     create_as(&api, &once, spec).await
 }
 
@@ -112,21 +112,23 @@ async fn put(
     let name: TenantName = named("tenant", &name)?;
     caller.require(Permission::WriteTenant(&name))?;
     let expectation = etag::expectation(&request)?;
-    let spec = specified(&api, body.value?)?;
+    let stored = match api.store().tenant(&name).await {
+        Ok(stored) => Some(stored),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let spec = specified(&api, body.value?, stored.as_ref().map(|stored| &stored.spec))?;
     if spec.name != name {
         return Err(berth_domain::Invalid::one("/name", "same", "must be the name in the path").into());
     }
-    match api.store().tenant(&name).await {
-        Ok(stored) => change(&caller, &api, stored, spec, expectation).await,
-        Err(StoreError::NotFound { .. }) if expectation == Expectation::None => {
+    match stored {
+        Some(stored) => change(&caller, &api, stored, spec, expectation).await,
+        None if expectation == Expectation::None => {
             caller.require(Permission::Operate)?;
             let once = Once::read(&caller, &request, &body.bytes)?;
             create_as(&api, &once, spec).await
         }
-        Err(StoreError::NotFound { .. }) => {
-            Err(Problem::precondition_failed("there is no such tenant any more"))
-        }
-        Err(error) => Err(error.into()),
+        None => Err(Problem::precondition_failed("there is no such tenant any more")),
     }
 }
 
@@ -145,6 +147,9 @@ async fn change(
     }
     if stored.spec == spec {
         return Ok(found(api, stored));
+    }
+    if stored.deployed_revision.is_some() {
+        api.offer.check_fixed(&stored.spec, &spec)?;
     }
     if expectation == Expectation::None {
         let detail = format!(

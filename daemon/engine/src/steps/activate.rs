@@ -25,6 +25,7 @@ impl Context {
     async fn switch(&mut self, system: String, sink: &Sink) -> Result<Activation, StepError> {
         // A machine that cannot be reached was told nothing.
         self.session(sink).await?;
+        self.prepare_secrets(&system, sink).await?;
         self.switched = true;
         self.switching = Some(system.clone());
         let answer = self.deployer().await?.switch(self, &system, sink).await;

@@ -8,6 +8,7 @@ mod copy;
 mod evaluate;
 mod forget;
 mod render;
+mod secrets;
 mod undo;
 mod verify;
 mod wipe;

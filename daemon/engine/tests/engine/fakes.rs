@@ -221,6 +221,7 @@ impl MachineSession for FakeSession {
                 let machine = self.0.machine.lock().unwrap().clone();
                 Ok(Answer::Facts(Box::new(facts(&machine))))
             }
+            Request::PrepareSecrets { .. } => Ok(Answer::Prepared),
             Request::Activate { operation, system, .. } => self.activate(operation, system, bounds).await,
             Request::Probe { .. } => {
                 self.0.asked("probe", "", bounds).await?;

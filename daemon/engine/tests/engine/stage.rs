@@ -144,5 +144,5 @@ impl Stage {
 fn engine(store: &Store, world: &Arc<World>, options: &EngineOptions) -> Engine {
     let builder = Arc::new(FakeBuilder(Arc::clone(world)));
     let machines = Arc::new(FakeMachines(Arc::clone(world)));
-    Engine::new(store.clone(), builder, machines, options.clone())
+    Engine::new(store.clone(), berth_seal::Keys::generate(), builder, machines, options.clone())
 }

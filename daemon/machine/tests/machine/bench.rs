@@ -131,7 +131,8 @@ pub async fn ask(agent: &mut Agent, request: Request) -> Told {
 
 /// A request to switch.
 pub fn activate(operation: Uuid, system: &StorePath) -> Request {
-    Request::Activate { operation, system: system.to_string(), action: SwitchAction::Test }
+    let system = system.to_string();
+    Request::Activate { operation, system, action: SwitchAction::Test }
 }
 
 /// A token that is never cancelled.

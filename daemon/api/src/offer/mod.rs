@@ -1,4 +1,12 @@
 //! The services on offer, and a tenant's settings against their schemas.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `needs` | settings that need another service of the tenant |
+//! | `fixed` | what cannot be changed any more once it was deployed |
+
+mod fixed;
+mod needs;
 
 use std::collections::BTreeMap;
 
@@ -62,6 +70,11 @@ impl Offer {
         Some(Service { name: name.clone(), entry: offered.entry.clone() })
     }
 
+    /// The schema of a service's settings.
+    pub fn schema(&self, service: &str) -> Option<&Value> {
+        self.services.get(service).map(|offered| &offered.entry.settings)
+    }
+
     /// Checks that a tenant's services are on offer, that their settings fit their schemas, and that no two of them
     /// want the same sub-domain.
     ///
@@ -77,6 +90,7 @@ impl Offer {
             }
         }
         self.check_subdomains(services, &mut invalid);
+        self.check_needs(services, &mut invalid);
         invalid.or(())
     }
 
@@ -139,17 +153,17 @@ impl Offered {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use berth_domain::TenantDraft;
     use serde_json::json;
 
-    fn offer() -> Offer {
-        let catalogue = include_str!("../../../modules/catalogue.json");
+    pub(super) fn offer() -> Offer {
+        let catalogue = include_str!("../../../../modules/catalogue.json");
         Offer::new(serde_json::from_str(catalogue).unwrap()).unwrap()
     }
 
-    fn draft(services: Value) -> TenantDraft {
+    pub(super) fn draft(services: Value) -> TenantDraft {
         serde_json::from_value(json!({
             "name": "acme", "domain": "acme.example", "contact_email": "a@acme.example", "machine": "vm1",
             "services": services

@@ -1,0 +1,65 @@
+//! What customers gave in confidence, opened for the machine that needs it.
+
+use berth_domain::manifest::{Generator, Manifest};
+use berth_domain::{ServiceName, Setting, TenantSpec};
+use berth_protocol::{Answer, GivenSecret, Request};
+use berth_seal::About;
+
+use super::Context;
+use super::context::unexpected;
+use crate::error::StepError;
+use crate::ports::Sink;
+
+/// A secret that a system wants: the service, its name, the setting, the value's number.
+type Wanted<'a> = (&'a ServiceName, &'a str, &'a str, u64);
+
+impl Context {
+    /// Has the machine put a system's secrets in place, whichever driver switches it. An earlier system that is gone back to
+    /// finds its own: each given value has a file for itself.
+    pub(super) async fn prepare_secrets(&mut self, system: &str, sink: &Sink) -> Result<(), StepError> {
+        let given = self.given_secrets(system).await?;
+        let request = Request::PrepareSecrets { system: system.to_owned(), given };
+        match self.call(request, self.shared.options.timeouts.brief, sink).await? {
+            Answer::Prepared => Ok(()),
+            _ => Err(unexpected("the secrets")),
+        }
+    }
+
+    /// The secrets that `system` is to be given, in clear.
+    async fn given_secrets(&self, system: &str) -> Result<Vec<GivenSecret>, StepError> {
+        let manifest = self.shared.builder.manifest(system).await?;
+        let wanted: Vec<_> = wanted(&manifest).collect();
+        let (Some(revision), false) = (&self.revision, wanted.is_empty()) else { return Ok(Vec::new()) };
+        let spec = self.shared.store.revision(&self.tenant, revision).await?.spec;
+        wanted.into_iter().map(|wanted| self.opened(&spec, wanted)).collect()
+    }
+
+    fn opened(&self, spec: &TenantSpec, wanted: Wanted<'_>) -> Result<GivenSecret, StepError> {
+        let (service, name, setting, version) = wanted;
+        let settings = spec.services.get(service).map(|selection| Setting::Attrs(selection.settings.clone()));
+        let secret = settings.as_ref().and_then(|settings| settings.secret_at(setting));
+        let secret = secret.filter(|secret| secret.version == version).ok_or_else(|| {
+            StepError::failed("secret-missing", format!("the secret {service}{setting} was never given"))
+        })?;
+        let about = About {
+            tenant: self.tenant.to_string(),
+            service: service.to_string(),
+            setting: setting.to_owned(),
+            version,
+        };
+        let value = self.shared.keys.open(&about, &secret.sealed);
+        let value = value.map_err(|error| StepError::failed("secret-sealed", error.to_string()))?;
+        Ok(GivenSecret { service: service.to_string(), name: name.to_owned(), value: value.into() })
+    }
+}
+
+fn wanted(manifest: &Manifest) -> impl Iterator<Item = Wanted<'_>> {
+    manifest.services.iter().flat_map(|(service, contract)| {
+        contract.secrets.iter().filter_map(move |secret| match &secret.generate {
+            Generator::Supplied { setting, version } => {
+                Some((service, secret.name.as_str(), setting.as_str(), *version))
+            }
+            _ => None,
+        })
+    })
+}
