@@ -13,6 +13,7 @@ in
     ./tenant/manifest.nix
     ./tenant/machine.nix
     ./tenant/access.nix
+    ./tenant/hardening.nix
     ./tenant/database.nix
     ./tenant/web.nix
   ]

@@ -44,7 +44,7 @@ in
         };
         from = mkOption {
           type = types.email;
-          example = "noreply@acme.example";
+          example = "noreply@example.org";
           description = "The sender's address.";
         };
       }

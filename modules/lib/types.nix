@@ -66,6 +66,14 @@ rec {
     description = "IP address or host name";
   };
 
+  # An IP address or a network, and a time of the day.
+  network = types.strMatching "[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?" // {
+    description = "IP address or network such as 192.0.2.0/24";
+  };
+  timeOfDay = types.strMatching "([01][0-9]|2[0-3]):[0-5][0-9]" // {
+    description = "time of the day such as 03:00";
+  };
+
   # One line of at most `max` characters; `without` lists characters that the service cannot store in it. Nix counts
   # bytes, of which a character has up to four; the exact length is the JSON Schema's matter. The length is looked
   # at first, because a regular expression costs stack for every character.

@@ -38,13 +38,13 @@ in
           domain = mkOption {
             type = types.nullOr berth.types.siteDomain;
             default = null;
-            example = "www.acme.example";
+            example = "www.example.org";
             description = "A domain of its own, whose DNS record points at this machine.";
           };
           repository = mkOption {
             type = types.nullOr berth.types.repository;
             default = null;
-            example = "https://git.acme.example/ann/handbook.git";
+            example = "https://git.example.org/ann/handbook.git";
             description = "The repository whose files are the site. Null for a site that is uploaded over SSH.";
           };
           branch = mkOption {

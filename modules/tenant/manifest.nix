@@ -4,7 +4,13 @@ let
   inherit (config.berth) tenant internal;
 
   # A service asks its own host unless it names another.
-  asked = service: probe: { inherit (service) host scheme; } // probe;
+  asked =
+    service: probe:
+    {
+      inherit (service) host scheme;
+      inside_only = !internal.exposed;
+    }
+    // probe;
 
   describe =
     _: service:

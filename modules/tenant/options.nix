@@ -47,7 +47,7 @@ let
       default = "active";
       description = ''
         What the machine does. `active`: services run and are reachable. `standby`: everything is installed, services
-        are stopped. `maintenance`: services run, visitors are asked to come back later. `suspended`: services are
+        are stopped. `maintenance`: services run, visitors but those of `admin_addresses` are asked to come back later. `suspended`: services are
         stopped, visitors see the notice. `moved`: services are stopped, requests are forwarded to the new provider.
       '';
     };
@@ -66,6 +66,34 @@ let
       type = types.listOf types.singleLineStr;
       default = [ ];
       description = "SSH keys of the tenant's own administrators. They open the account `admin`, which is not root.";
+    };
+    admin_addresses = mkOption {
+      type = types.listOf berth.types.network;
+      default = [ ];
+      example = [ "192.0.2.0/24" ];
+      description = "Where the tenant's administrators come from: with mode `maintenance`, only they see the services.";
+    };
+    maintenance_window = mkOption {
+      type = types.nullOr (
+        types.submodule {
+          options = {
+            from = mkOption {
+              type = berth.types.timeOfDay;
+              description = "When it begins, in UTC.";
+            };
+            to = mkOption {
+              type = berth.types.timeOfDay;
+              description = "When it ends, in UTC.";
+            };
+          };
+        }
+      );
+      default = null;
+      example = {
+        from = "03:00";
+        to = "05:00";
+      };
+      description = "When the machine may restart services and itself; any time when null.";
     };
     services = lib.mapAttrs serviceOption berth.services;
   };
@@ -95,6 +123,15 @@ in
         description = ''
           How visitors are served: `acme` over HTTPS with certificates of Let's Encrypt, `none` over plain HTTP, for tests
           and behind a proxy that ends TLS.
+        '';
+      };
+      updates = mkOption {
+        type = types.nullOr types.singleLineStr;
+        default = null;
+        example = "https://berth.example.org/v1/tenants/acme/flake.tar.gz#vm1";
+        description = ''
+          The flake that the machine updates itself from, every day within the maintenance window, for whoever runs it
+          without Berth. Null where Berth's daemon does it: then the machine never changes by itself.
         '';
       };
       system = mkOption {

@@ -89,7 +89,12 @@ in
     serves = mkOption {
       type = types.bool;
       internal = true;
-      description = "Whether the mode lets visitors reach services.";
+      description = "Whether the mode lets somebody reach services.";
+    };
+    exposed = mkOption {
+      type = types.bool;
+      internal = true;
+      description = "Whether that is everybody, or the tenant's administrators alone.";
     };
   };
   config.berth.internal = {
@@ -99,6 +104,10 @@ in
       "active"
       "maintenance"
     ];
-    serves = is [ "active" ];
+    serves = is [
+      "active"
+      "maintenance"
+    ];
+    exposed = is [ "active" ];
   };
 }

@@ -1,7 +1,8 @@
 # The web server: what visitors get in each mode.
 #
-# In `active` a service describes its own virtual host. In the other modes every host of the tenant answers the same:
-# a page with 503 and Retry-After, or what the new provider's machine answers. Never 404 or 410: other servers of the
+# In `active` and `maintenance` a service describes its own virtual host; in `maintenance` everybody but the machine itself
+# and the tenant's administrators is answered with a page, 503 and Retry-After. In the other modes every host of the tenant
+# answers the same: that page, or what the new provider's machine answers. Never 404 or 410: other servers of the
 # Fediverse take those for the end of an account and forget it.
 { config, lib, ... }:
 let
@@ -41,6 +42,39 @@ let
       text = "There is no site under this name.";
     }
   );
+
+  # A host that serves, but whom it does not serve gets the notice. A named location, as nginx would ask the same question
+  # again of a path. The certificate authority is let in.
+  closed = {
+    locations."@berth_notice" = {
+      root = "/etc/berth/notice";
+      extraConfig = ''
+        rewrite ^ /berth-notice.html break;
+        add_header Retry-After ${toString retryAfter} always;
+        add_header Cache-Control no-store always;
+      '';
+    };
+    extraConfig = lib.mkBefore ''
+      error_page 503 @berth_notice;
+      if ($berth_closed) { return 503; }
+    '';
+  };
+  admins = lib.concatMapStrings (network: "  ${network} 1;\n") tenant.admin_addresses;
+  whoIsLetIn = ''
+    geo $berth_admin {
+      default 0;
+      127.0.0.0/8 1;
+      ::1/128 1;
+    ${admins}}
+    map $request_uri $berth_challenge {
+      default 0;
+      "~^/[.]well-known/acme-challenge/" 1;
+    }
+    map $berth_admin$berth_challenge $berth_closed {
+      default 0;
+      00 1;
+    }
+  '';
 
   notice = {
     locations."/".return = 503;
@@ -103,6 +137,7 @@ in
       enable = true;
       # A changed virtual host drops no connection.
       enableReload = true;
+      commonHttpConfig = lib.mkIf (internal.serves && !internal.exposed) whoIsLetIn;
       virtualHosts = lib.mkMerge [
         {
           # Names that nobody claimed.
@@ -112,6 +147,7 @@ in
           };
         }
         (lib.mkIf internal.serves (lib.genAttrs every (_: encrypted)))
+        (lib.mkIf (internal.serves && !internal.exposed) (lib.genAttrs every (_: closed)))
         (lib.mkIf (!internal.serves) (lib.genAttrs every (_: stoppedHost)))
       ];
     };

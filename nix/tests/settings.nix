@@ -29,4 +29,12 @@ in
   ports = config.networking.firewall.allowedTCPPorts;
   probes = builtins.mapAttrs (_: service: service.probes) config.berth.manifest.services;
   inherit (config.security.acme) acceptTerms defaults;
+  upgrade = {
+    inherit (config.system.autoUpgrade)
+      enable
+      dates
+      allowReboot
+      rebootWindow
+      ;
+  };
 }

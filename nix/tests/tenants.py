@@ -52,13 +52,14 @@ def the_manifest_stands_in_the_system_as_a_file() -> None:
 
 
 def units_and_probes_are_asked_for_only_where_they_can_answer() -> None:
-    expected = {"active": (True, True), "maintenance": (True, False)}
+    expected = {"active": (True, True), "maintenance": (True, True)}
     for mode in MODES:
         runs, serves = expected.get(mode, (False, False))
         for name, service in _system(mode)["manifest"]["services"].items():
             # What nginx alone serves has no unit of its own.
             assert bool(service["units"]) == (runs and name != "pages"), (mode, name)
             assert bool(service["probes"]) == serves, (mode, name)
+            assert all(probe["inside_only"] == (mode == "maintenance") for probe in service["probes"]), (mode, name)
 
 
 def units_that_the_manifest_names_exist_and_are_masked_where_the_mode_stops_them() -> None:
@@ -74,12 +75,31 @@ def units_that_the_manifest_names_exist_and_are_masked_where_the_mode_stops_them
 
 
 def visitors_get_503_with_retry_after_and_never_404_or_410_while_nothing_serves() -> None:
-    for mode in ("standby", "maintenance", "suspended"):
+    for mode in ("standby", "suspended"):
         nginx = _system(mode)["etc"]["rehearsal/nginx.conf"]
         servers = nginx.count("server {")
         assert servers == len(SERVICES) + 1
         assert nginx.count("return 503;") == servers and nginx.count("add_header Retry-After ") == servers
         assert "proxy_pass" not in nginx and "404" not in nginx and "410" not in nginx, mode
+
+
+def in_maintenance_only_the_machine_and_administrators_are_served() -> None:
+    nginx = _system("maintenance", admin_addresses=("192.0.2.0/24", "2001:db8::/32"))["etc"]["rehearsal/nginx.conf"]
+    hosts = nginx.count("server {") - 1
+    assert nginx.count("if ($berth_closed) { return 503; }") == hosts and nginx.count("proxy_pass") > hosts
+    for let_in in ("127.0.0.0/8 1;", "192.0.2.0/24 1;", "2001:db8::/32 1;"):
+        assert let_in in nginx, let_in
+    assert "berth_closed" not in _system("active")["etc"]["rehearsal/nginx.conf"]
+
+
+def a_machine_updates_itself_only_where_nobody_else_does() -> None:
+    window = {"from": "03:00", "to": "05:00"}
+    plain = evaluate("settings.nix", tenant=tenant(maintenance_window=window), machine=MACHINE, lib=str(OURS))
+    assert plain["upgrade"]["enable"] is False
+    alone = {**MACHINE, "updates": "https://berth.example.org/v1/tenants/acme/flake.tar.gz#vm1"}
+    found = evaluate("settings.nix", tenant=tenant(maintenance_window=window), machine=alone, lib=str(OURS))["upgrade"]
+    assert (found["enable"], found["dates"], found["allowReboot"]) == (True, "03:00", True)
+    assert found["rebootWindow"] == {"lower": "03:00", "upper": "05:00"}
 
 
 def the_notice_is_shown_as_text_whatever_it_holds() -> None:
@@ -143,7 +163,7 @@ def with_certificates_everything_is_https() -> None:
         assert len(hosts) == len(SERVICES)
         assert all(host["forceSSL"] and host["enableACME"] for host in hosts.values()), mode
         # Beside the web, a service's own ports are open while it serves.
-        own = [1194] if mode == "active" else []
+        own = [1194] if mode in ("active", "maintenance") else []
         assert found["hosts"]["_"]["rejectSSL"] and sorted(found["ports"]) == [80, 443, *own], (mode, found["ports"])
         assert found["acceptTerms"] and found["defaults"]["email"] == "ann@acme.example"
         assert all(probe["scheme"] == "https" for probes in found["probes"].values() for probe in probes)

@@ -12,6 +12,7 @@ mod deleting;
 mod demo;
 mod deploying;
 mod failing;
+mod modes;
 mod refusing;
 mod repeating;
 mod secrets;

@@ -15,6 +15,7 @@
 //! | [`tenant`] | a customer's unit: name, domain, machine, mode, services |
 //! | [`machine`] | a host that Berth deploys to, and what is known of it |
 //! | [`driver`] | how deployments reach a machine |
+//! | [`network`], [`window`] | where administrators come from; when a machine may be worked on |
 //! | [`catalogue`] | the services on offer, as the modules describe them |
 //! | [`manifest`] | what a built system says of itself to the agent |
 //! | [`revision`] | an immutable rendered configuration |
@@ -32,6 +33,7 @@ pub mod invalid;
 pub mod machine;
 pub mod manifest;
 pub mod name;
+pub mod network;
 pub mod operation;
 pub mod progress;
 pub mod revision;
@@ -39,6 +41,7 @@ pub mod setting;
 pub mod ssh;
 pub mod tenant;
 pub mod token;
+pub mod window;
 
 pub use catalogue::Catalogue;
 pub use driver::Driver;
@@ -48,12 +51,14 @@ pub use invalid::{FieldError, Invalid};
 pub use machine::{MachineDraft, MachineFacts, MachineSpec};
 pub use manifest::Manifest;
 pub use name::{MachineName, PlanName, ServiceName, TenantName};
+pub use network::Network;
 pub use operation::{Operation, OperationId, OperationKind, OperationStatus, Step, StepName, StepStatus};
 pub use progress::Progress;
 pub use revision::{Revision, RevisionId};
 pub use setting::{SealedSecret, Setting};
 pub use tenant::{Mode, ServiceSelection, TenantDraft, TenantSpec};
 pub use token::{Permission, Scope, TokenId};
+pub use window::MaintenanceWindow;
 
 /// An instant, always in UTC; written as RFC 3339 with milliseconds.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -9,11 +9,16 @@ use crate::contact::Email;
 use crate::hostname::{Address, DomainName};
 use crate::invalid::{Invalid, Rule, pointer_segment};
 use crate::name::{MachineName, PlanName, ServiceName, TenantName};
+use crate::network::Network;
 use crate::setting::Setting;
 use crate::ssh::SshPublicKey;
+use crate::window::MaintenanceWindow;
 
 /// The longest notice that a suspended tenant's visitors may be shown, in characters.
 pub const MAX_NOTICE: usize = 500;
+
+/// How many networks administrators may come from.
+pub const MAX_ADMIN_ADDRESSES: usize = 20;
 
 /// A tenant as a client writes it: unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -46,6 +51,13 @@ pub struct TenantDraft {
     /// SSH keys of the tenant's own administrators, in OpenSSH's one-line form.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
+    /// Where the tenant's administrators come from: with mode `maintenance`, only these see the services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Network>, max_items = 20)]
+    pub admin_addresses: Vec<String>,
+    /// When the machine may restart services and itself; any time when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance_window: Option<MaintenanceWindow>,
     /// `active`, `standby`, `maintenance`, `suspended` or `moved`; `active` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "active")]
@@ -65,7 +77,7 @@ pub enum Mode {
     Active,
     /// Everything is installed; services are stopped.
     Standby,
-    /// Services run but are not exposed to the public.
+    /// Services run, and nobody but the tenant's administrators sees them.
     Maintenance,
     /// Services are stopped; visitors get 503 with Retry-After and this notice.
     Suspended {
@@ -118,6 +130,10 @@ pub struct TenantSpec {
     pub services: BTreeMap<ServiceName, ServiceSelection>,
     /// Keys of the tenant's administrators.
     pub ssh_keys: Vec<SshPublicKey>,
+    /// Where they come from.
+    pub admin_addresses: Vec<Network>,
+    /// When the machine may be worked on.
+    pub maintenance_window: Option<MaintenanceWindow>,
     /// What the machine does.
     pub mode: Mode,
 }
@@ -136,12 +152,28 @@ impl TryFrom<TenantDraft> for TenantSpec {
         let machine = invalid.take("/machine", draft.machine.parse());
         let services = services(draft.services, &mut invalid);
         let ssh_keys = ssh_keys(draft.ssh_keys, &mut invalid);
+        let admin_addresses = admin_addresses(draft.admin_addresses, &mut invalid);
+        let maintenance_window = draft.maintenance_window;
+        if let Some(window) = &maintenance_window {
+            window.check("/maintenance_window", &mut invalid);
+        }
         let mode = mode(draft.mode.as_deref(), draft.notice, draft.moved_to, &mut invalid);
         match (name, domain, contact_email, machine, mode) {
             (Some(name), Some(domain), Some(contact_email), Some(machine), Some(mode))
                 if invalid.is_empty() =>
             {
-                Ok(Self { name, domain, contact_email, plan, machine, services, ssh_keys, mode })
+                Ok(Self {
+                    name,
+                    domain,
+                    contact_email,
+                    plan,
+                    machine,
+                    services,
+                    ssh_keys,
+                    admin_addresses,
+                    maintenance_window,
+                    mode,
+                })
             }
             _ => Err(invalid),
         }
@@ -168,6 +200,8 @@ impl From<TenantSpec> for TenantDraft {
                 .map(|(name, service)| (name.into(), service.into()))
                 .collect(),
             ssh_keys: spec.ssh_keys.into_iter().map(Into::into).collect(),
+            admin_addresses: spec.admin_addresses.into_iter().map(Into::into).collect(),
+            maintenance_window: spec.maintenance_window,
             mode: Some(mode),
             notice,
             moved_to,
@@ -232,6 +266,17 @@ fn ssh_keys(drafts: Vec<String>, invalid: &mut Invalid) -> Vec<SshPublicKey> {
         .iter()
         .enumerate()
         .filter_map(|(i, key)| invalid.take(&format!("/ssh_keys/{i}"), key.parse()))
+        .collect()
+}
+
+fn admin_addresses(drafts: Vec<String>, invalid: &mut Invalid) -> Vec<Network> {
+    if drafts.len() > MAX_ADMIN_ADDRESSES {
+        invalid.push("/admin_addresses", "max-items", format!("must be at most {MAX_ADMIN_ADDRESSES}"));
+    }
+    drafts
+        .iter()
+        .enumerate()
+        .filter_map(|(i, network)| invalid.take(&format!("/admin_addresses/{i}"), network.parse()))
         .collect()
 }
 
@@ -319,7 +364,8 @@ mod tests {
     fn every_broken_rule_is_reported_at_once() {
         let found = broken(json!({
             "name": "-", "domain": "x", "contact_email": "x", "machine": "M", "plan": "", "mode": "gone",
-            "ssh_keys": ["nonsense"], "services": {"Gitea": {}, "gitea": {"enable": 1}, "mastodon": {"a": "\0"}}
+            "ssh_keys": ["nonsense"], "admin_addresses": ["::1", "home"],
+            "maintenance_window": {"from": "3", "to": "05:00"}, "services": {"Gitea": {}, "gitea": {"enable": 1}, "mastodon": {"a": "\0"}}
         }));
         let expected = [
             pair("/name", "dns-label"),
@@ -331,6 +377,8 @@ mod tests {
             pair("/services/gitea/enable", "type"),
             pair("/services/mastodon/a", "no-nul"),
             pair("/ssh_keys/0", "ssh-public-key"),
+            pair("/admin_addresses/1", "network"),
+            pair("/maintenance_window/from", "time"),
             pair("/mode", "one-of"),
         ];
         assert_eq!(found, expected);

@@ -41,7 +41,7 @@ pub async fn probe_manifest(address: &Address, manifest: &Manifest, limit: Durat
 async fn round(address: &Address, manifest: &Manifest, end: Instant) -> Vec<ProbeHealth> {
     let mut outcomes = Vec::new();
     for (service, contract) in &manifest.services {
-        for probe in &contract.probes {
+        for probe in contract.probes.iter().filter(|probe| !probe.inside_only) {
             let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(500));
             outcomes.push(probe_http(address, service, probe, left.min(REQUEST)).await);
         }

@@ -2,7 +2,7 @@
 
 use berth_domain::revision::Files;
 use berth_domain::tenant::ServiceSelection;
-use berth_domain::{Address, MachineName, Mode, RevisionId, TenantSpec};
+use berth_domain::{Address, MachineName, MaintenanceWindow, Mode, RevisionId, TenantSpec};
 
 use crate::pin::PlatformPin;
 use crate::print::file;
@@ -138,6 +138,12 @@ fn tenant_values(spec: &TenantSpec) -> Result<Expr, RenderError> {
     values.push((key("mode"), Text::fixed(spec.mode.word()).into()));
     values.extend(mode_values(&spec.mode)?);
     values.push((key("ssh_keys"), ssh_keys(spec)?));
+    if !spec.admin_addresses.is_empty() {
+        values.push((key("admin_addresses"), admin_addresses(spec)?));
+    }
+    if let Some(window) = &spec.maintenance_window {
+        values.push((key("maintenance_window"), maintenance_window(window)?));
+    }
     values.push((key("services"), services(spec)?));
     Ok(Expr::attrs(values))
 }
@@ -155,6 +161,21 @@ fn ssh_keys(spec: &TenantSpec) -> Result<Expr, RenderError> {
     keys.map(|(i, key)| text(key.as_str(), &format!("/ssh_keys/{i}")).map(Expr::Text))
         .collect::<Result<_, _>>()
         .map(Expr::List)
+}
+
+fn admin_addresses(spec: &TenantSpec) -> Result<Expr, RenderError> {
+    let networks = spec.admin_addresses.iter().enumerate();
+    networks
+        .map(|(i, network)| text(network.as_str(), &format!("/admin_addresses/{i}")).map(Expr::Text))
+        .collect::<Result<_, _>>()
+        .map(Expr::List)
+}
+
+fn maintenance_window(window: &MaintenanceWindow) -> Result<Expr, RenderError> {
+    Ok(Expr::attrs([
+        (key("from"), text(&window.from, "/maintenance_window/from")?.into()),
+        (key("to"), text(&window.to, "/maintenance_window/to")?.into()),
+    ]))
 }
 
 fn services(spec: &TenantSpec) -> Result<Expr, RenderError> {

@@ -2,7 +2,6 @@
 # Debian machine. docs/src/rehearsal.md lists what differs.
 {
   imports = [
-    ./accepted.nix
     ./assertions.nix
     ./etc.nix
     ./nginx.nix

@@ -126,7 +126,7 @@ let
     sendfile on;
     server_tokens off;
     server_names_hash_bucket_size 128;
-    client_max_body_size ${cfg.clientMaxBodySize};
+    ${withNewline cfg.commonHttpConfig}    client_max_body_size ${cfg.clientMaxBodySize};
     map $http_upgrade $connection_upgrade { default upgrade; ''' close; }
   ''
   + lib.concatStrings (
@@ -156,6 +156,7 @@ in
       readOnly = true;
       description = "The account that answers requests.";
     };
+    commonHttpConfig = text "More lines for all hosts.";
     virtualHosts = mkOption {
       type = types.attrsOf (types.submodule virtualHost);
       default = { };

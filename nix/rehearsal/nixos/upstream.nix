@@ -1,4 +1,5 @@
-# The options of the services that a stand-in answers for, as NixOS 24.11 declares them.
+# Options as NixOS 24.11 declares them: those of the services that a stand-in answers for, and those that are checked here and
+# otherwise have no effect.
 { lib, ... }:
 let
   standIns = [
@@ -13,7 +14,21 @@ let
     "woodpecker-server"
   ];
   table = builtins.fromJSON (builtins.readFile ../../upstream/options-24.11.json);
-  isOurs = name: builtins.any (service: lib.hasPrefix "services.${service}." name) standIns;
+  withoutEffect = [
+    "boot.tmp"
+    "networking.firewall"
+    "nix.gc"
+    "nix.settings"
+    "security.acme"
+    "services.journald"
+    "services.openssh"
+    "services.timesyncd"
+    "system.autoUpgrade"
+    "virtualisation.podman"
+    "zramSwap"
+  ];
+  prefixes = map (service: "services.${service}") standIns ++ withoutEffect;
+  isOurs = name: builtins.any (prefix: name == prefix || lib.hasPrefix "${prefix}." name) prefixes;
 in
 import ../../upstream/stubs.nix {
   inherit lib;
