@@ -19,12 +19,17 @@ const ANY_TOKEN: [&str; 5] = [
 ];
 
 /// What the reader of a tenant may do besides.
-const OWN_READER: [&str; 4] = [
+const OWN_READER: [&str; 6] = [
     "GET /v1/tenants/{name}",
     "GET /v1/tenants/{name}/configuration",
+    "GET /v1/tenants/{name}/flake.tar.gz",
+    "GET /v1/tenants/{name}/revisions",
     "GET /v1/operations/{id}",
     "GET /v1/operations/{id}/events",
 ];
+
+/// What it may ask for although the tenant has none.
+const OWN_READER_MISSES: [&str; 1] = ["GET /v1/tenants/{name}/revisions/{revision}/flake.tar.gz"];
 
 /// A daemon that knows the tenant `acme`, with an operation on it, and the tenant `bolt`.
 struct House {
@@ -79,7 +84,11 @@ impl House {
             path if path.contains("/machines/") => "m1",
             _ => "acme",
         };
-        let path = path.replace("{name}", name).replace("{tenant}", name).replace("{id}", &self.operation);
+        let path = path
+            .replace("{revision}", &"0".repeat(64))
+            .replace("{name}", name)
+            .replace("{tenant}", name)
+            .replace("{id}", &self.operation);
         assert!(!path.contains('{'), "{path} has a parameter that this test does not know");
         let method: Method = method.parse()?;
         if matches!(method, Method::GET | Method::DELETE) {
@@ -152,6 +161,8 @@ async fn a_reader_of_a_tenant_changes_nothing_of_it() -> Result<()> {
         let answer = house.attempt(&route, &reader).await?;
         if ANY_TOKEN.contains(&route.as_str()) || OWN_READER.contains(&route.as_str()) {
             assert_eq!(answer.status, StatusCode::OK, "{route}: {}", answer.body);
+        } else if OWN_READER_MISSES.contains(&route.as_str()) {
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{route}: {}", answer.body);
         } else {
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{route}: {}", answer.body);
         }

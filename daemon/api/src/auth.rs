@@ -12,7 +12,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use berth_domain::{Permission, Scope, TokenId};
 use berth_store::tokens::TokenRecord;
 use chrono::Utc;
@@ -158,15 +158,7 @@ async fn caller(request: &ServiceRequest) -> Result<Caller, Problem> {
 }
 
 async fn authenticate(api: &Api, request: &ServiceRequest) -> Result<Caller, Problem> {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(header) = header else {
-        return Err(unauthorized("this needs a token: Authorization: Bearer berth_…"));
-    };
-    let presented = header
-        .split_once(' ')
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .and_then(|(_, token)| token.trim().parse::<TokenSecret>().ok())
-        .ok_or_else(|| unauthorized("the Authorization header holds no token of this kind"))?;
+    let presented = presented(request)?;
     let refuse = || unauthorized("the token is unknown, expired or revoked");
     let stored = api.store().token_by_id(presented.id).await?.ok_or_else(refuse)?;
     let fresh = stored.expires_at.is_none_or(|end| end > Utc::now());
@@ -175,6 +167,37 @@ async fn authenticate(api: &Api, request: &ServiceRequest) -> Result<Caller, Pro
         return Ok(Caller { token: stored, secret: presented });
     }
     Err(refuse())
+}
+
+/// The token that a request brings: in the header `Authorization`, as a bearer's or as the password of whatever name (RFC
+/// 7617), which is how `nix` sends what a netrc file holds. Where files are fetched by programs that send no header of
+/// ours, `?token=` does as well.
+fn presented(request: &ServiceRequest) -> Result<TokenSecret, Problem> {
+    let refuse = || unauthorized("the Authorization header holds no token of this kind");
+    let Some(header) = request.headers().get(header::AUTHORIZATION) else {
+        let missing = || unauthorized("this needs a token: Authorization: Bearer berth_…");
+        return in_query(request).ok_or_else(missing);
+    };
+    let (scheme, rest) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(refuse)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return rest.trim().parse().map_err(|()| refuse());
+    }
+    let basic = scheme.eq_ignore_ascii_case("basic").then(|| password(rest.trim())).flatten();
+    basic.and_then(|token| token.parse().ok()).ok_or_else(refuse)
+}
+
+fn password(credentials: &str) -> Option<String> {
+    let text = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;
+    text.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+/// Only for tarballs: an address may end in logs and histories.
+fn in_query(request: &ServiceRequest) -> Option<TokenSecret> {
+    if !request.path().ends_with("/flake.tar.gz") {
+        return None;
+    }
+    let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+    pairs.into_iter().find(|(name, _)| name == "token").and_then(|(_, token)| token.parse().ok())
 }
 
 fn unauthorized(detail: &str) -> Problem {

@@ -42,6 +42,7 @@ pub mod routes;
 mod shape;
 pub mod sse;
 pub mod state;
+mod tarball;
 mod tenant;
 pub mod throttle;
 pub mod watch;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix_web::HttpRequest;
 use berth_contract::Provider;
 use berth_domain::Operation;
 use berth_engine::Engine;
@@ -69,6 +70,14 @@ impl Api {
     /// Whether requests are served.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !self.stopping.is_cancelled()
+    }
+
+    /// Where clients reach this daemon, without a slash at the end.
+    pub fn base(&self, request: &HttpRequest) -> String {
+        self.public_url.clone().unwrap_or_else(|| {
+            let connection = request.connection_info();
+            format!("{}://{}", connection.scheme(), connection.host())
+        })
     }
 
     /// `https` or `http`, as the tenants' machines serve it.

@@ -17,5 +17,6 @@ pub use page::Page;
 pub use problem::Problem;
 pub use requests::{NewCancellation, NewDeployment, NewToken, NewWatchLink};
 pub use resources::{
-    Configuration, IssuedToken, Machine, Platform, Provider, Service, Tenant, TokenInfo, WatchLink,
+    Configuration, IssuedToken, Machine, Platform, Provider, RevisionInfo, Service, Tenant, TokenInfo,
+    WatchLink,
 };

@@ -90,6 +90,17 @@ pub struct Configuration {
     pub files: Files,
 }
 
+/// A configuration that was rendered for a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RevisionInfo {
+    /// Hash of the files.
+    pub id: RevisionId,
+    /// When it was rendered first.
+    pub created_at: DateTime<Utc>,
+    /// Whether the machine was committed to it last.
+    pub deployed: bool,
+}
+
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TokenInfo {

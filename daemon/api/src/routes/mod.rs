@@ -1,5 +1,6 @@
 //! The routes, a file per resource, a function per route: parse, authorise, one call, respond.
 
+pub mod configuration;
 pub mod deployments;
 pub mod events;
 pub mod machines;
@@ -29,6 +30,7 @@ fn v1(config: &mut ServiceConfig<'_>) {
     services::routes(config);
     machines::routes(config);
     tenants::routes(config);
+    configuration::routes(config);
     deployments::routes(config);
     operations::routes(config);
     events::routes(config);

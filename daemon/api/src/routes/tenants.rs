@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
-use berth_contract::{Configuration, Page, Tenant};
+use berth_contract::{Page, Tenant};
 use berth_domain::{Operation, OperationKind, Permission, TenantDraft, TenantName, TenantSpec};
 use berth_store::{StoreError, TenantRecord};
 use chrono::{SubsecRound, Utc};
@@ -24,7 +24,7 @@ use crate::state::{Api, location};
 use crate::tenant::{may_change, new_record, place, specified, view};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(create).service(list).service(show).service(put).service(delete).service(configuration);
+    config.service(create).service(list).service(show).service(put).service(delete);
 }
 
 /// Creates a tenant. It is deployed by a request of its own.
@@ -234,21 +234,6 @@ async fn abandon(api: &Api, name: &TenantName) -> Result<HttpResponse, Problem> 
     let machine = api.store().abandon_tenant(name).await?;
     tracing::warn!(tenant = %name, %machine, "abandoned: nothing was done on its machine");
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The configuration that would be deployed now: a Nix flake.
-#[utoipa::path(operation_id = "getConfiguration", tag = "Tenants", params(("name" = String, Path)), responses((status = 200, body = Configuration), Refusals), security(("bearer" = ["tenant:read"])))]
-#[get("/tenants/{name}/configuration")]
-async fn configuration(
-    caller: Caller,
-    api: Data<Api>,
-    name: Path<String>,
-) -> Result<Json<Configuration>, Problem> {
-    let name: TenantName = named("tenant", &name)?;
-    caller.require(Permission::ReadTenant(&name))?;
-    let spec = api.store().tenant(&name).await?.spec;
-    let rendered = api.engine.configuration(&spec).await?;
-    Ok(Json(Configuration { revision: rendered.id, files: rendered.files }))
 }
 
 fn found(api: &Api, record: TenantRecord) -> HttpResponse {

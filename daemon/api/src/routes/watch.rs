@@ -76,7 +76,7 @@ async fn create(
     let expires_at = Utc::now().trunc_subsecs(3) + TimeDelta::seconds(seconds as i64);
     let link = WatchLink { hash: hash(&token), operation: operation.id, expires_at };
     let path = format!("/watch/{token}");
-    let issued = Issued { url: format!("{}{path}", base(&api, &request)), expires_at };
+    let issued = Issued { url: format!("{}{path}", api.base(&request)), expires_at };
     let reply = Reply::created(path, &issued)?;
     let kept = once.record(&reply)?;
     let outcome = api.store().create_watch_link(&link, kept.as_ref()).await;
@@ -184,13 +184,6 @@ fn html(mut response: actix_web::HttpResponseBuilder, nonce: &Nonce, text: Strin
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("X-Robots-Tag", "noindex"))
         .body(text)
-}
-
-fn base(api: &Api, request: &HttpRequest) -> String {
-    api.public_url.clone().unwrap_or_else(|| {
-        let connection = request.connection_info();
-        format!("{}://{}", connection.scheme(), connection.host())
-    })
 }
 
 fn hash(token: &str) -> [u8; 32] {

@@ -10,7 +10,7 @@ pub mod token;
 
 use std::path::PathBuf;
 
-use berth_domain::{OperationId, ServiceName, TenantName};
+use berth_domain::{OperationId, RevisionId, ServiceName, TenantName};
 use clap::{Args, Parser, Subcommand};
 
 /// Where the daemon listens unless told otherwise.
@@ -79,6 +79,8 @@ pub enum Command {
     Operation(operation::Operation),
     /// Show the files that a tenant is deployed from
     Config(Config),
+    /// The configurations that a tenant was deployed from, newest first
+    Revisions(Revisions),
     /// Make a link that shows an operation to a customer, without a token
     Link(Link),
     /// Tokens, which open the API
@@ -122,6 +124,17 @@ pub struct Config {
     /// Write the files into this folder instead
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+    /// Those of a revision [default: as it would be deployed now]
+    #[arg(long, value_name = "ID")]
+    pub revision: Option<RevisionId>,
+}
+
+/// `berth revisions`
+#[derive(Debug, Args)]
+pub struct Revisions {
+    /// Name of the tenant
+    #[arg(value_name = "TENANT")]
+    pub tenant: TenantName,
 }
 
 /// `berth link`

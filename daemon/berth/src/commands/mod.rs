@@ -40,6 +40,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<()> {
         Command::Tenant(command) => tenant::run(&context, command).await,
         Command::Deploy(options) => tenant::deploy(&context, &options).await,
         Command::Config(options) => tenant::config(&context, &options).await,
+        Command::Revisions(options) => tenant::revisions(&context, &options).await,
         Command::Watch(options) => operation::watch(&context, &options).await,
         Command::Operation(command) => operation::run(&context, command).await,
         Command::Link(options) => operation::link(&context, &options).await,

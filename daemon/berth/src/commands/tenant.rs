@@ -4,12 +4,12 @@ mod draft;
 mod files;
 
 use berth_client::{Client, ClientError, DeleteTenant, Deleted, Put};
-use berth_contract::Tenant as TenantBody;
+use berth_contract::{RevisionInfo, Tenant as TenantBody};
 
 use super::Context;
 use super::watching::{self, took};
 use crate::args::tenant::{Data, Delete, Set, Tenant};
-use crate::args::{Config, Deploy};
+use crate::args::{Config, Deploy, Revisions};
 use crate::failure::{Failure, Result};
 use crate::output::ask;
 use crate::table::{columns, pairs};
@@ -65,8 +65,23 @@ pub(super) async fn deploy(context: &Context, options: &Deploy) -> Result<()> {
     Ok(())
 }
 
+pub(super) async fn revisions(context: &Context, options: &Revisions) -> Result<()> {
+    let revisions = context.client.revisions(&options.tenant).await?;
+    context.output.result(&revisions, |revisions| {
+        let row = |revision: &RevisionInfo| {
+            let deployed = if revision.deployed { "yes" } else { "" };
+            vec![revision.id.to_string(), words::instant(revision.created_at), deployed.to_owned()]
+        };
+        columns(&["revision", "rendered", "deployed"], &revisions.iter().map(row).collect::<Vec<_>>())
+    });
+    Ok(())
+}
+
 pub(super) async fn config(context: &Context, options: &Config) -> Result<()> {
-    let configuration = context.client.configuration(&options.tenant).await?;
+    let configuration = match &options.revision {
+        Some(revision) => context.client.configuration_of(&options.tenant, revision).await?,
+        None => context.client.configuration(&options.tenant).await?,
+    };
     if let Some(folder) = &options.out {
         files::write(folder, &configuration.files)?;
         context.output.aside(&format!(

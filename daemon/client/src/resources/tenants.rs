@@ -1,7 +1,7 @@
 //! Tenants: creating, changing, deploying and deleting them.
 
-use berth_contract::{Configuration, NewDeployment, Tenant};
-use berth_domain::{Operation, TenantDraft, TenantName};
+use berth_contract::{Configuration, NewDeployment, RevisionInfo, Tenant};
+use berth_domain::{Operation, RevisionId, TenantDraft, TenantName};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderValue, IF_MATCH};
 
@@ -101,6 +101,23 @@ impl Client {
     /// As any call.
     pub async fn configuration(&self, name: &TenantName) -> Result<Configuration> {
         self.get(&["v1", "tenants", name.as_str(), "configuration"]).read().await
+    }
+
+    /// The files of one of its revisions.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn configuration_of(&self, name: &TenantName, revision: &RevisionId) -> Result<Configuration> {
+        let call = self.get(&["v1", "tenants", name.as_str(), "configuration"]);
+        call.query("revision", revision).read().await
+    }
+
+    /// Its revisions, newest first.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn revisions(&self, name: &TenantName) -> Result<Vec<RevisionInfo>> {
+        self.list(&["v1", "tenants", name.as_str(), "revisions"], &[], usize::MAX).await
     }
 
     /// Deploys a tenant as it is specified now.
