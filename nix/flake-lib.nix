@@ -5,7 +5,8 @@
   packages,
 }:
 let
-  tenant = ../modules/tenant.nix;
+  # Shared by all that this evaluates.
+  tenant = import ../modules/module.nix (import ../modules/lib { inherit lib; });
 
   # The program that the daemon talks to on the machine is part of every system.
   agent =
@@ -27,7 +28,7 @@ let
 in
 {
   inherit packages;
-  nixosModules.tenant = tenant;
+  nixosModules.tenant = ../modules/tenant.nix;
 
   # The services on offer, as modules/catalogue.json has them.
   catalogue = import ./catalogue.nix { inherit lib; };
@@ -46,5 +47,19 @@ in
           ];
         };
       };
+
+    # Many tenants at once, so that what they share is evaluated once: a folder with a tenant.nix and a machine.nix in a
+    # folder for each.
+    tenantBatch =
+      folder:
+      builtins.mapAttrs (
+        name: _:
+        tenantSystem {
+          modules = [
+            (folder + "/${name}/tenant.nix")
+            (folder + "/${name}/machine.nix")
+          ];
+        }
+      ) (builtins.readDir folder);
   };
 }

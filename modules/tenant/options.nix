@@ -1,8 +1,8 @@
 # The options that a rendered tenant and a rendered machine set. Names are those of the API's JSON.
+berth:
 { lib, ... }:
 let
   inherit (lib) mkOption types;
-  berth = import ../lib { inherit lib; };
 
   serviceOption =
     _: service:

@@ -1,5 +1,6 @@
 # What the other modules ask about the tenant: which services are selected, where they are opened, what the mode
 # lets them do. For use within these modules only.
+berth:
 {
   config,
   lib,
@@ -10,7 +11,7 @@
 let
   inherit (lib) mkOption types;
   inherit (config.berth) tenant machine;
-  definitions = (import ../lib { inherit lib; }).services;
+  definitions = berth.services;
 
   scheme = if machine.tls == "acme" then "https" else "http";
 

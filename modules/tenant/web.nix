@@ -4,9 +4,9 @@
 # and the tenant's administrators is answered with a page, 503 and Retry-After. In the other modes every host of the tenant
 # answers the same: that page, or what the new provider's machine answers. Never 404 or 410: other servers of the
 # Fediverse take those for the end of an account and forget it.
+berth:
 { config, lib, ... }:
 let
-  berth = import ../lib { inherit lib; };
   inherit (config.berth) tenant machine internal;
   acme = machine.tls == "acme";
 

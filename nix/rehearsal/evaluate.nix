@@ -1,8 +1,13 @@
-# Modules to a system, as `nixpkgs.lib.nixosSystem` does it; `lib` can be nixpkgs' own as well.
+# Modules to a system, as `nixpkgs.lib.nixosSystem` does it; `lib` can be nixpkgs' own as well. What every system has is made
+# once, however many are evaluated.
 {
-  modules,
   lib ? import ./lib,
 }:
-lib.evalModules {
-  modules = [ ./nixos ] ++ modules;
-}
+let
+  platform = [
+    ./nixos
+    (import ./nixos/upstream.nix { inherit lib; })
+  ];
+in
+{ modules }:
+lib.evalModules { modules = platform ++ modules; }

@@ -13,7 +13,7 @@
     in
     import (root + "/nix/flake-lib.nix") {
       lib = import (rehearsal + "/lib");
-      evaluate = import (rehearsal + "/evaluate.nix");
+      evaluate = import (rehearsal + "/evaluate.nix") { };
       packages = {
         x86_64-linux.berth-agent = agent;
         aarch64-linux.berth-agent = agent;

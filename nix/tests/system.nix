@@ -5,8 +5,7 @@
   lib,
 }:
 let
-  evaluated = import ../rehearsal/evaluate.nix {
-    lib = import (/. + lib);
+  evaluated = import ../rehearsal/evaluate.nix { lib = import (/. + lib); } {
     modules = [
       ../../modules/tenant.nix
       {

@@ -1,9 +1,11 @@
-//! Evaluating a flake's system.
+//! Evaluating a flake's system, or many.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use berth_domain::MachineName;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::NixError;
 use crate::log::Update;
@@ -32,6 +34,14 @@ struct Answer {
     manifest: serde_json::Value,
 }
 
+impl TryFrom<Answer> for Evaluation {
+    type Error = NixError;
+
+    fn try_from(answer: Answer) -> Result<Self, NixError> {
+        Ok(Self { drv: answer.drv.parse()?, system: answer.system.parse()?, manifest: answer.manifest })
+    }
+}
+
 impl Nix {
     /// Evaluates `nixosConfigurations.MACHINE` of the flake in `flake` and puts its derivation into the store.
     ///
@@ -48,21 +58,50 @@ impl Nix {
         run: &Run,
         sink: impl FnMut(Update) + Send,
     ) -> Result<Evaluation, NixError> {
+        let attribute = format!("nixosConfigurations.\"{machine}\".config");
+        let answer: Answer = self.answer(WANTED, &installable(flake, &attribute)?, run, sink).await?;
+        answer.try_into()
+    }
+
+    /// Evaluates every system of a batch (`berth_render::batch`) in one process, which evaluates once what they share. One
+    /// that cannot be evaluated fails the whole batch.
+    ///
+    /// # Errors
+    /// As [`Nix::evaluate`].
+    pub async fn evaluate_batch(
+        &self,
+        flake: &Path,
+        run: &Run,
+        sink: impl FnMut(Update) + Send,
+    ) -> Result<BTreeMap<String, Evaluation>, NixError> {
+        let wanted = format!("builtins.mapAttrs (_: system: ({WANTED}) system.config)");
+        let answers: BTreeMap<String, Answer> =
+            self.answer(&wanted, &installable(flake, "systems")?, run, sink).await?;
+        answers.into_iter().map(|(name, answer)| Ok((name, answer.try_into()?))).collect()
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        function: &str,
+        installable: &str,
+        run: &Run,
+        sink: impl FnMut(Update) + Send,
+    ) -> Result<T, NixError> {
         const COMMAND: &str = "nix eval";
         let mut command = self.nix(&["eval"]);
         command.args(["--json", "--no-write-lock-file", "--option", "eval-cache", "false"]);
-        command.args(["--apply", WANTED, "--", &installable(flake, machine)?]);
+        command.args(["--apply", function, "--", installable]);
         let finished = self.run(command, run, sink).await?;
         if !finished.success() {
             return Err(NixError::EvaluationFailed { message: finished.message() });
         }
-        let answer: Answer = serde_json::from_str(&finished.stdout)
-            .map_err(|e| NixError::UnexpectedOutput { command: COMMAND, problem: e.to_string() })?;
-        Ok(Evaluation { drv: answer.drv.parse()?, system: answer.system.parse()?, manifest: answer.manifest })
+        serde_json::from_str(&finished.stdout)
+            .map_err(|e| NixError::UnexpectedOutput { command: COMMAND, problem: e.to_string() })
     }
 }
 
-fn installable(flake: &Path, machine: &MachineName) -> Result<String, NixError> {
+/// An attribute of a flake. Its text is ours: a machine's name is a DNS label, so it cannot leave its quotes.
+fn installable(flake: &Path, attribute: &str) -> Result<String, NixError> {
     let bad = |rule: &str| NixError::BadArgument { argument: "the flake's folder", rule: rule.to_owned() };
     let folder = flake
         .to_str()
@@ -71,8 +110,7 @@ fn installable(flake: &Path, machine: &MachineName) -> Result<String, NixError> 
     if !flake.is_absolute() {
         return Err(bad("must be an absolute path"));
     }
-    // A machine's name is a DNS label, so it cannot leave the quotes.
-    Ok(format!("path:{folder}#nixosConfigurations.\"{machine}\".config"))
+    Ok(format!("path:{folder}#{attribute}"))
 }
 
 fn allowed(b: u8) -> bool {
@@ -85,9 +123,8 @@ mod tests {
 
     #[test]
     fn a_flake_reference_holds_nothing_that_nix_would_read_otherwise() {
-        let machine: MachineName = "vm-1".parse().unwrap();
-        let of = |folder: &str| installable(Path::new(folder), &machine);
-        assert_eq!(of("/var/lib/x").unwrap(), "path:/var/lib/x#nixosConfigurations.\"vm-1\".config");
+        let of = |folder: &str| installable(Path::new(folder), "systems");
+        assert_eq!(of("/var/lib/x").unwrap(), "path:/var/lib/x#systems");
         for bad in ["relative", "/a b", "/a#b", "/a?dir=b", "/a%20b", "/é", "/a\n"] {
             assert!(matches!(of(bad), Err(NixError::BadArgument { .. })), "{bad}");
         }

@@ -17,12 +17,14 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`mod@render`] | the three files |
+//! | [`mod@batch`] | many tenants as one flake |
 //! | [`pin`] | the reference to the platform |
 //! | [`revision`] | the hash of a set of files |
 //! | [`setting`] | settings as syntax |
 //! | [`syntax`] | the part of the Nix language that is used here, as a tree |
 //! | [`mod@print`] | the printer |
 
+pub mod batch;
 pub mod pin;
 pub mod print;
 pub mod render;
@@ -30,6 +32,7 @@ pub mod revision;
 pub mod setting;
 pub mod syntax;
 
+pub use batch::batch;
 pub use pin::PlatformPin;
 pub use render::{RenderError, RenderInput, RenderMachine, Rendered, Tls, render};
 pub use revision::revision_id;

@@ -195,10 +195,10 @@ fn service(selection: &ServiceSelection, pointer: &str) -> Result<Expr, RenderEr
     Ok(Expr::attrs(values))
 }
 
-fn key(name: &'static str) -> Text {
+pub(crate) fn key(name: &'static str) -> Text {
     Text::fixed(name)
 }
 
-fn at(path: &[&'static str], value: impl Into<Expr>) -> Binding {
+pub(crate) fn at(path: &[&'static str], value: impl Into<Expr>) -> Binding {
     Binding { path: path.iter().map(|name| key(name)).collect(), value: value.into() }
 }

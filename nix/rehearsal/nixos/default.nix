@@ -17,7 +17,6 @@
     ./stand-ins/woodpecker.nix
     ./systemd.nix
     ./toplevel.nix
-    ./upstream.nix
     ./users.nix
   ];
   config.berth.platform = "rehearsal";

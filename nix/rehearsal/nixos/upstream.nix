@@ -1,6 +1,6 @@
 # Options as NixOS 24.11 declares them: those of the services that a stand-in answers for, and those that are checked here and
 # otherwise have no effect.
-{ lib, ... }:
+{ lib }:
 let
   standIns = [
     "forgejo"

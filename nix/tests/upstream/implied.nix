@@ -6,10 +6,12 @@ let
 in
 {
   # Packages that have no default.
-  config._module.args.pkgs.garage_2 = derivation {
-    name = "garage";
-    system = "none";
-    builder = "none";
+  config._module.args.pkgs = lib.mkDefault {
+    garage_2 = derivation {
+      name = "garage";
+      system = "none";
+      builder = "none";
+    };
   };
   config.services.redis = lib.mkMerge (
     map redis [

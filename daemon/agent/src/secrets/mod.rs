@@ -125,6 +125,22 @@ pub(crate) fn all(manifest: &Manifest) -> impl Iterator<Item = (String, &Secret)
     })
 }
 
+/// The files of a given secret's other values: each has its own, named with the value's number.
+pub(crate) fn other_values(secret: &Secret) -> Vec<String> {
+    let (Generator::Supplied { version, .. }, path) = (&secret.generate, Path::new(&secret.path)) else {
+        return Vec::new();
+    };
+    let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(&version.to_string()));
+    let (Some(stem), Some(folder)) = (stem, path.parent()) else { return Vec::new() };
+    let is_other = |name: &str| {
+        let number = name.strip_prefix(stem).and_then(|number| number.parse::<u64>().ok());
+        number.is_some_and(|number| number != *version)
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let others = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_other));
+    others.filter_map(|entry| entry.path().to_str().map(str::to_owned)).collect()
+}
+
 /// A service's secrets but for those that it makes itself, which belong to its directories.
 fn handled(contract: &ServiceManifest) -> impl Iterator<Item = &Secret> {
     contract.secrets.iter().filter(|secret| secret.generate != Generator::Service)
@@ -239,6 +255,22 @@ mod tests {
         ensure(&manifest).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "KEY=other\n");
         assert_eq!(file.metadata().unwrap().mode() & 0o7777, 0o440);
+    }
+
+    #[test]
+    fn every_value_that_was_given_is_known_by_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["key-1", "key-2", "key-10", "key-x", "other-1"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let generate = serde_json::json!({ "kind": "supplied", "setting": "/key", "version": 2 });
+        let manifest =
+            manifest(serde_json::json!({ "path": folder.path().join("key-2"), "generate": generate }));
+        let (_, secret) = all(&manifest).next().unwrap();
+        let mut others = other_values(secret);
+        others.sort();
+        let expected = ["key-1", "key-10"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+        assert_eq!(others, expected);
     }
 
     #[test]

@@ -55,8 +55,13 @@ pub(crate) fn wipe(path: &str, client: &mut impl Client) -> Result<Vec<String>> 
         work.done_so_far(work.done + 1);
     }
     for (name, secret) in secrets {
+        let others = secrets::other_values(secret);
         if remove_file(&secret.path)? {
             work.removed(format!("secret {name}"));
+        }
+        for path in others {
+            directories::check_file(&path)?;
+            remove_file(&path)?;
         }
         work.done_so_far(work.done + 1);
     }

@@ -4,6 +4,7 @@
 mod api;
 mod bare;
 mod deploy;
+mod eval;
 mod load;
 mod render;
 
@@ -25,6 +26,8 @@ enum Name {
     Render,
     /// One tenant of 10,000 over HTTP, with 64 connections, on SQLite.
     Api,
+    /// 100 tenants, in one evaluation and one by one.
+    Eval,
     /// Deployments to a real machine.
     Deploy,
     /// The server that `api` compares the daemon with.
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Name::Render => render::measure(&tell)?,
         Name::Api => tokio::runtime::Runtime::new()?.block_on(api::measure(&tell))?,
         Name::Deploy => tokio::runtime::Runtime::new()?.block_on(deploy::measure(&tell))?,
+        Name::Eval => tokio::runtime::Runtime::new()?.block_on(eval::measure(&tell))?,
         Name::Bare => return bare::serve(),
     };
     #[allow(clippy::print_stdout)]

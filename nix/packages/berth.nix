@@ -1,0 +1,33 @@
+# One of the workspace's programs: `berth` (the command line, which is also the daemon and the agent by the name that it is
+# called by), `berthd` or `berth-agent` alone.
+{ lib, rustPlatform }:
+{ name, description }:
+rustPlatform.buildRustPackage {
+  pname = name;
+  version = (lib.importTOML ../../Cargo.toml).workspace.package.version;
+  src = lib.fileset.toSource {
+    root = ../..;
+    # The daemon carries the modules and the rehearsal platform with it.
+    fileset = lib.fileset.unions [
+      ../../Cargo.lock
+      ../../Cargo.toml
+      ../../daemon
+      ../../modules
+      ../../nix
+      ../../openapi
+      ../../tests
+    ];
+  };
+  cargoLock.lockFile = ../../Cargo.lock;
+  cargoBuildFlags = [
+    "--package"
+    name
+  ];
+  # The tests boot machines and change the host that they run on: tests/run.
+  doCheck = false;
+  meta = {
+    inherit description;
+    license = lib.licenses.agpl3Plus;
+    mainProgram = name;
+  };
+}
