@@ -7,8 +7,12 @@ let
     inherit lib;
     berth = {
       inherit types blocks;
-      forge = import ./forge.nix { inherit lib types blocks; };
+      forge = import ./forge.nix {
+        inherit lib types blocks;
+        mail = import ./mail.nix { inherit lib; };
+      };
       page = import ./page.nix { inherit lib; };
+      mail = import ./mail.nix { inherit lib; };
       media = import ./media.nix { inherit lib; };
     };
   };

@@ -11,11 +11,13 @@
   lib,
   types,
   blocks,
+  mail,
 }:
 forge:
 let
   inherit (lib) mkOption;
   inherit (forge) name title;
+  mailOf = mail;
   unlimited = limit: if limit == null then -1 else limit;
   yesNo =
     default: description:
@@ -201,7 +203,14 @@ in
         inherit keyFile environment;
       };
       hasKey = object_storage != null && object_storage.secret_key != null;
-      mailPassword = smtp != null && smtp.password != null;
+      mail = mailOf {
+        inherit
+          smtp
+          given
+          supplied
+          account
+          ;
+      };
       # A service's own keys, in files that its first start makes.
       own = file: purpose: loss: {
         name = builtins.replaceStrings [ "_" ] [ "-" ] file;
@@ -229,7 +238,7 @@ in
       daemons = [ name ];
       systemd.${name} = lib.mkMerge [
         # What was given anew is read at the next start.
-        { restartTriggers = lib.optional mailPassword smtp.password; }
+        { restartTriggers = mail.triggers; }
         (lib.mkIf hasKey (
           lib.mkMerge [
             { restartTriggers = [ object_storage.secret_key ]; }
@@ -286,7 +295,7 @@ in
           }
           (forge.appName settings.app_name)
           (lib.mkIf (smtp != null) { settings.mailer = mailer smtp; })
-          (lib.mkIf mailPassword (forge.mailPassword (given "smtp-password" smtp.password)))
+          (lib.mkIf mail.hasPassword (forge.mailPassword mail.file))
           (lib.mkIf (object_storage != null) {
             settings.storage = {
               STORAGE_TYPE = "minio";
@@ -339,13 +348,7 @@ in
       ++ lib.optional settings.large_files (
         own "lfs_jwt_secret" "Signs permissions for large files, minutes long." "nothing"
       )
-      ++ supplied "/smtp/password" (if smtp == null then null else smtp.password) (
-        account
-        // {
-          name = "smtp-password";
-          purpose = "The account at the mail server.";
-        }
-      )
+      ++ mail.secrets
       ++
         supplied "/object_storage/secret_key"
           (if object_storage == null then null else object_storage.secret_key)

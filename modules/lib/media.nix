@@ -1,7 +1,11 @@
 # Where a service keeps uploads: on the machine's disk, in an object store of the tenant's choice, or in the tenant's own.
 #
-# Takes a service's context with its account and its readers; answers with null for the disk, or with what the
-# service must know: where the store is, how visitors reach the bucket, and its secrets.
+# Takes a service's context with its account and its readers; answers with
+#
+#   isSet       whether there is a store; only then: endpoint, region, bucket, publicUrl (how visitors reach the bucket)
+#   hasKey, variables   whether it has a key, and the key as variables of the environment, for a template
+#   secrets, triggers   entries of the service's `secrets`; what restarts its units
+#   wanted, buckets     what the tenant's own store is to make (the part `bucket`); buckets of its state
 { lib }:
 {
   # Of the service's context.
@@ -24,22 +28,43 @@ let
     mode = "0400";
   };
 
+  none = {
+    isSet = false;
+    hasKey = false;
+    variables = "";
+    secrets = [ ];
+    triggers = [ ];
+    wanted = { };
+    buckets = [ ];
+  };
+  # Amazon's own names, which all of them read.
+  variables = key: ''
+    AWS_ACCESS_KEY_ID="${key}"
+    AWS_SECRET_ACCESS_KEY="{{object-key}}"
+  '';
+
   outside =
     let
       store = settings.object_storage;
+      hasKey = store.secret_key != null;
     in
-    {
+    none
+    // {
+      isSet = true;
+      inherit hasKey;
       inherit (store)
         endpoint
         region
         bucket
-        access_key
         ;
-      isOwn = false;
       publicUrl =
         if store.public_url != null then store.public_url else "${store.endpoint}/${store.bucket}";
-      hasKey = store.secret_key != null;
-      keyFile = given "object-key" store.secret_key;
+      variables = lib.optionalString hasKey (variables store.access_key);
+      buckets = lib.optional hasKey {
+        name = store.bucket;
+        inherit (store) endpoint region access_key;
+        secret_key_file = given "object-key" store.secret_key;
+      };
       secrets = supplied "/object_storage/secret_key" store.secret_key (
         secret
         // {
@@ -47,18 +72,22 @@ let
           purpose = "Opens the object store.";
         }
       );
-      triggers = lib.optional (store.secret_key != null) store.secret_key;
+      triggers = lib.optional hasKey store.secret_key;
     };
 
-  inside = {
+  inside = none // {
+    isSet = true;
     inherit bucket;
     inherit (own.parts.store) endpoint region;
-    # Template, as the identifier is a secret of this service as well.
-    access_key = "{{object-key-id}}";
-    isOwn = true;
     publicUrl = own.parts.store.publicUrl bucket;
     hasKey = true;
-    keyFile = secretPath "object-key";
+    # The key's identifier is a secret of this service as well.
+    variables = variables "{{object-key-id}}";
+    wanted = {
+      name = bucket;
+      keyIdFile = secretPath "object-key-id";
+      keyFile = secretPath "object-key";
+    };
     secrets = [
       (
         secret
@@ -88,7 +117,6 @@ let
         }
       )
     ];
-    triggers = [ ];
   };
 in
 if settings.object_storage != null then
@@ -96,4 +124,4 @@ if settings.object_storage != null then
 else if settings.media_in_own_store or false && stores != [ ] then
   inside
 else
-  null
+  none

@@ -163,7 +163,7 @@ in
       cfg = config.services.mastodon;
       redis = config.services.redis.servers.mastodon;
       inherit (settings) smtp;
-      authenticates = smtp != null && smtp.username != null && smtp.password != null;
+      authenticates = mail.hasPassword && smtp.username != null;
       streaming = map (n: "mastodon-streaming-${toString n}") (lib.range 1 settings.streaming_processes);
       running = [
         "mastodon-web"
@@ -175,6 +175,14 @@ in
         owner = cfg.user;
         inherit (cfg) group;
         readers = services;
+      };
+      mail = berth.mail {
+        inherit
+          smtp
+          given
+          supplied
+          account
+          ;
       };
       media = berth.media {
         inherit
@@ -227,8 +235,7 @@ in
       timers = [ "mastodon-media-auto-remove" ];
       systemd = lib.mkMerge [
         (lib.genAttrs running (_: {
-          restartTriggers =
-            lib.optional authenticates smtp.password ++ (if media == null then [ ] else media.triggers);
+          restartTriggers = mail.triggers ++ media.triggers;
         }))
         # Mastodon keeps this in its database, where only its own program can write it.
         (lib.mkIf (settings.registration != null) {
@@ -291,7 +298,7 @@ in
               inherit (smtp) host port;
               authenticate = authenticates;
               user = smtp.username;
-              passwordFile = if authenticates then given "smtp-password" smtp.password else null;
+              passwordFile = if authenticates then mail.file else null;
             };
             extraConfig = {
               SMTP_ENABLE_STARTTLS = if smtp.security == "starttls" then "always" else "never";
@@ -299,7 +306,7 @@ in
               SMTP_AUTH_METHOD = if authenticates then "plain" else "none";
             };
           })
-          (lib.mkIf (media != null) {
+          (lib.mkIf media.isSet {
             extraConfig = {
               S3_ENABLED = "true";
               S3_BUCKET = media.bucket;
@@ -362,16 +369,9 @@ in
         (key "encryption-key-derivation-salt" "Part of both." "data" (word 32))
       ]
       ++ lib.optional hasOtp (key "otp-secret" "Encrypts second factors." "data" railsSecret)
-      ++ supplied "/smtp/password" (if smtp == null then null else smtp.password) (
-        account
-        // {
-          name = "smtp-password";
-          mode = "0400";
-          purpose = "The account at the mail server.";
-        }
-      )
-      ++ lib.optionals (media != null) media.secrets
-      ++ lib.optional (media != null && media.hasKey) (
+      ++ mail.secrets
+      ++ media.secrets
+      ++ lib.optional media.hasKey (
         account
         // {
           name = "object-environment";
@@ -381,18 +381,11 @@ in
           loss = "nothing";
           generate = {
             kind = "template";
-            text = ''
-              AWS_ACCESS_KEY_ID="${media.access_key}"
-              AWS_SECRET_ACCESS_KEY="{{object-key}}"
-            '';
+            text = media.variables;
           };
         }
       );
-      bucket = lib.optionalAttrs (media != null && media.isOwn) {
-        name = media.bucket;
-        keyIdFile = secretPath "object-key-id";
-        inherit (media) keyFile;
-      };
+      bucket = media.wanted;
       state = {
         databases = [ cfg.database.name ];
         directories = [
@@ -410,11 +403,7 @@ in
             mode = "0700";
           }
         ];
-        buckets = lib.optional (media != null && media.hasKey && !media.isOwn) {
-          name = media.bucket;
-          inherit (media) endpoint region access_key;
-          secret_key_file = media.keyFile;
-        };
+        inherit (media) buckets;
         # Jobs first: nothing is delivered that the copy would deliver again.
         quiesce = [
           "mastodon-sidekiq-all.service"

@@ -186,6 +186,14 @@ in
         inherit (cfg) group;
         readers = [ "peertube.service" ];
       };
+      mail = berth.mail {
+        inherit
+          smtp
+          given
+          supplied
+          account
+          ;
+      };
       media = berth.media {
         inherit
           settings
@@ -202,17 +210,13 @@ in
         inherit prefix;
         base_url = media.publicUrl;
       };
-      hasPassword = smtp != null && smtp.password != null;
       environment = secretPath "environment";
       # From an environment file: PeerTube takes the object store's key from there (AWS' own variables), and the first
       # password of its administrator, which it would otherwise print to the journal.
       variables = ''
         PT_INITIAL_ROOT_PASSWORD="{{root-password}}"
       ''
-      + lib.optionalString (media != null && media.hasKey) ''
-        AWS_ACCESS_KEY_ID="${media.access_key}"
-        AWS_SECRET_ACCESS_KEY="{{object-key}}"
-      '';
+      + media.variables;
     in
     {
       packages = [ cfg.package ];
@@ -220,8 +224,7 @@ in
         "peertube"
         "peertube-init-db"
       ];
-      systemd.peertube.restartTriggers =
-        lib.optional hasPassword smtp.password ++ (if media == null then [ ] else media.triggers);
+      systemd.peertube.restartTriggers = mail.triggers ++ media.triggers;
       upstream = {
         peertube = lib.mkMerge [
           {
@@ -236,7 +239,7 @@ in
             redis.createLocally = true;
             smtp = {
               createLocally = false;
-              passwordFile = if hasPassword then given "smtp-password" smtp.password else null;
+              passwordFile = mail.file;
             };
             settings = {
               listen.hostname = "127.0.0.1";
@@ -289,7 +292,7 @@ in
               from_address = smtp.from;
             };
           })
-          (lib.mkIf (media != null) {
+          (lib.mkIf media.isSet {
             settings.object_storage = {
               enabled = true;
               inherit (media) endpoint region;
@@ -367,15 +370,8 @@ in
           }
         )
       ]
-      ++ supplied "/smtp/password" (if smtp == null then null else smtp.password) (
-        account
-        // {
-          name = "smtp-password";
-          mode = "0400";
-          purpose = "The account at the mail server.";
-        }
-      )
-      ++ lib.optionals (media != null) media.secrets
+      ++ mail.secrets
+      ++ media.secrets
       ++ [
         (
           account
@@ -392,11 +388,7 @@ in
           }
         )
       ];
-      bucket = lib.optionalAttrs (media != null && media.isOwn) {
-        name = media.bucket;
-        keyIdFile = secretPath "object-key-id";
-        inherit (media) keyFile;
-      };
+      bucket = media.wanted;
       state = {
         databases = [ cfg.database.name ];
         directories = [
@@ -414,11 +406,7 @@ in
             mode = "0700";
           }
         ];
-        buckets = lib.optional (media != null && media.hasKey && !media.isOwn) {
-          name = media.bucket;
-          inherit (media) endpoint region access_key;
-          secret_key_file = media.keyFile;
-        };
+        inherit (media) buckets;
         quiesce = [
           "peertube.service"
           "redis-peertube.service"

@@ -176,6 +176,14 @@ in
         inherit (cfg) group;
         readers = [ "pixelfed-data-setup.service" ];
       };
+      mail = berth.mail {
+        inherit
+          smtp
+          given
+          supplied
+          account
+          ;
+      };
       media = berth.media {
         inherit
           settings
@@ -187,8 +195,6 @@ in
           ;
         bucket = "pixelfed-media";
       };
-      hasPassword = smtp != null && smtp.password != null;
-      hasKey = media != null && media.hasKey;
       environment = secretPath "environment";
       # Quoted, as the file of variables wants text with blanks.
       quoted = text: "\"${text}\"";
@@ -202,8 +208,7 @@ in
         "pixelfed-data-setup"
       ];
       timers = [ "pixelfed-cron" ];
-      systemd.pixelfed-data-setup.restartTriggers =
-        lib.optional hasPassword smtp.password ++ (if media == null then [ ] else media.triggers);
+      systemd.pixelfed-data-setup.restartTriggers = mail.triggers ++ media.triggers;
       upstream = {
         pixelfed = {
           enable = true;
@@ -249,7 +254,7 @@ in
               MAIL_FROM_ADDRESS = smtp.from;
               MAIL_FROM_NAME = quoted settings.site_name;
             })
-            (lib.mkIf (media != null) {
+            (lib.mkIf media.isSet {
               PF_ENABLE_CLOUD = true;
               FILESYSTEM_CLOUD = "s3";
               AWS_DEFAULT_REGION = media.region;
@@ -297,15 +302,8 @@ in
           }
         )
       ]
-      ++ supplied "/smtp/password" (if smtp == null then null else smtp.password) (
-        account
-        // {
-          name = "smtp-password";
-          mode = "0400";
-          purpose = "The account at the mail server.";
-        }
-      )
-      ++ lib.optionals (media != null) media.secrets
+      ++ mail.secrets
+      ++ media.secrets
       ++ [
         (
           account
@@ -320,13 +318,10 @@ in
               text = ''
                 APP_KEY="{{app-key}}"
               ''
-              + lib.optionalString hasPassword ''
+              + lib.optionalString mail.hasPassword ''
                 MAIL_PASSWORD="{{smtp-password}}"
               ''
-              + lib.optionalString hasKey ''
-                AWS_ACCESS_KEY_ID="${media.access_key}"
-                AWS_SECRET_ACCESS_KEY="{{object-key}}"
-              '';
+              + media.variables;
             };
           }
         )
@@ -343,11 +338,7 @@ in
           }
         )
       ];
-      bucket = lib.optionalAttrs (media != null && media.isOwn) {
-        name = media.bucket;
-        keyIdFile = secretPath "object-key-id";
-        inherit (media) keyFile;
-      };
+      bucket = media.wanted;
       state = {
         databases = [ cfg.database.name ];
         directories = [
@@ -365,11 +356,7 @@ in
             mode = "0700";
           }
         ];
-        buckets = lib.optional (hasKey && !media.isOwn) {
-          name = media.bucket;
-          inherit (media) endpoint region access_key;
-          secret_key_file = media.keyFile;
-        };
+        inherit (media) buckets;
         quiesce = [
           "pixelfed-horizon.service"
           "phpfpm-pixelfed.service"
