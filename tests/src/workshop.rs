@@ -110,6 +110,7 @@ const FLAKE: &str = r#"{
       rehearsal = ./nix/rehearsal;
       lib = import (rehearsal + "/lib");
       agent = import (rehearsal + "/agent.nix");
+      evaluate = import (rehearsal + "/evaluate.nix") { };
       derivation =
         system: more:
         builtins.derivation (
@@ -144,7 +145,7 @@ const FLAKE: &str = r#"{
       evaluate =
         { modules }:
         let
-          done = import (rehearsal + "/evaluate.nix") { modules = modules ++ [ withoutCertificates ]; };
+          done = evaluate { modules = modules ++ [ withoutCertificates ]; };
           inherit (done.config.system) build;
           toplevel = afterExtra done.config.berth.machine.system build.toplevel;
         in
