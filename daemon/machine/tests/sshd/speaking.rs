@@ -39,19 +39,18 @@ async fn the_real_agent_tells_the_facts_and_goes_on_after_a_refusal() {
 }
 
 #[tokio::test]
-async fn an_open_connection_makes_starting_an_agent_and_asking_it_a_matter_of_milliseconds() {
+async fn agents_that_are_started_one_after_the_other_share_one_connection() {
     let Some(server) = Server::start() else { return };
     let Some(path) = agents::script(&[HELLO, "read call", r#"echo '{"id":1,"done":{"logs":[]}}'"#]) else {
         return;
     };
     let (connector, _session) = server.session().await;
-    let began = Instant::now();
     for _ in 0..5 {
         let session = connector.connect(&server.machine(), &never()).await.unwrap();
         let mut agent = session.agent(&path, &never()).await.unwrap();
         agent.call(Request::Facts, LIMIT, &never(), |_| {}).await.unwrap();
     }
-    assert!(began.elapsed() / 5 < Duration::from_millis(250), "{:?} each", began.elapsed() / 5);
+    assert_eq!(server.authenticated(), 1, "{}", server.log());
 }
 
 #[tokio::test]
