@@ -34,7 +34,7 @@ fn build() -> Result<PathBuf> {
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(Path::new("/")) } else { folder };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", "berth", "--package", "berth-agent"]);
+    command.args(["build", "--quiet", "--workspace", "--bins"]);
     if folder.ends_with("release") {
         command.arg("--release");
     }

@@ -153,10 +153,7 @@ fn generate_key(path: &Path) -> SshPublicKey {
 }
 
 fn agent_in_store() -> StorePath {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(["build", "--quiet", "-p", "berth-agent"]).status().unwrap();
-    assert!(status.success(), "the agent does not build");
-    let program = crate::programs::folder().join("berth-agent");
+    let program = crate::programs::agent();
     add_to_store("berth-agent", |folder| {
         std::fs::create_dir(folder.join("bin")).unwrap();
         std::fs::copy(program, folder.join("bin/berth-agent")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use berth_machine::StorePath;
@@ -18,7 +18,7 @@ pub fn script(lines: &[&str]) -> Option<StorePath> {
 
 /// Builds the real agent and adds it to the store.
 pub fn real() -> Option<StorePath> {
-    let program = built_agent();
+    let program = crate::programs::agent();
     add(|path| {
         fs::copy(program, path).unwrap();
     })
@@ -27,13 +27,6 @@ pub fn real() -> Option<StorePath> {
 /// A path that is valid but in no store.
 pub fn nowhere() -> StorePath {
     "/nix/store/n3vvpagg98dz0yissby9d2qf2n01d5m0-nowhere".parse().unwrap()
-}
-
-fn built_agent() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(["build", "--quiet", "-p", "berth-agent"]).status().unwrap();
-    assert!(status.success(), "the agent does not build");
-    crate::programs::folder().join("berth-agent")
 }
 
 fn add(write: impl FnOnce(&Path)) -> Option<StorePath> {
