@@ -1,6 +1,8 @@
 //! The image is built once.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
 
 use berth_testbed::{Image, image};
 
@@ -37,7 +39,18 @@ async fn an_image_build_that_fails_leaves_nothing_that_could_be_taken_for_an_ima
     rustix::mount::mount("tmpfs", &small, "tmpfs", rustix::mount::MountFlags::empty(), options).unwrap();
     let failed = Image::ensure(&small, &mut |_| ()).await;
     let left: Vec<_> = std::fs::read_dir(&small).unwrap().flatten().map(|entry| entry.file_name()).collect();
-    rustix::mount::unmount(&small, rustix::mount::UnmountFlags::empty()).unwrap();
+    unmount(&small).await;
     failed.unwrap_err();
     assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".lock")), "{left:?}");
+}
+
+/// Unmounts a file system, which programs that were just ended may still hold for a moment.
+async fn unmount(folder: &Path) {
+    for _ in 0..100 {
+        match rustix::mount::unmount(folder, rustix::mount::UnmountFlags::empty()) {
+            Err(rustix::io::Errno::BUSY) => tokio::time::sleep(Duration::from_millis(100)).await,
+            outcome => return outcome.unwrap(),
+        }
+    }
+    panic!("{} is still used by somebody", folder.display());
 }
