@@ -23,6 +23,11 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(configuration).service(revisions).service(flake).service(flake_of_revision);
 }
 
+/// A gzipped tarball.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+struct Tarball(#[allow(dead_code)] Vec<u8>);
+
 /// Which revision.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -80,7 +85,7 @@ async fn revisions(
 /// as `?token=`.
 #[utoipa::path(
     operation_id = "getFlake", tag = "Configuration", params(("name" = String, Path), ("token" = Option<String>, Query, description = "The token, where no header can be sent")),
-    responses((status = 200, body = Vec<u8>, content_type = "application/gzip", headers(("ETag" = String), ("Link" = String))), (status = 304, description = "It is the one that is known"), Refusals),
+    responses((status = 200, body = Tarball, content_type = "application/gzip", headers(("ETag" = String), ("Link" = String))), (status = 304, description = "It is the one that is known"), Refusals),
     security(("bearer" = ["tenant:read"]))
 )]
 #[get("/tenants/{name}/flake.tar.gz")]
@@ -110,7 +115,7 @@ async fn flake(
 #[utoipa::path(
     operation_id = "getFlakeOfRevision", tag = "Configuration",
     params(("name" = String, Path), ("revision" = RevisionId, Path), ("token" = Option<String>, Query, description = "The token, where no header can be sent")),
-    responses((status = 200, body = Vec<u8>, content_type = "application/gzip", headers(("ETag" = String), ("Link" = String))), (status = 304, description = "It is the one that is known"), Refusals),
+    responses((status = 200, body = Tarball, content_type = "application/gzip", headers(("ETag" = String), ("Link" = String))), (status = 304, description = "It is the one that is known"), Refusals),
     security(("bearer" = ["tenant:read"]))
 )]
 #[get("/tenants/{name}/revisions/{revision}/flake.tar.gz")]
