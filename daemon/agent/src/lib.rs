@@ -17,6 +17,7 @@
 //! | `activation` | switching to a system |
 //! | `secrets` | the files that services read their secrets from |
 //! | `probe` | does the running system serve? |
+//! | `dry_run` | what a switch would do |
 //! | `commit` | making a system the one that boots |
 //! | `logs` | journal lines |
 //! | `wipe` | removing what a system's state contract lists |
@@ -31,6 +32,7 @@ mod accounts;
 mod activation;
 mod client;
 mod commit;
+mod dry_run;
 pub mod entry;
 mod facts;
 mod failure;

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::state::{Api, location};
-use crate::tenant::{may_change, new_record, place, specified, view};
+use crate::tenant::{may_change, new_record, place, specified, specified_as, view};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create).service(list).service(show).service(put).service(delete);
@@ -117,10 +117,7 @@ async fn put(
         Err(StoreError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let spec = specified(&api, body.value?, stored.as_ref().map(|stored| &stored.spec))?;
-    if spec.name != name {
-        return Err(berth_domain::Invalid::one("/name", "same", "must be the name in the path").into());
-    }
+    let spec = specified_as(&api, &name, body.value?, stored.as_ref().map(|stored| &stored.spec))?;
     match stored {
         Some(stored) => change(&caller, &api, stored, spec, expectation).await,
         None if expectation == Expectation::None => {

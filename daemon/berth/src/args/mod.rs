@@ -4,6 +4,7 @@
 pub mod demo;
 pub mod machine;
 pub mod operation;
+pub mod preview;
 pub mod setting;
 pub mod tenant;
 pub mod token;
@@ -72,6 +73,8 @@ pub enum Command {
     Tenant(tenant::Tenant),
     /// Bring a tenant's configuration onto its machine
     Deploy(Deploy),
+    /// Show what a deployment would change, without changing anything
+    Preview(preview::Preview),
     /// Follow an operation to its end
     Watch(Watch),
     /// Operations: deployments and deletions, past and present

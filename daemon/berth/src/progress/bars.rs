@@ -20,7 +20,7 @@ use crate::words;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The rows' names take this many columns.
-const NAME: usize = 11;
+const NAME: usize = 12;
 
 /// The drawn rows.
 #[derive(Debug)]

@@ -120,6 +120,21 @@ impl Client {
         self.list(&["v1", "tenants", name.as_str(), "revisions"], &[], usize::MAX).await
     }
 
+    /// Finds out what a deployment would change: of the tenant as `tenant` says, or as it is specified now. The answer is
+    /// [`Client::preview`] of the operation once it has ended.
+    ///
+    /// # Errors
+    /// As any call, and as [`Client::put_tenant`]; `operation-running` while another operation works on it.
+    pub async fn start_preview(&self, name: &TenantName, tenant: Option<&TenantDraft>) -> Result<Operation> {
+        let call = self.post(&["v1", "tenants", name.as_str(), "preview"]);
+        match tenant {
+            Some(tenant) => call.json(tenant),
+            None => call,
+        }
+        .read()
+        .await
+    }
+
     /// Deploys a tenant as it is specified now.
     ///
     /// # Errors
