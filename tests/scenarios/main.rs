@@ -14,6 +14,7 @@ mod demo;
 mod deploying;
 mod failing;
 mod modes;
+mod previewing;
 mod refusing;
 mod repeating;
 mod secrets;

@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | [`nix`] | [`Nix`]: how the command is called |
 //! | [`evaluate`], [`build`], [`copy`], [`closure`], [`flake`], [`store`] | the operations |
+//! | [`data`] | reads files that should hold nothing but data |
 //! | [`store_path`] | store paths |
 //! | [`version`] | Nix's version |
 //! | [`error`] | what can go wrong |
@@ -21,6 +22,7 @@
 pub mod build;
 pub mod closure;
 pub mod copy;
+pub mod data;
 pub mod error;
 pub mod evaluate;
 pub mod flake;

@@ -211,6 +211,24 @@ impl Store {
         })
     }
 
+    /// Whether [`Store::create_tenant`] would do it; nothing is written.
+    ///
+    /// # Errors
+    /// As [`Store::create_tenant`].
+    pub async fn check_new_tenant(&self, spec: &TenantSpec) -> Result<(), StoreError> {
+        let spec = spec.clone();
+        transact!(self, conn => conn.check_place(&spec).await)
+    }
+
+    /// Whether [`Store::update_tenant`] would do it; nothing is written.
+    ///
+    /// # Errors
+    /// As [`Store::update_tenant`].
+    pub async fn check_changed_tenant(&self, spec: &TenantSpec) -> Result<(), StoreError> {
+        let spec = spec.clone();
+        transact!(self, conn => conn.check_change(&spec).await.map(drop))
+    }
+
     /// A tenant.
     ///
     /// # Errors

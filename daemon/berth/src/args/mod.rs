@@ -82,6 +82,8 @@ pub enum Command {
     Operation(operation::Operation),
     /// Show the files that a tenant is deployed from
     Config(Config),
+    /// Take an edited folder of `config --out` back, if it still is a tenant's specification
+    Adopt(preview::Adopt),
     /// The configurations that a tenant was deployed from, newest first
     Revisions(Revisions),
     /// Make a link that shows an operation to a customer, without a token

@@ -79,6 +79,16 @@ impl Client {
         Ok(if created { Put::Created(tenant) } else { Put::Updated(tenant) })
     }
 
+    /// Finds out whether [`Client::put_tenant`] would succeed, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Client::put_tenant`].
+    pub async fn check_tenant(&self, name: &TenantName, tenant: &TenantDraft, based_on: i64) -> Result<Tenant> {
+        let version = HeaderValue::try_from(format!("\"{based_on}\"")).ok();
+        let call = self.put(&["v1", "tenants", name.as_str()]).query("dry_run", true);
+        call.header(IF_MATCH, version).json(tenant).read().await
+    }
+
     /// Deletes a tenant: at once if it never was deployed, else by an operation.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod events;
 mod machines;
 mod opening;
 mod operations;
+mod previews;
 mod paging;
 mod repeating;
 mod support;
