@@ -51,12 +51,18 @@ async fn a_preview_of_a_changed_setting_names_exactly_the_unit_that_then_restart
     let preview = previewed(&stage, Some(&draft)).await?;
     let foreseen = preview.machine.clone().context("what the machine would do")?;
     assert_eq!(foreseen.restart, ["gitea.service"], "{preview:#?}");
-    assert_eq!((foreseen.stop, foreseen.start, foreseen.reload, foreseen.reboot.len()), (vec![], vec![], vec![], 0));
+    assert_eq!(
+        (foreseen.stop, foreseen.start, foreseen.reload, foreseen.reboot.len()),
+        (vec![], vec![], vec![], 0)
+    );
     let files: Vec<_> = preview.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(files, ["tenant.nix"]);
     assert!(preview.files[0].diff.contains("+        app_name = \"Foreseen\";"), "{}", preview.files[0].diff);
     let closure = preview.closure.as_ref().context("the packages")?;
-    assert!(closure.bytes_before > 0 && closure.bytes_after > 0 && !closure.packages.is_empty(), "{closure:#?}");
+    assert!(
+        closure.bytes_before > 0 && closure.bytes_after > 0 && !closure.packages.is_empty(),
+        "{closure:#?}"
+    );
     assert!(preview.missing.is_empty());
 
     assert_eq!(units::changed(&before, &units::look(&machine).await?), Vec::<String>::new());
@@ -68,7 +74,10 @@ async fn a_preview_of_a_changed_setting_names_exactly_the_unit_that_then_restart
     stage.change(&draft).await?;
     let told = stage.deploy("acme").await?.succeeded()?;
     assert_eq!(units::changed(&before, &units::look(&machine).await?), foreseen.restart);
-    assert_eq!((told.operation.revision, told.operation.system), (Some(preview.revision), Some(preview.system)));
+    assert_eq!(
+        (told.operation.revision, told.operation.system),
+        (Some(preview.revision), Some(preview.system))
+    );
 
     // And now there is nothing left to change.
     let preview = previewed(&stage, None).await?;
@@ -77,7 +86,8 @@ async fn a_preview_of_a_changed_setting_names_exactly_the_unit_that_then_restart
 }
 
 #[tokio::test]
-async fn a_preview_of_a_first_deployment_tells_all_that_would_come_and_leaves_the_machine_empty() -> Result<()> {
+async fn a_preview_of_a_first_deployment_tells_all_that_would_come_and_leaves_the_machine_empty() -> Result<()>
+{
     let Some(stage) = Stage::set_up().await? else { return Ok(()) };
     let machine = stage.machine("empty").await?;
     stage.client.create_tenant(&tenant("acme", "empty")).await?;
@@ -107,8 +117,12 @@ async fn a_preview_while_the_machine_is_away_has_the_parts_that_need_none_and_sa
     draft.services.insert("gitea".to_owned(), settings(json!({ "app_name": "Far away" })));
     machine.cut_network().await?;
     let preview = previewed(&stage, Some(&draft)).await?;
-    assert!(preview.machine.is_none() && preview.closure.is_some() && preview.files.len() == 1, "{preview:#?}");
-    let missing: Vec<_> = preview.missing.iter().map(|missing| (missing.part, missing.code.as_str())).collect();
+    assert!(
+        preview.machine.is_none() && preview.closure.is_some() && preview.files.len() == 1,
+        "{preview:#?}"
+    );
+    let missing: Vec<_> =
+        preview.missing.iter().map(|missing| (missing.part, missing.code.as_str())).collect();
     assert_eq!(missing, [(PreviewPart::Machine, "machine-unreachable")]);
     machine.heal_network().await?;
     assert!(previewed(&stage, Some(&draft)).await?.machine.is_some());
@@ -167,9 +181,12 @@ async fn a_dry_run_is_a_preview_and_what_put_refuses_a_preview_refuses() -> Resu
         for (field, body) in [
             ("/name", refused(&|draft| draft.name = "other".into())),
             ("/machine", refused(&|draft| draft.machine = "nowhere".into())),
-            ("/services/gitea/colour", refused(&|draft| {
-                draft.services.insert("gitea".into(), settings(json!({ "colour": 1 })));
-            })),
+            (
+                "/services/gitea/colour",
+                refused(&|draft| {
+                    draft.services.insert("gitea".into(), settings(json!({ "colour": 1 })));
+                }),
+            ),
         ] {
             let answer = raw.send(Method::POST, path, &body).await?;
             assert_eq!(answer.status, 422, "{field}");

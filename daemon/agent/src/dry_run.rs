@@ -63,7 +63,9 @@ fn read(text: &str) -> MachineChange {
         list.extend(units.split(", ").map(|unit| unit.trim().to_owned()).filter(|unit| !unit.is_empty()));
     }
     join_restarts(&mut change);
-    for list in [&mut change.stop, &mut change.start, &mut change.restart, &mut change.reload, &mut change.left] {
+    for list in
+        [&mut change.stop, &mut change.start, &mut change.restart, &mut change.reload, &mut change.left]
+    {
         list.sort();
         list.dedup();
     }
@@ -72,7 +74,8 @@ fn read(text: &str) -> MachineChange {
 
 /// NixOS stops most changed units before activation and starts them after it, and tells both: that is a restart.
 fn join_restarts(change: &mut MachineChange) {
-    let (both, stop) = std::mem::take(&mut change.stop).into_iter().partition(|unit| change.start.contains(unit));
+    let (both, stop) =
+        std::mem::take(&mut change.stop).into_iter().partition(|unit| change.start.contains(unit));
     change.stop = stop;
     change.start.retain(|unit| !both.contains(unit));
     change.restart.extend::<Vec<String>>(both);
@@ -137,16 +140,17 @@ mod tests {
         symlink(at("i"), at("old/initrd")).unwrap();
         symlink(at("i"), at("new/initrd")).unwrap();
         let params = |name: &str, more: &str| {
-            std::fs::write(at(name).join("kernel-params"), format!("init={}/init {more}", at(name).display())).unwrap();
+            std::fs::write(
+                at(name).join("kernel-params"),
+                format!("init={}/init {more}", at(name).display()),
+            )
+            .unwrap();
         };
         params("old", "quiet");
         params("new", "quiet");
         assert_eq!(reboot_reasons(&at("old"), &at("new")), [RebootReason::Kernel]);
         params("new", "loud");
-        assert_eq!(
-            reboot_reasons(&at("old"), &at("new")),
-            [RebootReason::Kernel, RebootReason::Parameters]
-        );
+        assert_eq!(reboot_reasons(&at("old"), &at("new")), [RebootReason::Kernel, RebootReason::Parameters]);
         assert!(reboot_reasons(&at("nowhere"), &at("new")).is_empty());
     }
 }

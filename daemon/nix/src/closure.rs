@@ -129,7 +129,8 @@ mod tests {
             packages(paths.iter().map(|(path, bytes)| (path.as_str(), *bytes)))
         };
         let before = held(&[("same-1.0", 5), ("old-1.0", 7), ("both-1.0", 10), ("grown", 1)]);
-        let after = held(&[("same-1.0", 5), ("new-2.0", 3), ("both-1.1", 8), ("both-1.1-bin", 1), ("grown", 4)]);
+        let after =
+            held(&[("same-1.0", 5), ("new-2.0", 3), ("both-1.1", 8), ("both-1.1-bin", 1), ("grown", 4)]);
         let change = compare(&before, &after);
         assert_eq!((change.bytes_before, change.bytes_after), (23, 21));
         let told: Vec<_> = change
@@ -137,13 +138,12 @@ mod tests {
             .iter()
             .map(|p| (p.name.as_str(), p.before.join(" "), p.after.join(" "), p.bytes))
             .collect();
-        let expected = [
-            ("both", "1.0", "1.1", -1),
-            ("grown", "", "", 3),
-            ("new", "", "2.0", 3),
-            ("old", "1.0", "", -7),
-        ];
-        assert_eq!(told, expected.map(|(name, old, new, bytes)| (name, old.to_owned(), new.to_owned(), bytes)));
+        let expected =
+            [("both", "1.0", "1.1", -1), ("grown", "", "", 3), ("new", "", "2.0", 3), ("old", "1.0", "", -7)];
+        assert_eq!(
+            told,
+            expected.map(|(name, old, new, bytes)| (name, old.to_owned(), new.to_owned(), bytes))
+        );
         assert!(compare(&before, &before).packages.is_empty());
     }
 }

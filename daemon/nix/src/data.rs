@@ -218,6 +218,7 @@ fn held(text: &str) -> Result<Stdio, NixError> {
 
 /// What Nix says before it shows where.
 fn first_line(message: &str) -> String {
-    let line = message.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("GC Warning"));
+    let line =
+        message.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("GC Warning"));
     line.unwrap_or("it cannot be evaluated").trim_start_matches("error: ").to_owned()
 }

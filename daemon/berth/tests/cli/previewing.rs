@@ -22,7 +22,11 @@ fn previewing(status: &str) -> Server {
         ("POST /v1/tenants/acme/preview", vec![Reply::Json(202, operation("queued"))]),
         (
             &format!("GET /v1/operations/{ID}/events"),
-            vec![Reply::Stream(format!("{}{}", event(9, "finished", &json!({"status": status})), end(status)))],
+            vec![Reply::Stream(format!(
+                "{}{}",
+                event(9, "finished", &json!({"status": status})),
+                end(status)
+            ))],
         ),
         (&format!("GET /v1/operations/{ID}/preview"), vec![Reply::Json(200, preview())]),
     ])
@@ -35,7 +39,8 @@ fn a_preview_is_one_document_for_programs_and_a_diff_for_people() {
     assert_eq!((ran.code, ran.json()), (Some(0), preview()), "{}", ran.stderr);
     let ran = run(berth(&server, &["preview", "acme"]));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    for words in ["@@ -1 +1 @@\n-x\n+y\n", "nginx    –       1.26   +5 B", "unknown: vm1 cannot be reached"] {
+    for words in ["@@ -1 +1 @@\n-x\n+y\n", "nginx    –       1.26   +5 B", "unknown: vm1 cannot be reached"]
+    {
         assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
     }
     assert!(!ran.stdout.contains('\u{1b}'), "no colours where there is no terminal");
@@ -90,7 +95,10 @@ fn folder(tenant: &str) -> tempfile::TempDir {
 
 fn adopt(server: &Server, folder: &Path, more: &[&str]) -> Option<Ran> {
     if std::process::Command::new("nix").arg("--version").output().is_err() {
-        assert!(std::env::var_os("BERTH_TEST_WITHOUT_NIX").is_some_and(|value| value == "1"), "this needs nix");
+        assert!(
+            std::env::var_os("BERTH_TEST_WITHOUT_NIX").is_some_and(|value| value == "1"),
+            "this needs nix"
+        );
         return None;
     }
     let words = [&["--json", "adopt", folder.to_str().unwrap()], more].concat();
@@ -128,9 +136,15 @@ fn an_edited_folder_is_put_on_top_of_the_version_that_it_was_compared_with_and_k
 #[test]
 fn a_dry_run_only_has_it_checked() {
     let server = accepting();
-    let Some(ran) = adopt(&server, folder(&TENANT.replace("Old", "New")).path(), &["--dry-run"]) else { return };
+    let Some(ran) = adopt(&server, folder(&TENANT.replace("Old", "New")).path(), &["--dry-run"]) else {
+        return;
+    };
     assert_eq!((ran.code, &ran.json()["adopted"]), (Some(0), &json!(false)), "{}", ran.stderr);
-    assert!(puts(&server)[0].head.starts_with("put /v1/tenants/acme?dry_run=true"), "{}", puts(&server)[0].head);
+    assert!(
+        puts(&server)[0].head.starts_with("put /v1/tenants/acme?dry_run=true"),
+        "{}",
+        puts(&server)[0].head
+    );
 }
 
 #[test]
@@ -142,13 +156,23 @@ fn what_is_no_specification_is_named_and_nothing_is_put() {
         (inside("domain = import ./more.nix"), "berth.tenant.domain", "forbidden"),
         (inside("domain = x: x"), "berth.tenant.domain", "a function"),
         (
-            inside("domain = builtins.readFile (derivation { name = \"x\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; })"),
+            inside(
+                "domain = builtins.readFile (derivation { name = \"x\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; })",
+            ),
             "berth.tenant.domain",
             "",
         ),
-        (format!("{{ lib, ... }}: {}", inside("domain = lib.mkForce \"x\"")), "berth.tenant.domain", "argument “lib”"),
+        (
+            format!("{{ lib, ... }}: {}", inside("domain = lib.mkForce \"x\"")),
+            "berth.tenant.domain",
+            "argument “lib”",
+        ),
         (TENANT.replacen('{', "{ services.nginx.enable = true;", 1), "services.nginx.enable", "not part of"),
-        (TENANT.replace("password = 3", "password = \"hunter2hunter2\""), "berth.tenant.services.gitea.smtp.password", "secret"),
+        (
+            TENANT.replace("password = 3", "password = \"hunter2hunter2\""),
+            "berth.tenant.services.gitea.smtp.password",
+            "secret",
+        ),
         (TENANT.replace("{ berth", "{ ; berth"), "", "syntax error"),
         ("{ }".to_owned(), "berth.tenant.name", "nowhere"),
         (format!("{{ berth.tenant.name = \"{}\"; }}", "x".repeat(200_000)), "berth.tenant.name", "1 to 63"),
@@ -158,11 +182,20 @@ fn what_is_no_specification_is_named_and_nothing_is_put() {
         assert_eq!(ran.code, Some(1), "{attribute}: {} {}", ran.stdout, ran.stderr);
         let report = ran.json();
         let obstacle = &report["obstacles"][0];
-        assert_eq!((&obstacle["file"], &obstacle["attribute"]), (&json!("tenant.nix"), &json!(attribute)), "{report}");
+        assert_eq!(
+            (&obstacle["file"], &obstacle["attribute"]),
+            (&json!("tenant.nix"), &json!(attribute)),
+            "{report}"
+        );
         assert!(obstacle["message"].as_str().unwrap().contains(why), "{report}");
         assert_eq!((&report["adopted"], puts(&server).len()), (&json!(false), 0), "{attribute}");
         for secret in ["root:", "hunter2"] {
-            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{} {}", ran.stdout, ran.stderr);
+            assert!(
+                !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
+                "{} {}",
+                ran.stdout,
+                ran.stderr
+            );
         }
     }
 }
@@ -173,8 +206,7 @@ fn what_the_daemon_refuses_is_told_as_attributes() {
     let server = daemon(problem(422, "invalid", &errors));
     let Some(ran) = adopt(&server, folder(&TENANT.replace("Old", "Long")).path(), &[]) else { return };
     assert_eq!(ran.code, Some(1));
-    let expected =
-        json!([{"file": "tenant.nix", "attribute": "berth.tenant.services.gitea.app_name", "message": "is too long"}]);
+    let expected = json!([{"file": "tenant.nix", "attribute": "berth.tenant.services.gitea.app_name", "message": "is too long"}]);
     assert_eq!(ran.json()["obstacles"], expected);
 }
 
@@ -186,7 +218,8 @@ fn edits_of_the_machine_and_the_flake_have_no_place_in_a_tenant() {
     std::fs::write(folder.path().join("flake.nix"), "{ outputs = _: { }; }\n").unwrap();
     let Some(ran) = adopt(&server, folder.path(), &[]) else { return };
     let report = ran.json();
-    let named: Vec<_> = report["obstacles"].as_array().unwrap().iter().map(|it| it["attribute"].clone()).collect();
+    let named: Vec<_> =
+        report["obstacles"].as_array().unwrap().iter().map(|it| it["attribute"].clone()).collect();
     assert_eq!((ran.code, named), (Some(1), vec![json!(""), json!("berth.machine.address")]), "{report}");
     assert!(puts(&server).is_empty());
 }

@@ -83,7 +83,12 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::put_tenant`].
-    pub async fn check_tenant(&self, name: &TenantName, tenant: &TenantDraft, based_on: i64) -> Result<Tenant> {
+    pub async fn check_tenant(
+        &self,
+        name: &TenantName,
+        tenant: &TenantDraft,
+        based_on: i64,
+    ) -> Result<Tenant> {
         let version = HeaderValue::try_from(format!("\"{based_on}\"")).ok();
         let call = self.put(&["v1", "tenants", name.as_str()]).query("dry_run", true);
         call.header(IF_MATCH, version).json(tenant).read().await

@@ -116,7 +116,12 @@ impl Context {
             StepName::Render | StepName::Evaluate | StepName::Build => self.has_the_system(operation).await,
             // A machine that was started anew meanwhile runs what it boots.
             StepName::Activate | StepName::Verify => self.runs_the_system(sink).await.unwrap_or(false),
-            StepName::Compare | StepName::Copy | StepName::DryActivate | StepName::Wipe | StepName::Commit | StepName::Forget => true,
+            StepName::Compare
+            | StepName::Copy
+            | StepName::DryActivate
+            | StepName::Wipe
+            | StepName::Commit
+            | StepName::Forget => true,
         }
     }
 

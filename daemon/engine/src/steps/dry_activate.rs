@@ -24,7 +24,8 @@ async fn ask_unless_away(context: &mut Context, sink: &Sink) -> Result<Outcome, 
         return Ok(Outcome::Without(missing.message.clone()));
     }
     let (system, timeout) = (context.system()?, context.shared.options.timeouts.activate);
-    let Answer::DryActivation(change) = context.call(Request::DryActivate { system }, timeout, sink).await? else {
+    let Answer::DryActivation(change) = context.call(Request::DryActivate { system }, timeout, sink).await?
+    else {
         return Err(unexpected("what a switch would do"));
     };
     let message = in_words(&change);

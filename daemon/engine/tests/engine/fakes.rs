@@ -181,12 +181,7 @@ impl Builder for FakeBuilder {
         Ok(Manifest { version: 1, platform, tenant, mode, services: BTreeMap::new() })
     }
 
-    async fn compare(
-        &self,
-        _: Option<&str>,
-        _: &str,
-        bounds: &Bounds,
-    ) -> Result<ClosureChange, StepError> {
+    async fn compare(&self, _: Option<&str>, _: &str, bounds: &Bounds) -> Result<ClosureChange, StepError> {
         self.0.asked("compare", "", bounds).await?;
         Ok(ClosureChange { bytes_before: 1, bytes_after: 2, packages: Vec::new() })
     }

@@ -1,7 +1,9 @@
 //! Previews: what a deployment would change is found out, and nothing is changed.
 
 use berth_domain::preview::PreviewPart;
-use berth_domain::{Operation, OperationId, OperationKind, OperationStatus, StepName, StepStatus, TenantSpec};
+use berth_domain::{
+    Operation, OperationId, OperationKind, OperationStatus, StepName, StepStatus, TenantSpec,
+};
 use berth_store::StoreError;
 use chrono::Utc;
 
@@ -32,10 +34,21 @@ async fn a_preview_finds_everything_out_and_changes_nothing() {
     let (operation, _) = stage.ended(id).await;
     assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
     let steps: Vec<_> = operation.steps.iter().map(|step| (step.name, step.status)).collect();
-    assert_eq!(steps, OperationKind::Preview.steps(false).into_iter().map(|n| (n, StepStatus::Succeeded)).collect::<Vec<_>>());
+    assert_eq!(
+        steps,
+        OperationKind::Preview
+            .steps(false)
+            .into_iter()
+            .map(|n| (n, StepStatus::Succeeded))
+            .collect::<Vec<_>>()
+    );
     let preview = stage.store.preview(id).await.unwrap();
     assert_eq!(preview.files.len(), 1);
-    assert!(preview.files[0].diff.contains("+    contact_email = \"new@acme.example\";"), "{}", preview.files[0].diff);
+    assert!(
+        preview.files[0].diff.contains("+    contact_email = \"new@acme.example\";"),
+        "{}",
+        preview.files[0].diff
+    );
     assert_eq!(preview.deployed_revision, tenant.deployed_revision);
     assert_ne!(Some(&preview.revision), tenant.deployed_revision.as_ref());
     assert_eq!(preview.machine.unwrap().restart, ["gitea.service"]);
@@ -65,7 +78,10 @@ async fn a_machine_that_is_away_costs_its_part_of_a_preview_and_no_other() {
     assert_eq!(preview.files.len(), 3, "a first deployment has every file new");
     assert!(preview.closure.is_some() && preview.machine.is_none());
     assert_eq!(preview.missing.len(), 1);
-    assert_eq!((preview.missing[0].part, preview.missing[0].code.as_str()), (PreviewPart::Machine, "told-to"));
+    assert_eq!(
+        (preview.missing[0].part, preview.missing[0].code.as_str()),
+        (PreviewPart::Machine, "told-to")
+    );
 }
 
 #[tokio::test]

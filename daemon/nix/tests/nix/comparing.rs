@@ -24,15 +24,24 @@ async fn two_systems_differ_by_what_they_refer_to() {
     let change = nix.compare_closures(Some(&old), &new, &ample()).await.unwrap();
     assert_eq!(change.packages.len(), 1, "{change:?}");
     let inner = &change.packages[0];
-    assert_eq!((inner.name.as_str(), &inner.before[..], &inner.after[..]), ("inner", &["1.0".to_owned()][..], &["1.1".to_owned()][..]));
-    assert_eq!(inner.bytes, i64::try_from(change.bytes_after).unwrap() - i64::try_from(change.bytes_before).unwrap());
+    assert_eq!(
+        (inner.name.as_str(), &inner.before[..], &inner.after[..]),
+        ("inner", &["1.0".to_owned()][..], &["1.1".to_owned()][..])
+    );
+    assert_eq!(
+        inner.bytes,
+        i64::try_from(change.bytes_after).unwrap() - i64::try_from(change.bytes_before).unwrap()
+    );
     assert!(inner.bytes > 0);
     assert!(nix.compare_closures(Some(&new), &new, &ample()).await.unwrap().packages.is_empty());
     let first = nix.compare_closures(None, &new, &ample()).await.unwrap();
     let names: Vec<_> = first.packages.iter().map(|package| package.name.as_str()).collect();
     assert_eq!((names, first.bytes_before), (vec!["inner", "outer"], 0));
     let gone = "/nix/store/00000000000000000000000000000000-gone".parse().unwrap();
-    assert!(matches!(nix.compare_closures(Some(&gone), &new, &ample()).await, Err(NixError::CommandFailed { .. })));
+    assert!(matches!(
+        nix.compare_closures(Some(&gone), &new, &ample()).await,
+        Err(NixError::CommandFailed { .. })
+    ));
 }
 
 fn dotted(place: &[Step]) -> String {
@@ -99,7 +108,10 @@ async fn a_modules_parts_are_told_apart_one_by_one() {
     );
     let why = |place: &str| {
         let place = format!("berth.tenant.{place}");
-        rest.iter().find(|(at, _)| *at == place).map(|(_, why)| why.as_str()).unwrap_or_else(|| panic!("{place}: {rest:?}"))
+        rest.iter()
+            .find(|(at, _)| *at == place)
+            .map(|(_, why)| why.as_str())
+            .unwrap_or_else(|| panic!("{place}: {rest:?}"))
     };
     assert!(why("domain").contains("it uses the argument “lib”"), "{}", why("domain"));
     assert!(why("plan").contains("no plan"), "{}", why("plan"));
@@ -123,7 +135,10 @@ async fn what_is_no_expression_is_refused_with_its_place() {
     let Some(nix) = nix() else { return };
     for bad in ["{ a = ; }", "", "{ } ) (x: x", "{ }; { }"] {
         let error = nix.read_data(bad, &ample()).await.unwrap_err();
-        assert!(matches!(&error, NixError::EvaluationFailed { message } if message.contains("syntax error")), "{bad}: {error}");
+        assert!(
+            matches!(&error, NixError::EvaluationFailed { message } if message.contains("syntax error")),
+            "{bad}: {error}"
+        );
     }
     let long = format!("\"{}\"", "x".repeat(MAX_TEXT));
     assert!(matches!(nix.read_data(&long, &ample()).await, Err(NixError::BadArgument { .. })));

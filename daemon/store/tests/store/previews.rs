@@ -31,7 +31,11 @@ fn found() -> Preview {
         files: Vec::new(),
         closure: None,
         machine: None,
-        missing: vec![MissingPart { part: PreviewPart::Machine, code: "timeout".into(), message: "é".into() }],
+        missing: vec![MissingPart {
+            part: PreviewPart::Machine,
+            code: "timeout".into(),
+            message: "é".into(),
+        }],
     }
 }
 

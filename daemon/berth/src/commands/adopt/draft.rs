@@ -16,7 +16,11 @@ pub(super) fn name(tenant: &Value, obstacles: &mut Vec<Obstacle>) -> Option<Tena
     };
     // What is known to be no data is told already.
     if obstacles.is_empty() {
-        obstacles.push(Obstacle { file: folder::TENANT.into(), attribute: "berth.tenant.name".into(), message: problem });
+        obstacles.push(Obstacle {
+            file: folder::TENANT.into(),
+            attribute: "berth.tenant.name".into(),
+            message: problem,
+        });
     }
     None
 }
@@ -44,7 +48,11 @@ pub(super) fn of(mut tenant: Value, machine: &Value, obstacles: &mut Vec<Obstacl
     serde_json::from_value(tenant)
         .map_err(|error| {
             let message = format!("it is no tenant: {error}");
-            obstacles.push(Obstacle { file: folder::TENANT.into(), attribute: "berth.tenant".into(), message });
+            obstacles.push(Obstacle {
+                file: folder::TENANT.into(),
+                attribute: "berth.tenant".into(),
+                message,
+            });
         })
         .ok()
 }

@@ -61,7 +61,12 @@ impl Folder {
     /// A configuration as the daemon renders it.
     pub(super) fn of(files: &Files) -> Self {
         let text = |name| files.get(name).cloned().unwrap_or_default();
-        Self { flake: files.get(FLAKE).cloned(), tenant: text(TENANT), machine: text(MACHINE), others: Vec::new() }
+        Self {
+            flake: files.get(FLAKE).cloned(),
+            tenant: text(TENANT),
+            machine: text(MACHINE),
+            others: Vec::new(),
+        }
     }
 
     /// What it holds, as far as that is data.
@@ -79,7 +84,8 @@ impl Folder {
             let lines = flake.lines().filter(|line| !line.trim_start().starts_with("inputs.berth.url"));
             lines.map(str::trim_end).collect::<Vec<_>>().join("\n")
         };
-        let (own, theirs) = (self.flake.as_ref().map(without_platform), current.flake.as_ref().map(without_platform));
+        let (own, theirs) =
+            (self.flake.as_ref().map(without_platform), current.flake.as_ref().map(without_platform));
         if own.is_some() && own != theirs {
             obstacles.push(Obstacle {
                 file: FLAKE.into(),
@@ -92,7 +98,8 @@ impl Folder {
 
 /// The text of a file; not of a pipe or a device, which may have no end.
 fn text(path: &Path) -> Result<String> {
-    let failed = |error: &dyn std::fmt::Display| Failure::local(format!("{} cannot be read: {error}", path.display()));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::local(format!("{} cannot be read: {error}", path.display()));
     if !std::fs::metadata(path).map_err(|error| failed(&error))?.is_file() {
         return Err(failed(&"it is no file"));
     }
@@ -116,7 +123,11 @@ async fn held(
     let obstacle = |attribute, message| Obstacle { file: file.into(), attribute, message };
     let data = match nix.read_data(text, &Run::within(LIMIT)).await {
         Ok(data) => data,
-        Err(error @ (NixError::EvaluationFailed { .. } | NixError::Timeout { .. } | NixError::BadArgument { .. })) => {
+        Err(
+            error @ (NixError::EvaluationFailed { .. }
+            | NixError::Timeout { .. }
+            | NixError::BadArgument { .. }),
+        ) => {
             obstacles.push(obstacle(String::new(), error.to_string()));
             return Ok(Value::Null);
         }

@@ -84,12 +84,7 @@ struct Wanted {
 }
 
 /// Reads the folder and compares it with what the daemon has; nothing where it cannot be taken back.
-async fn compare(
-    client: &Client,
-    nix: &Nix,
-    folder: &Folder,
-    report: &mut Report,
-) -> Result<Option<Wanted>> {
+async fn compare(client: &Client, nix: &Nix, folder: &Folder, report: &mut Report) -> Result<Option<Wanted>> {
     let edited = folder.data(nix, &mut report.obstacles).await?;
     let Some(name) = draft::name(&edited.tenant, &mut report.obstacles) else { return Ok(None) };
     report.tenant = Some(name.clone());
@@ -100,7 +95,10 @@ async fn compare(
     folder.check_flake(&deployed, &mut report.obstacles);
     let current = deployed.data(nix, &mut unexpected).await?;
     if let Some(obstacle) = unexpected.first() {
-        return Err(Failure::local(format!("the daemon’s own {} is no data: {}", obstacle.file, obstacle.message)));
+        return Err(Failure::local(format!(
+            "the daemon’s own {} is no data: {}",
+            obstacle.file, obstacle.message
+        )));
     }
     let services = client.services().await?;
     let may_be_shown =
@@ -154,7 +152,9 @@ fn in_words(report: &Report, dry_run: bool) -> String {
     lines.push(match (dry_run, report.changes.is_empty()) {
         (_, true) => format!("{name} is as the daemon has it"),
         (true, false) => format!("{name} could be taken back; nothing was changed"),
-        (false, false) => format!("{name} is taken back; berth preview {name} shows what a deployment would change"),
+        (false, false) => {
+            format!("{name} is taken back; berth preview {name} shows what a deployment would change")
+        }
     });
     lines.join("\n")
 }

@@ -25,9 +25,10 @@ pub(super) fn of_pointer(pointer: &str) -> String {
         return "berth.machine.name".into();
     }
     let parts = pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
-    let steps = ["berth".to_owned(), "tenant".to_owned()].into_iter().chain(parts).map(|part| {
-        part.parse().map_or(Step::Name(part), Step::Item)
-    });
+    let steps = ["berth".to_owned(), "tenant".to_owned()]
+        .into_iter()
+        .chain(parts)
+        .map(|part| part.parse().map_or(Step::Name(part), Step::Item));
     written(&steps.collect::<Vec<_>>())
 }
 

@@ -68,7 +68,8 @@ fn given_elsewhere(secret: &str, before: Option<&Value>) -> Obstacle {
         Some(number) => format!("the number {number} stands for the one that the daemon has"),
         None => "the daemon has none".to_owned(),
     };
-    let message = format!("it is a secret, whose text is given to the API and not written into files; {stands}");
+    let message =
+        format!("it is a secret, whose text is given to the API and not written into files; {stands}");
     Obstacle { file: folder::TENANT.into(), attribute: place::of_pointer(secret), message }
 }
 
@@ -93,7 +94,8 @@ mod tests {
     }
 
     fn taken(current: Value, edited: Value) -> (Value, Vec<Obstacle>) {
-        let of = |password: Value| json!({"services": {"gitea": {"smtp": {"host": "h", "password": password}}}});
+        let of =
+            |password: Value| json!({"services": {"gitea": {"smtp": {"host": "h", "password": password}}}});
         let mut tenant = of(edited);
         let mut obstacles = Vec::new();
         take_out(&[service()], &of(current), &mut tenant, &mut obstacles);
@@ -109,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_secret_in_clear_is_neither_taken_nor_repeated() {
-        for (current, edited) in [(json!(1), json!(2)), (json!(1), json!("hunter2")), (Value::Null, json!(1))] {
+        for (current, edited) in [(json!(1), json!(2)), (json!(1), json!("hunter2")), (Value::Null, json!(1))]
+        {
             let (smtp, obstacles) = taken(current, edited);
             assert_eq!((smtp, obstacles.len()), (json!({"host": "h"}), 1));
             assert_eq!(obstacles[0].attribute, "berth.tenant.services.gitea.smtp.password");

@@ -1,7 +1,9 @@
 //! A preview for people.
 
 use berth_domain::Preview;
-use berth_domain::preview::{ClosureChange, FileChange, MachineChange, PackageChange, PreviewPart, RebootReason};
+use berth_domain::preview::{
+    ClosureChange, FileChange, MachineChange, PackageChange, PreviewPart, RebootReason,
+};
 use console::{Style, style};
 
 use crate::table::pairs;
@@ -16,10 +18,15 @@ pub(super) fn preview(preview: &Preview) -> String {
         return format!("a deployment would change nothing (revision {})", preview.revision.short());
     }
     let missing = |part| preview.missing.iter().find(|missing| missing.part == part);
-    let unknown = |part| missing(part).map(|missing| style(format!("unknown: {}", missing.message)).yellow().to_string());
+    let unknown = |part| {
+        missing(part).map(|missing| style(format!("unknown: {}", missing.message)).yellow().to_string())
+    };
     let parts = [
         ("Files", files(&preview.files)),
-        ("Packages", preview.closure.as_ref().map(packages).or(unknown(PreviewPart::Closure)).unwrap_or_default()),
+        (
+            "Packages",
+            preview.closure.as_ref().map(packages).or(unknown(PreviewPart::Closure)).unwrap_or_default(),
+        ),
         ("Units", preview.machine.as_ref().map(units).or(unknown(PreviewPart::Machine)).unwrap_or_default()),
     ];
     let parts = parts.map(|(heading, text)| format!("{}\n{text}", style(heading).bold()));
@@ -128,16 +135,32 @@ mod tests {
             deployed_revision: None,
             system,
             deployed_system: Some("/nix/store/old".into()),
-            files: vec![FileChange { path: "tenant.nix".into(), diff: "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n".into() }],
+            files: vec![FileChange {
+                path: "tenant.nix".into(),
+                diff: "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n".into(),
+            }],
             closure: Some(ClosureChange {
                 bytes_before: 2048,
                 bytes_after: 1024,
                 packages: vec![
-                    PackageChange { name: "etc".into(), before: vec!["".into()], after: vec!["".into()], bytes: -1024 },
-                    PackageChange { name: "nginx".into(), before: vec!["1.0".into()], after: vec![], bytes: 0 },
+                    PackageChange {
+                        name: "etc".into(),
+                        before: vec!["".into()],
+                        after: vec!["".into()],
+                        bytes: -1024,
+                    },
+                    PackageChange {
+                        name: "nginx".into(),
+                        before: vec!["1.0".into()],
+                        after: vec![],
+                        bytes: 0,
+                    },
                 ],
             }),
-            machine: Some(MachineChange { restart: vec!["gitea.service".into()], ..MachineChange::default() }),
+            machine: Some(MachineChange {
+                restart: vec!["gitea.service".into()],
+                ..MachineChange::default()
+            }),
             missing: Vec::new(),
         }
     }
