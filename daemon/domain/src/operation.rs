@@ -127,8 +127,10 @@ words! {
         Running = "running",
         /// Done, and observed to be done.
         Succeeded = "succeeded",
-        /// Not done: its outcome was there already, or could not be had and the operation goes on without it.
+        /// Not needed: its outcome was there already.
         Skipped = "skipped",
+        /// Could not be done, and the operation goes on without it.
+        Missed = "missed",
         /// Ended badly.
         Failed = "failed",
         /// Ended on request.

@@ -150,9 +150,8 @@ impl Runner {
     ) -> Result<Option<Ending>, StoreError> {
         let (status, message, ending) = match outcome {
             Ok(Outcome::Done(message)) => (StepStatus::Succeeded, message, None),
-            Ok(Outcome::AlreadyThere(message) | Outcome::Without(message)) => {
-                (StepStatus::Skipped, message, None)
-            }
+            Ok(Outcome::Without(message)) => (StepStatus::Missed, message, None),
+            Ok(Outcome::AlreadyThere(message)) => (StepStatus::Skipped, message, None),
             Err(_) if self.shared.stopping.is_cancelled() => return Ok(Some(Ending::Left)),
             Err(StepError::Stopping) => return Ok(Some(Ending::Left)),
             Err(StepError::Cancelled) => (StepStatus::Cancelled, "cancelled".into(), Some(Ending::Cancelled)),

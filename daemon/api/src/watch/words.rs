@@ -30,6 +30,7 @@ pub fn step_status(status: StepStatus) -> &'static str {
         StepStatus::Running => "in progress",
         StepStatus::Succeeded => "done",
         StepStatus::Skipped => "not needed",
+        StepStatus::Missed => "not possible now",
         StepStatus::Failed => "did not work",
         StepStatus::Cancelled => "stopped",
         StepStatus::Unknown => "being looked at again",

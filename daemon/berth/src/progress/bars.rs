@@ -171,6 +171,7 @@ fn symbol(mark: Mark) -> String {
     match mark {
         Mark::Done => style("✔").for_stderr().green(),
         Mark::Skipped => style("–").for_stderr().dim(),
+        Mark::Missed => style("–").for_stderr().yellow().bold(),
         Mark::Failed => style("✘").for_stderr().red().bold(),
         Mark::Cancelled => style("■").for_stderr().yellow(),
         Mark::Unknown => style("?").for_stderr().yellow().bold(),

@@ -24,7 +24,7 @@ fn previewing(status: &str) -> Server {
             &format!("GET /v1/operations/{ID}/events"),
             vec![Reply::Stream(format!(
                 "{}{}",
-                event(9, "finished", &json!({"status": status})),
+                event(1, "finished", &json!({"status": status})),
                 end(status)
             ))],
         ),
