@@ -20,4 +20,6 @@ mod secrets;
 mod services;
 mod streaming;
 mod surviving;
+mod tls;
+mod tools;
 mod watch_page;

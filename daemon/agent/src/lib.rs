@@ -18,6 +18,7 @@
 //! | `secrets` | the files that services read their secrets from |
 //! | `probe` | does the running system serve? |
 //! | `commit` | making a system the one that boots |
+//! | `by_hand` | a deployment without the daemon |
 //! | `logs` | journal lines |
 //! | `wipe` | removing what a system's state contract lists |
 //! | `units` | what systemd says of units |
@@ -29,6 +30,7 @@
 
 mod accounts;
 mod activation;
+mod by_hand;
 mod client;
 mod commit;
 pub mod entry;
