@@ -48,6 +48,11 @@ in
       defaults.email = tenant.contact_email;
     };
 
+    # The web server reads the certificate as its own user.
+    systemd.tmpfiles.rules = lib.mkIf selfSigned [
+      "d /var/lib/berth 0711 root root - -"
+      "d ${folder} 0711 root root - -"
+    ];
     systemd.services = lib.mkIf selfSigned {
       berth-certificate = {
         description = "A certificate of this machine's own";

@@ -9,8 +9,6 @@ names=$(printf ',DNS:%s' "$@")
 names=${names#,}
 
 umask 077
-mkdir -p "$folder"
-chmod 0711 "$folder"
 if [ -e "$folder/certificate.pem" ] && [ "$(cat "$folder/names")" = "$names" ]; then
   exit 0
 fi

@@ -32,7 +32,12 @@ async fn nix_run_deploys_to_a_fresh_machine_and_puts_it_back_when_a_service_does
     let said = String::from_utf8_lossy(&failed.stderr);
     ensure!(!failed.status.success() && said.contains("put back on the system that it boots"), "{said}");
     assert_eq!((running(&scene.machine).await?, booted_next(&scene.machine).await?), (good.clone(), good));
-    assert_eq!(health(&scene.machine).await?, StatusCode::OK);
+    // What was put back is started again.
+    let start = std::time::Instant::now();
+    while health(&scene.machine).await? != StatusCode::OK {
+        ensure!(start.elapsed().as_secs() < 60, "the system of before does not serve");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
     Ok(())
 }
 
