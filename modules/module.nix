@@ -19,6 +19,7 @@ in
     ./tenant/access.nix
     ./tenant/hardening.nix
     ./tenant/database.nix
+    ./tenant/certificates.nix
     (shared ./tenant/web.nix)
   ]
   ++ builtins.attrValues (builtins.mapAttrs (import ./tenant/service.nix) berth.services);

@@ -1,8 +1,10 @@
-# What Berth's flakes give, on whichever platform: `evaluate` turns { modules } into a NixOS configuration.
+# What Berth's flakes give, on whichever platform: `evaluate` turns { modules } into a NixOS configuration, and `runCommand`
+# makes a derivation of a system, a name, variables of the environment and a shell script.
 {
   lib,
   evaluate,
   packages,
+  runCommand,
 }:
 let
   # Shared by all that this evaluates.
@@ -28,7 +30,8 @@ let
 in
 {
   inherit packages;
-  nixosModules.tenant = ../modules/tenant.nix;
+  # A set, as `nix flake check` of Nix 2.8 takes no path.
+  nixosModules.tenant.imports = [ ../modules/tenant.nix ];
 
   # The services on offer, as modules/catalogue.json has them.
   catalogue = import ./catalogue.nix { inherit lib; };
@@ -36,11 +39,12 @@ in
   lib = {
     inherit tenantSystem;
 
-    # The outputs of a rendered tenant's flake, from the paths of its tenant.nix and machine.nix.
+    # The outputs of a rendered tenant's flake, from the paths of its tenant.nix and machine.nix: ./flake.
     tenantFlake =
       { tenant, machine }:
-      {
-        nixosConfigurations.${(import machine).berth.machine.name} = tenantSystem {
+      import ./flake { inherit lib packages runCommand; } {
+        inherit machine;
+        configuration = tenantSystem {
           modules = [
             tenant
             machine

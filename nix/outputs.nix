@@ -1,5 +1,11 @@
 # The outputs of the repository's flake: what ./flake-lib.nix gives on real NixOS, and what belongs to the repository itself.
-{ nixpkgs }:
+#
+# `machine` is what a machine of a tenant is beside its tenant, and `source` the repository as the tests' machines get it.
+{
+  nixpkgs,
+  machine ? ./nixos/machine.nix,
+  source ? ../.,
+}:
 let
   inherit (nixpkgs) lib;
   systems = [
@@ -28,8 +34,14 @@ let
   );
 
   tenants = import ./flake-lib.nix {
-    inherit lib packages;
-    evaluate = { modules }: lib.nixosSystem { modules = [ ./nixos/machine.nix ] ++ modules; };
+    inherit lib;
+    packages = lib.mapAttrs (
+      system: own: own // { inherit (nixpkgs.legacyPackages.${system}) deploy-rs; }
+    ) packages;
+    runCommand =
+      system: name: variables: script:
+      nixpkgs.legacyPackages.${system}.runCommand name variables script;
+    evaluate = { modules }: lib.nixosSystem { modules = [ machine ] ++ modules; };
   };
   example = tenants.lib.tenantFlake {
     tenant = ./templates/tenant/tenant.nix;
@@ -49,6 +61,7 @@ let
 in
 tenants
 // {
+  inherit packages;
   nixosModules = {
     inherit (tenants.nixosModules) tenant;
     inherit berthd;
@@ -59,15 +72,28 @@ tenants
     tenant = template;
     default = template;
   };
-  # What the template comes to: it evaluates and builds.
-  checks.x86_64-linux.template = example.nixosConfigurations.vm1.config.system.build.toplevel;
-  formatter = forEach (pkgs: pkgs.nixfmt-rfc-style);
+  # What the template comes to: it evaluates and builds; and tests on virtual machines, for a host with KVM.
+  checks.x86_64-linux = {
+    template = example.nixosConfigurations.vm1.config.system.build.toplevel;
+  }
+  //
+    lib.mapAttrs'
+      (
+        name: test:
+        lib.nameValuePair "vm-${name}" (nixpkgs.legacyPackages.x86_64-linux.testers.runNixOSTest test)
+      )
+      (
+        import ./tests/vm {
+          inherit berthd nixpkgs source;
+        }
+      );
+  formatter = forEach (pkgs: pkgs.nixfmt);
   devShells = forEach (pkgs: {
     default = pkgs.mkShell {
       packages = with pkgs; [
         cargo
         clippy
-        nixfmt-rfc-style
+        nixfmt
         openssh
         postgresql
         python3

@@ -319,13 +319,6 @@ in
             extraEnvFiles = lib.optional media.hasKey mediaFile;
           })
         ];
-        # Upstream asks for HTTPS unless told otherwise.
-        nginx.virtualHosts = lib.mkIf (serves && !tls) {
-          ${host} = {
-            forceSSL = false;
-            enableACME = false;
-          };
-        };
       };
 
       units = services ++ [ "redis-mastodon.service" ];

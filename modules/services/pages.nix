@@ -71,6 +71,7 @@ in
       settings,
       host,
       others,
+      pkgs,
       serves,
       ...
     }:
@@ -108,7 +109,7 @@ in
       unit = site: "berth-pages-${site.name}";
     in
     {
-      packages = [ ];
+      packages = lib.optional (real && fetched != [ ]) pkgs.git;
       # nginx serves; what fetches is harmless in every mode.
       daemons = lib.optionals real (map unit fetched);
       timers = lib.optionals real (map unit fetched);

@@ -9,6 +9,7 @@ let
     {
       inherit (service) host scheme;
       inside_only = !internal.exposed;
+      any_certificate = config.berth.machine.tls == "self-signed";
     }
     // probe;
 

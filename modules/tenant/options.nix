@@ -114,15 +114,38 @@ in
         example = "192.0.2.10";
         description = "Where the provider reaches the machine: an IP address or a host name.";
       };
+      ssh = {
+        user = mkOption {
+          type = types.strMatching "[a-z_][a-z0-9_-]{0,31}";
+          default = "root";
+          description = "The account that it is deployed over; another one than root must be allowed `sudo` without a password.";
+        };
+        port = mkOption {
+          type = types.ints.between 1 65535;
+          default = 22;
+          description = "The port of its SSH server.";
+        };
+        host_key = mkOption {
+          type = types.nullOr (types.strMatching "[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( [^\n\r]*)?");
+          default = null;
+          example = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj";
+          description = ''
+            The host key that it must show, as `ssh-keyscan` prints it without the host; null for what the known hosts of
+            whoever deploys say.
+          '';
+        };
+      };
       tls = mkOption {
         type = types.enum [
           "none"
+          "self-signed"
           "acme"
         ];
         default = "acme";
         description = ''
-          How visitors are served: `acme` over HTTPS with certificates of Let's Encrypt, `none` over plain HTTP, for tests
-          and behind a proxy that ends TLS.
+          How visitors are served: `acme` over HTTPS with certificates of Let's Encrypt; `self-signed` over HTTPS with a
+          certificate that the machine makes itself, which browsers warn of and other servers refuse; `none` over plain
+          HTTP, for tests and behind a proxy that ends TLS.
         '';
       };
       updates = mkOption {

@@ -13,7 +13,7 @@ let
   inherit (config.berth) tenant machine;
   definitions = berth.services;
 
-  scheme = if machine.tls == "acme" then "https" else "http";
+  scheme = if machine.tls == "none" then "http" else "https";
 
   # What a service's file says, with the tenant's settings filled in where it uses them. The sets that `parts` is made
   # of can be looked at whether the tenant selected the service or not.
@@ -56,7 +56,7 @@ let
             // secret
           );
         inherit (config.berth.internal) serves;
-        tls = machine.tls == "acme";
+        tls = machine.tls != "none";
         url = "${scheme}://${host}/";
       };
     in
@@ -81,6 +81,12 @@ in
       type = types.raw;
       internal = true;
       description = "Those that are selected.";
+    };
+    hosts = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      internal = true;
+      description = "Every name under which the tenant is opened.";
     };
     runs = mkOption {
       type = types.bool;

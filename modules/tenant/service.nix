@@ -19,6 +19,27 @@ let
     ]
     ++ map (secret: "z ${secret.path} ${secret.mode} ${secret.owner} ${secret.group} - -") ours;
 
+  # Whatever switches the machine, the secrets that can be generated are there before the service starts. Berth's daemon made
+  # them by then.
+  makesSecrets = "berth-secrets-${name}";
+  makeSecrets = lib.mkIf (cfg.runs && ours != [ ]) {
+    ${makesSecrets} = {
+      description = "Secrets of ${service.title}";
+      serviceConfig = {
+        Type = "oneshot";
+        ExecStart = "/run/current-system/sw/bin/berth-agent ensure-secrets /run/current-system ${name}";
+        UMask = "0077";
+        NoNewPrivileges = true;
+      };
+    };
+  };
+  waitForSecrets = lib.mkIf (cfg.runs && ours != [ ]) (
+    lib.genAttrs parts.daemons (_: {
+      requires = [ "${makesSecrets}.service" ];
+      after = [ "${makesSecrets}.service" ];
+    })
+  );
+
   # A masked unit is stopped when it is switched to, and nothing can start it.
   masked =
     names:
@@ -35,6 +56,8 @@ in
     systemd = {
       services = lib.mkMerge [
         parts.systemd
+        makeSecrets
+        waitForSecrets
         (lib.mkIf (!cfg.runs) (masked parts.daemons))
       ];
       timers = lib.mkMerge [

@@ -8,7 +8,9 @@ berth:
 { config, lib, ... }:
 let
   inherit (config.berth) tenant machine internal;
+  # The new provider's machine is spoken to as this one is.
   acme = machine.tls == "acme";
+  secure = machine.tls != "none";
 
   # How soon a visitor should ask again, in seconds.
   retryAfter =
@@ -77,7 +79,7 @@ let
   '';
 
   notice = {
-    locations."/".return = 503;
+    locations."/".return = "503";
     locations."= /berth-notice.html" = {
       root = "/etc/berth/notice";
       extraConfig = ''
@@ -91,7 +93,7 @@ let
 
   forward = {
     locations."/" = {
-      proxyPass = "${if acme then "https" else "http"}://${berth.address.inUrl tenant.moved_to}";
+      proxyPass = "${if secure then "https" else "http"}://${berth.address.inUrl tenant.moved_to}";
       proxyWebsockets = true;
       recommendedProxySettings = true;
       extraConfig = ''
@@ -99,7 +101,7 @@ let
         proxy_request_buffering off;
         proxy_buffering off;
       ''
-      + lib.optionalString acme ''
+      + lib.optionalString secure ''
         proxy_ssl_server_name on;
         proxy_ssl_name $host;
       '';
@@ -108,10 +110,7 @@ let
   # The new provider proves to the certificate authority over this way that the name is its own by now.
   // lib.optionalAttrs acme { acmeFallbackHost = berth.address.inUrl tenant.moved_to; };
 
-  encrypted = lib.optionalAttrs acme {
-    forceSSL = true;
-    enableACME = true;
-  };
+  inherit (internal) encrypted;
   hosts = lib.mapAttrsToList (_: service: service.host) internal.services;
   # A service may have more of them, each of which is somebody else's only if it is no service's own.
   more = lib.concatLists (
@@ -133,6 +132,8 @@ in
       }
     ];
 
+    berth.internal.hosts = every;
+
     services.nginx = {
       enable = true;
       # A changed virtual host drops no connection.
@@ -143,7 +144,7 @@ in
           # Names that nobody claimed.
           "_" = notice // {
             default = true;
-            rejectSSL = acme;
+            rejectSSL = secure;
           };
         }
         (lib.mkIf internal.serves (lib.genAttrs every (_: encrypted)))
@@ -152,10 +153,6 @@ in
       ];
     };
     environment.etc."berth/notice/berth-notice.html".text = page;
-    networking.firewall.allowedTCPPorts = [ 80 ] ++ lib.optional acme 443;
-    security.acme = lib.mkIf acme {
-      acceptTerms = true;
-      defaults.email = tenant.contact_email;
-    };
+    networking.firewall.allowedTCPPorts = [ 80 ] ++ lib.optional secure 443;
   };
 }

@@ -9,14 +9,15 @@
     let
       root = if builtins.pathExists ./nix/rehearsal then ./. else ../..;
       rehearsal = root + "/nix/rehearsal";
-      agent = import (rehearsal + "/agent.nix");
+      packages = import (rehearsal + "/packages.nix");
     in
     import (root + "/nix/flake-lib.nix") {
       lib = import (rehearsal + "/lib");
       evaluate = import (rehearsal + "/evaluate.nix") { };
       packages = {
-        x86_64-linux.berth-agent = agent;
-        aarch64-linux.berth-agent = agent;
+        x86_64-linux = packages;
+        aarch64-linux = packages;
       };
+      runCommand = import (rehearsal + "/run-command.nix");
     };
 }

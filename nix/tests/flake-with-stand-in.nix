@@ -1,84 +1,12 @@
-# The repository's flake over a stand-in for nixpkgs: its `lib` is real (ours or nixpkgs' own), its packages are empty
-# derivations, and a NixOS system is an evaluation against the table of upstream's options.
+# The repository's flake over a stand-in for nixpkgs, as far as the tests look at it.
 { lib }:
 let
-  base = import (/. + lib);
-  derivationOf =
-    name:
-    derivation {
-      inherit name;
-      system = "x86_64-linux";
-      builder = "/bin/sh";
-    };
-  names = [
-    "cargo"
-    "clippy"
-    "git"
-    "nixfmt-rfc-style"
-    "openssh"
-    "postgresql"
-    "python3"
-    "rustc"
-    "rustfmt"
-  ];
-  pkgs =
-    system:
-    base.genAttrs names derivationOf
-    // {
-      stdenv.hostPlatform = { inherit system; };
-      callPackage = _: _: { name, ... }: derivationOf name;
-      mkShell = { packages }: derivationOf "shell-of-${toString (builtins.length packages)}";
-      formats.toml = _: {
-        type = base.types.attrsOf base.types.anything;
-        generate = name: value: builtins.toFile name (builtins.toJSON value);
-      };
-    };
-  upstream = builtins.fromJSON (builtins.readFile ../upstream/options-24.11.json);
-  stubs = import ../upstream/stubs.nix {
-    lib = base;
-    options = upstream;
-  };
-  # What no table has: the result.
-  result =
-    { lib, ... }:
-    {
-      options.system.build.toplevel = lib.mkOption {
-        type = lib.types.raw;
-        default = derivationOf "toplevel";
-        description = "The system.";
-      };
-      options.nixpkgs.hostPlatform = lib.mkOption {
-        type = lib.types.str;
-        default = "x86_64-linux";
-        description = "Nix's name for processor and kernel.";
-      };
-      config._module.args = {
-        pkgs = pkgs "x86_64-linux" // {
-          garage_2 = derivationOf "garage";
-        };
-      };
-    };
-  nixosSystem =
-    { modules }:
-    base.evalModules {
-      specialArgs.modulesPath = toString ./upstream;
-      modules = [
-        stubs
-        ./upstream/assertions.nix
-        ./upstream/implied.nix
-        result
-      ]
-      ++ modules;
-    };
+  nixpkgs = import ./stand-in.nix { lib = /. + lib; };
   outputs = import ../outputs.nix {
-    nixpkgs = {
-      lib = base // {
-        inherit nixosSystem;
-      };
-      legacyPackages = base.genAttrs [ "x86_64-linux" "aarch64-linux" ] pkgs;
-    };
+    inherit nixpkgs;
+    source = builtins.toFile "source" "";
   };
-  daemon = nixosSystem {
+  daemon = nixpkgs.lib.nixosSystem {
     modules = [
       outputs.nixosModules.berthd
       {
@@ -104,7 +32,11 @@ in
   ) outputs;
   packages = builtins.mapAttrs (_: builtins.mapAttrs (_: package: package.name)) outputs.packages;
   shells = builtins.mapAttrs (_: shells: shells.default.name) outputs.devShells;
-  check = outputs.checks.x86_64-linux.template.name;
+  checks = builtins.mapAttrs (_: check: check.name) outputs.checks.x86_64-linux;
+  scripts = builtins.mapAttrs (_: check: {
+    inherit (check) testScript;
+    machines = builtins.attrNames check.nodes;
+  }) (removeAttrs outputs.checks.x86_64-linux [ "template" ]);
   template = builtins.attrNames (builtins.readDir outputs.templates.default.path);
   berthd = {
     failed = map (a: a.message) (builtins.filter (a: !a.assertion) daemon.config.assertions);

@@ -16,6 +16,7 @@ TENANT = """{ berth.tenant = {
   services = { gitea.app_name = "Acme Git"; mastodon = { }; peertube = { }; };
 }; }
 """
+SYSTEM = f"{os.uname().machine}-linux"
 MACHINE = '{ berth.machine = { name = "vm1"; address = "10.0.0.2"; tls = "none"; system = "%s"; }; }\n'
 APPLY = """c: {
   drv = c.system.build.toplevel.drvPath;
@@ -30,24 +31,25 @@ FLAKE = """{
 
 
 @contextmanager
-def _rendered(agent: bool = True):
+def rendered(agent: bool = True, deploy_rs: bool = False, machine: str = MACHINE):
     """A folder with a tenant's flake, and the platform it takes, as the daemon lays them out."""
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source"
         for folder in ("modules", "nix"):
-            shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("agent"))
+            shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("agent", "tests"))
         shutil.copy(ROOT / "nix/rehearsal/flake.nix", source)
-        if agent:
-            program = source / "nix/rehearsal/agent/bin/berth-agent"
-            program.parent.mkdir(parents=True)
-            program.write_text("#!/bin/sh\n")
-            program.chmod(0o755)
+        programs = ["agent/bin/berth-agent"] if agent else []
+        for program in [*programs, *(["deploy-rs/bin/activate"] if deploy_rs else [])]:
+            place = source / "nix/rehearsal" / program
+            place.parent.mkdir(parents=True)
+            place.write_text("#!/bin/sh\n")
+            place.chmod(0o755)
         stored = subprocess.run(["nix-store", "--add", source], capture_output=True, text=True, check=True).stdout.strip()
         flake = Path(scratch) / "flake"
         flake.mkdir()
         (flake / "flake.nix").write_text(FLAKE % stored)
         (flake / "tenant.nix").write_text(TENANT)
-        (flake / "machine.nix").write_text(MACHINE % f"{os.uname().machine}-linux")
+        (flake / "machine.nix").write_text(machine % SYSTEM)
         yield flake
 
 
@@ -57,7 +59,7 @@ def _evaluate(flake: Path):
 
 
 def a_rendered_flake_evaluates_and_builds_to_a_system() -> None:
-    with _rendered() as flake:
+    with rendered() as flake:
         started = time.monotonic()
         done = _evaluate(flake)
         seconds = time.monotonic() - started
@@ -84,13 +86,13 @@ def _check_layout(system: Path, manifest: dict) -> None:
 
 
 def without_an_agent_the_message_says_where_it_belongs() -> None:
-    with _rendered(agent=False) as flake:
+    with rendered(agent=False) as flake:
         done = _evaluate(flake)
         assert done.returncode != 0 and "nix/rehearsal/agent/bin/berth-agent is missing" in done.stderr, done.stderr
 
 
 def the_catalogue_and_the_lib_need_no_agent() -> None:
-    with _rendered(agent=False) as flake:
+    with rendered(agent=False) as flake:
         source = (flake / "flake.nix").read_text().split('"path:')[1].split('"')[0]
         done = nix("eval", "--no-write-lock-file", "--json", f"path:{source}#catalogue")
         assert done.returncode == 0, done.stderr

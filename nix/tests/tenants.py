@@ -1,5 +1,6 @@
 """Every mode evaluates for every service, and the machine then does what the mode says."""
 
+import re
 from functools import cache
 
 from harness import MACHINE, MODES, OURS, SERVICES, evaluate, nixpkgs_lib, tenant
@@ -169,6 +170,34 @@ def with_certificates_everything_is_https() -> None:
         assert all(probe["scheme"] == "https" for probes in found["probes"].values() for probe in probes)
         fallback = "192.0.2.9" if mode == "moved" else None
         assert all(host["acmeFallbackHost"] == fallback for host in hosts.values()), mode
+
+
+def a_machine_that_makes_its_own_certificate_makes_one_for_all_its_hosts_before_the_web_server_needs_it() -> None:
+    machine = {**MACHINE, "tls": "self-signed"}
+    system = evaluate("system.nix", tenant=tenant(services={"gitea": {}, "mastodon": {}}), machine=machine, lib=str(OURS))
+    unit, nginx = system["units"]["berth-certificate.service"], system["etc"]["rehearsal/nginx.conf"]
+    assert " /var/lib/berth/tls nginx git.acme.example social.acme.example\n" in unit and "Before=nginx.service" in unit, unit
+    assert "After=network.target berth-certificate.service" in system["units"]["nginx.service"]
+    assert sorted(system["ports"]) == [80, 443]
+    assert nginx.count("return 301 https://$host$request_uri;") == nginx.count("ssl_certificate ") == 2
+    assert "ssl_reject_handshake on;" in nginx
+    for service in system["manifest"]["services"].values():
+        assert service["url"].startswith("https://")
+        assert all(probe["scheme"] == "https" and probe["any_certificate"] for probe in service["probes"])
+    plain = evaluate("system.nix", tenant=tenant(services={"gitea": {}}), machine=MACHINE, lib=str(OURS))
+    assert "berth-certificate.service" not in plain["units"]
+    assert not any(probe["any_certificate"] for probe in plain["manifest"]["services"]["gitea"]["probes"])
+
+
+def services_wait_for_secrets_that_whoever_switches_the_machine_may_not_have_made() -> None:
+    units = _system()["units"]
+    for name, daemon in [("peertube", "peertube"), ("mastodon", "mastodon-web"), ("woodpecker", "woodpecker-server")]:
+        made = f"berth-secrets-{name}.service"
+        assert f"berth-agent ensure-secrets /run/current-system {name}\n" in units[made]
+        for word in ("Requires", "After"):
+            assert re.search(rf"^{word}=.*\b{made}", units[f"{daemon}.service"], re.MULTILINE), units[f"{daemon}.service"]
+    # Gitea makes its own, and nothing is started that would need any.
+    assert "berth-secrets-gitea.service" not in units and "berth-secrets-mastodon.service" not in _system("suspended")["units"]
 
 
 def the_modules_evaluate_unchanged_with_nixpkgs_own_lib() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import MACHINE, MODES, OURS, ROOT, SERVICES, attempt, evaluate, libs, tenant
 
 RELEASES = ["24.11", "26.05"]
-TLS = ["none", "acme"]
+TLS = ["none", "self-signed", "acme"]
 
 
 def _check(release: str, tls: str = "acme", lib=OURS, **more) -> dict:

@@ -34,6 +34,8 @@ pub struct DaemonOptions {
     pub database: Database,
     /// Its platform, as a flake reference; the rehearsal platform when absent.
     pub platform: Option<String>,
+    /// Where its tenants' certificates come from, as its configuration says it; nowhere when absent.
+    pub tls: Option<&'static str>,
     /// What it logs.
     pub log: Log,
 }
@@ -230,6 +232,7 @@ fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> 
     if let Database::Postgres(url) = &options.database {
         command.env("BERTH_DATABASE_URL", url);
     }
+    command.env("BERTH_TLS", options.tls.unwrap_or("none"));
     if let Some(platform) = &options.platform {
         command.env("BERTH_PLATFORM", platform);
         // The builds of a workshop use the host's own shell, and nobody else has built them.

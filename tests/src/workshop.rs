@@ -109,7 +109,7 @@ const FLAKE: &str = r#"{
     let
       rehearsal = ./nix/rehearsal;
       lib = import (rehearsal + "/lib");
-      agent = import (rehearsal + "/agent.nix");
+      packages = import (rehearsal + "/packages.nix");
       evaluate = import (rehearsal + "/evaluate.nix") { };
       derivation =
         system: more:
@@ -137,15 +137,13 @@ const FLAKE: &str = r#"{
             args = [ ./extra.sh ];
           };
         };
-      # The daemon takes every configured platform for one with certificates.
-      withoutCertificates.berth.machine.tls = lib.mkForce "none";
     in
     import ./nix/flake-lib.nix {
       inherit lib;
       evaluate =
         { modules }:
         let
-          done = evaluate { modules = modules ++ [ withoutCertificates ]; };
+          done = evaluate { inherit modules; };
           inherit (done.config.system) build;
           toplevel = afterExtra done.config.berth.machine.system build.toplevel;
         in
@@ -160,9 +158,10 @@ const FLAKE: &str = r#"{
           };
         };
       packages = {
-        x86_64-linux.berth-agent = agent;
-        aarch64-linux.berth-agent = agent;
+        x86_64-linux = packages;
+        aarch64-linux = packages;
       };
+      runCommand = import (rehearsal + "/run-command.nix");
     };
 }
 "#;

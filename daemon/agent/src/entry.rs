@@ -4,15 +4,16 @@ use std::process::ExitCode;
 
 use uuid::Uuid;
 
-use crate::activation;
 use crate::failure::Result;
-use crate::secrets;
-use crate::serve;
 use crate::system::System;
+use crate::{activation, by_hand, facts, secrets, serve};
 
 const USAGE: &str = "usage: berth-agent                           answer calls on standard input
        berth-agent run-activation OPERATION   switch as recorded; the agent starts this in a unit of its own
-       berth-agent ensure-secrets SYSTEM      generate the secrets that a system declares and that do not exist yet";
+       berth-agent ensure-secrets SYSTEM [SERVICE]
+                                              generate the secrets that a system declares and that do not exist yet
+       berth-agent try SYSTEM                 switch to a system, and back unless its services answer
+       berth-agent commit SYSTEM              make a system the one that boots";
 
 /// How this program is called again by the units that it starts.
 #[derive(Debug, Clone)]
@@ -32,13 +33,21 @@ pub fn run(words: &[&str], arguments: impl Iterator<Item = String>) -> ExitCode 
             Ok(operation) => exit(activation::run(operation)),
             Err(_) => usage(),
         },
-        ["ensure-secrets", system] => exit(ensure_secrets(system)),
+        ["ensure-secrets", system] => exit(ensure_secrets(system, None)),
+        ["ensure-secrets", system, service] => exit(ensure_secrets(system, Some(service))),
+        ["try", system] => exit(by_hand::attempt(system, &myself)),
+        ["commit", system] => exit(by_hand::make_permanent(system)),
         _ => usage(),
     }
 }
 
-fn ensure_secrets(system: &str) -> Result<()> {
-    let manifest = System::open(system)?.manifest()?;
+/// `system` may be a link, such as `/run/current-system`.
+fn ensure_secrets(system: &str, service: Option<&str>) -> Result<()> {
+    let path = facts::resolved(system).unwrap_or_else(|| system.to_owned());
+    let mut manifest = System::open(&path)?.manifest()?;
+    if let Some(only) = service {
+        manifest.services.retain(|name, _| name.as_str() == only);
+    }
     let ownerless = secrets::ensure(&manifest)?;
     for secret in ownerless {
         complain(&secret);

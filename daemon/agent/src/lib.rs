@@ -17,7 +17,9 @@
 //! | `activation` | switching to a system |
 //! | `secrets` | the files that services read their secrets from |
 //! | `probe` | does the running system serve? |
+//! | `dry_run` | what a switch would do |
 //! | `commit` | making a system the one that boots |
+//! | `by_hand` | a deployment without the daemon |
 //! | `logs` | journal lines |
 //! | `wipe` | removing what a system's state contract lists |
 //! | `units` | what systemd says of units |
@@ -29,8 +31,10 @@
 
 mod accounts;
 mod activation;
+mod by_hand;
 mod client;
 mod commit;
+mod dry_run;
 pub mod entry;
 mod facts;
 mod failure;

@@ -5,7 +5,7 @@ use berth_protocol::{Answer, Call, FailureCode, Hello, PROTOCOL, Reply, Request}
 use crate::client::{Caller, Client, Line, read_line, write_end, write_line};
 use crate::entry::Myself;
 use crate::failure::{Result, failure, io};
-use crate::{activation, commit, facts, logs, probe, wipe};
+use crate::{activation, commit, dry_run, facts, logs, probe, wipe};
 
 /// Greets, then answers the calls on standard input in their order until it ends.
 pub(crate) fn serve(myself: &Myself) -> Result<()> {
@@ -44,6 +44,9 @@ fn handle(request: Request, myself: &Myself, client: &mut impl Client) -> Result
         }
         Request::Activate { operation, system, action } => {
             activation::activate(operation, &system, action, myself, client).map(Answer::Activation)
+        }
+        Request::DryActivate { system } => {
+            dry_run::dry_activate(&system).map(|change| Answer::DryActivation(Box::new(change)))
         }
         Request::Probe { system, timeout_seconds } => {
             probe::probe(&system, timeout_seconds, client).map(Answer::Health)

@@ -28,6 +28,18 @@ pub struct Body<T> {
     pub value: Result<T, Problem>,
     /// As it came; empty where it could not be taken.
     pub bytes: Bytes,
+    /// Nothing was sent.
+    is_empty: bool,
+}
+
+impl<T> Body<T> {
+    /// What it says; nothing where nothing was sent.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn unless_empty(self) -> Result<Option<T>, Problem> {
+        if self.is_empty { Ok(None) } else { self.value.map(Some) }
+    }
 }
 
 impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
@@ -39,8 +51,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let bytes = Bytes::from_request(request, payload);
         Box::pin(async move {
             Ok(match bytes.await {
-                Err(error) => Self { value: Err(unreadable(&error)), bytes: Bytes::new() },
-                Ok(bytes) => Self { value: value(&bytes, json), bytes },
+                Err(error) => Self { value: Err(unreadable(&error)), bytes: Bytes::new(), is_empty: false },
+                Ok(bytes) => Self { value: value(&bytes, json), is_empty: bytes.is_empty(), bytes },
             })
         })
     }

@@ -70,6 +70,12 @@ impl Problem {
         problem
     }
 
+    /// An operation has not ended yet, and its outcome is wanted.
+    pub fn unfinished(operation: uuid::Uuid) -> Self {
+        let detail = "the operation has not ended yet; follow its events";
+        Self::conflict("operation-unfinished", detail).with_operation(operation)
+    }
+
     fn with_operation(mut self, operation: uuid::Uuid) -> Self {
         self.operation = Some(operation);
         self

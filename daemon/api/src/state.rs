@@ -83,7 +83,7 @@ impl Api {
     /// `https` or `http`, as the tenants' machines serve it.
     pub fn scheme(&self) -> &'static str {
         match self.tls {
-            Tls::Acme => "https",
+            Tls::Acme | Tls::SelfSigned => "https",
             Tls::None => "http",
         }
     }

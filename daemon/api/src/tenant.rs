@@ -1,7 +1,7 @@
 //! Tenants as the API shows them, and who may change what of them.
 
 use berth_contract::Tenant;
-use berth_domain::{Permission, TenantDraft, TenantName, TenantSpec};
+use berth_domain::{Invalid, Permission, TenantDraft, TenantName, TenantSpec};
 use berth_store::TenantRecord;
 use chrono::{DateTime, Utc};
 
@@ -33,6 +33,23 @@ pub(crate) fn specified(
             Err(invalid.into())
         }
     }
+}
+
+/// The same for the tenant of that name and no other.
+///
+/// # Errors
+/// Every broken rule at once.
+pub(crate) fn specified_as(
+    api: &Api,
+    name: &TenantName,
+    draft: TenantDraft,
+    stored: Option<&TenantSpec>,
+) -> Result<TenantSpec, Problem> {
+    let spec = specified(api, draft, stored)?;
+    if spec.name != *name {
+        return Err(Invalid::one("/name", "same", "must be the name in the path").into());
+    }
+    Ok(spec)
 }
 
 /// The place of a tenant.

@@ -37,6 +37,9 @@ pub enum Failure {
         /// What this host lacks.
         missing: Vec<String>,
     },
+    /// A folder that cannot be taken back. Why was shown already.
+    #[error("nothing was taken back: {0} of the folder’s parts cannot be")]
+    NotAdopted(usize),
     /// Some of the demo's services did not answer as they should. What they said was shown already.
     #[error("not every service answered as it should: {0}")]
     Visits(String),
@@ -68,7 +71,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Client(error) if error.is_absence() => 4,
-            Self::Client(_) | Self::Visits(_) | Self::Local { .. } => 1,
+            Self::Client(_) | Self::Visits(_) | Self::NotAdopted(_) | Self::Local { .. } => 1,
             Self::Usage(_) => 2,
             Self::NoMachines { .. } => 3,
             Self::Operation(operation) if operation.status == OperationStatus::Cancelled => 6,
@@ -92,13 +95,13 @@ impl Failure {
             Self::NoMachines { advice, .. } => Some(advice.clone()),
             Self::Local { advice, .. } => advice.clone(),
             Self::Operation(operation) => advice::for_operation(operation),
-            Self::Visits(_) | Self::Interrupted | Self::Usage(_) => None,
+            Self::Visits(_) | Self::NotAdopted(_) | Self::Interrupted | Self::Usage(_) => None,
         }
     }
 
     /// Whether the result that says it all was written already.
     pub fn was_shown(&self) -> bool {
-        matches!(self, Self::Operation(_) | Self::Visits(_))
+        matches!(self, Self::Operation(_) | Self::Visits(_) | Self::NotAdopted(_))
     }
 
     /// The same for programs.
@@ -109,6 +112,7 @@ impl Failure {
             Self::Client(_) => "client",
             Self::Operation(_) => "operation",
             Self::Visits(_) => "visits",
+            Self::NotAdopted(_) => "not-adopted",
             Self::Detached(_) | Self::Interrupted => "interrupted",
             Self::Usage(_) => "usage",
             Self::NoMachines { .. } => "no-machines",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use berth_contract::resources::REHEARSAL;
+use berth_render::Tls;
 use berth_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub database_url: Option<String>,
     /// What tenants are built on: `rehearsal`, or a flake reference.
     pub platform: String,
+    /// Where the certificates of tenants' machines come from; `acme` when absent, and on the rehearsal platform `none`.
+    pub tls: Option<TlsChoice>,
     /// The program that becomes the rehearsal machines' agent; the daemon's own when absent.
     pub agent: Option<PathBuf>,
     /// What is logged, as `tracing` filters are written: `info`, `berth_engine=debug,info`.
@@ -34,6 +37,18 @@ pub struct Config {
     pub provider: ProviderConfig,
     /// When the parts of an operation give up.
     pub timeouts: TimeoutConfig,
+}
+
+/// Where the certificates of tenants' machines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsChoice {
+    /// An ACME certificate authority.
+    Acme,
+    /// The machines themselves.
+    SelfSigned,
+    /// Nowhere: services are served over plain HTTP.
+    None,
 }
 
 /// What log lines look like.
@@ -110,6 +125,7 @@ impl Default for Config {
             data_dir: usual_data_dir(),
             database_url: None,
             platform: REHEARSAL.into(),
+            tls: None,
             agent: None,
             log: "info".into(),
             log_format: LogFormat::Pretty,
@@ -205,6 +221,14 @@ impl Config {
                 _ => return Err(value("BERTH_LOG_FORMAT", "must be pretty or json")),
             };
         }
+        if let Some(text) = variable("BERTH_TLS") {
+            self.tls = Some(match text.as_str() {
+                "acme" => TlsChoice::Acme,
+                "self-signed" => TlsChoice::SelfSigned,
+                "none" => TlsChoice::None,
+                _ => return Err(value("BERTH_TLS", "must be acme, self-signed or none")),
+            });
+        }
         let set = |name: &str, field: &mut String| {
             if let Some(text) = variable(name) {
                 *field = text;
@@ -230,6 +254,12 @@ impl Config {
             return Err(value("data_dir", "must be made of letters, digits and / . _ - + ~ only"));
         }
         self.database()?;
+        if self.platform == REHEARSAL && self.tls == Some(TlsChoice::Acme) {
+            return Err(value(
+                "tls",
+                "must be self-signed or none, as no authority can reach rehearsal machines",
+            ));
+        }
         if !(1..=1000).contains(&self.parallel_operations) {
             return Err(value("parallel_operations", "must be between 1 and 1000"));
         }
@@ -260,6 +290,17 @@ impl Config {
             return Ok(());
         }
         Err(value("timeouts", "must each be between 1 second and 7 days (604800)"))
+    }
+
+    /// Where the certificates of tenants' machines come from.
+    pub fn tls(&self) -> Tls {
+        match self.tls {
+            Some(TlsChoice::Acme) => Tls::Acme,
+            Some(TlsChoice::SelfSigned) => Tls::SelfSigned,
+            Some(TlsChoice::None) => Tls::None,
+            None if self.platform == REHEARSAL => Tls::None,
+            None => Tls::Acme,
+        }
     }
 
     /// The database.
@@ -307,6 +348,9 @@ mod tests {
         assert_eq!(config.provider.public_url.as_deref(), Some("https://b.example"));
         assert_eq!(config.timeouts.timeouts().connect, Duration::from_secs(5));
         assert_eq!(config.platform, REHEARSAL);
+        assert_eq!(config.tls(), Tls::None);
+        assert_eq!(of("platform = \"path:/x\"", &[]).unwrap().tls(), Tls::Acme);
+        assert_eq!(of("", &[("BERTH_TLS", "self-signed")]).unwrap().tls(), Tls::SelfSigned);
     }
 
     #[test]
@@ -317,6 +361,8 @@ mod tests {
             ("data_dir = \"/a b\"", "data_dir"),
             ("database_url = \"mysql://x\"", "database_url"),
             ("parallel_operations = 0", "parallel_operations"),
+            ("tls = \"acme\"", "tls: must be self-signed or none"),
+            ("tls = \"selfsigned\"", "unknown variant"),
             ("[provider]\npublic_url = \"b.example\"", "provider.public_url"),
             ("[timeouts]\nbuild = 0", "timeouts"),
         ] {

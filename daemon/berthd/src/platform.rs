@@ -27,12 +27,13 @@ const LEFT_OUT: [&str; 1] = ["tests"];
 
 /// The platform that the configuration names.
 pub fn source(config: &Config) -> PlatformSource {
+    let tls = config.tls();
     if config.platform != REHEARSAL {
-        return PlatformSource::Flake { reference: config.platform.clone() };
+        return PlatformSource::Flake { reference: config.platform.clone(), tls };
     }
     let tree = config.data_dir.join("platform");
     let agent = config.agent.clone();
-    PlatformSource::Rehearsal { tree: Arc::new(move || write(&tree, agent.as_deref())) }
+    PlatformSource::Rehearsal { tree: Arc::new(move || write(&tree, agent.as_deref())), tls }
 }
 
 fn write(tree: &Path, agent: Option<&Path>) -> io::Result<PathBuf> {

@@ -124,8 +124,7 @@ fn api(config: &Config, engine: Engine, identity: &Identity) -> anyhow::Result<A
         },
     };
     let offer = Offer::new(serde_json::from_str(platform::CATALOGUE).context("the catalogue")?)?;
-    let tls = if rehearsal { Tls::None } else { Tls::Acme };
-    Ok(Api::new(engine, offer, provider, tls, config.provider.public_url.clone()))
+    Ok(Api::new(engine, offer, provider, config.tls(), config.provider.public_url.clone()))
 }
 
 /// The platform is prepared while the first requests are served already.

@@ -6,7 +6,11 @@ use utoipa::ToSchema;
 /// A deployment to be made: of the tenant as it is specified now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewDeployment {}
+pub struct NewDeployment {
+    /// Only find out what would change: the operation is a `preview`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
 
 /// A token to be issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -20,6 +20,7 @@
 //! | [`manifest`] | what a built system says of itself to the agent |
 //! | [`revision`] | an immutable rendered configuration |
 //! | [`operation`] | a long-running job and its steps |
+//! | [`preview`] | what a deployment would change |
 //! | [`event`] | what an operation reports, numbered |
 //! | [`progress`] | how far something is, or that this is unknown |
 //! | [`token`] | who may do what |
@@ -35,6 +36,7 @@ pub mod manifest;
 pub mod name;
 pub mod network;
 pub mod operation;
+pub mod preview;
 pub mod progress;
 pub mod revision;
 pub mod setting;
@@ -53,6 +55,7 @@ pub use manifest::Manifest;
 pub use name::{MachineName, PlanName, ServiceName, TenantName};
 pub use network::Network;
 pub use operation::{Operation, OperationId, OperationKind, OperationStatus, Step, StepName, StepStatus};
+pub use preview::Preview;
 pub use progress::Progress;
 pub use revision::{Revision, RevisionId};
 pub use setting::{SealedSecret, Setting};

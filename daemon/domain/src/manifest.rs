@@ -79,6 +79,9 @@ pub struct Probe {
     /// Whether only the machine itself can ask, as in a mode that shows visitors something else.
     #[serde(default)]
     pub inside_only: bool,
+    /// Whether any certificate will do, since the machine made its own.
+    #[serde(default)]
+    pub any_certificate: bool,
 }
 
 /// Something that can be measured.

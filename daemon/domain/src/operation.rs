@@ -62,6 +62,8 @@ words! {
         Deploy = "deploy",
         /// Takes the tenant off its machine and forgets it.
         Destroy = "destroy",
+        /// Finds out what a deployment would change, and changes nothing.
+        Preview = "preview",
     }
 }
 
@@ -97,8 +99,12 @@ words! {
         Evaluate = "evaluate",
         /// Derivation to store paths.
         Build = "build",
+        /// Finds out how files and packages would differ.
+        Compare = "compare",
         /// Store paths to the machine.
         Copy = "copy",
+        /// The machine tells what a switch would do.
+        DryActivate = "dry-activate",
         /// Removes the tenant's data from the machine.
         Wipe = "wipe",
         /// The machine switches to the new system.
@@ -123,6 +129,8 @@ words! {
         Succeeded = "succeeded",
         /// Not needed: its outcome was there already.
         Skipped = "skipped",
+        /// Could not be done, and the operation goes on without it.
+        Missed = "missed",
         /// Ended badly.
         Failed = "failed",
         /// Ended on request.
@@ -135,9 +143,12 @@ words! {
 impl OperationKind {
     /// The steps of such an operation, in their order. `wipe` says whether a destroy also removes the data.
     pub fn steps(self, wipe: bool) -> Vec<StepName> {
-        use StepName::{Activate, Build, Commit, Copy, Evaluate, Forget, Render, Verify, Wipe};
+        use StepName::{
+            Activate, Build, Commit, Compare, Copy, DryActivate, Evaluate, Forget, Render, Verify, Wipe,
+        };
         match self {
             Self::Deploy => vec![Render, Evaluate, Build, Copy, Activate, Verify, Commit],
+            Self::Preview => vec![Render, Evaluate, Build, Compare, Copy, DryActivate],
             Self::Destroy if wipe => {
                 vec![Render, Evaluate, Build, Copy, Wipe, Activate, Verify, Commit, Forget]
             }
@@ -203,7 +214,7 @@ pub struct Operation {
     pub wipe: bool,
     /// Where it stands.
     pub status: OperationStatus,
-    /// The revision that it deploys; known once rendered.
+    /// The revision that it deploys, or would; known once rendered.
     pub revision: Option<RevisionId>,
     /// The system's store path; known once evaluated.
     pub system: Option<String>,

@@ -1,7 +1,7 @@
 //! Spec to flake: what a deployment would begin with, and what `GET …/configuration` shows.
 
 use berth_domain::{MachineName, TenantSpec};
-use berth_render::{PlatformPin, RenderInput, RenderMachine, Rendered};
+use berth_render::{PlatformPin, RenderInput, RenderMachine, RenderSsh, Rendered};
 
 use crate::engine::{Engine, Shared};
 use crate::error::StepError;
@@ -55,6 +55,11 @@ impl Shared {
                 address: &machine.spec.address,
                 system: machine.facts.as_ref().map_or(USUAL_SYSTEM, |facts| &facts.system),
                 tls: platform.tls,
+                ssh: Some(RenderSsh {
+                    user: &machine.spec.user,
+                    port: machine.spec.port,
+                    host_key: &machine.spec.host_key,
+                }),
             },
             platform: &pin,
         };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use berth_domain::event::NewEvent;
-use berth_domain::{EventKind, Operation, OperationId};
+use berth_domain::{EventKind, Operation, OperationId, TenantSpec};
 use berth_seal::Keys;
 use berth_store::idempotency::IdempotencyRecord;
 use berth_store::{Store, StoreError};
@@ -153,9 +153,22 @@ impl Engine {
         operation: &Operation,
         idempotency: Option<&IdempotencyRecord>,
     ) -> Result<(), StoreError> {
-        let message = format!("{} of {} accepted", operation.kind, operation.tenant);
-        let accepted = NewEvent::new(operation.created_at, EventKind::Accepted, message);
-        self.shared.store.create_operation(operation, accepted, idempotency).await?;
+        self.shared.store.create_operation(operation, accepted(operation), idempotency).await?;
+        self.shared.queued.notify_one();
+        Ok(())
+    }
+
+    /// The same for an operation that is to find out what deploying `spec` would change.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], and whatever refuses to make the tenant that.
+    pub async fn submit_preview(
+        &self,
+        operation: &Operation,
+        spec: &TenantSpec,
+        idempotency: Option<&IdempotencyRecord>,
+    ) -> Result<(), StoreError> {
+        self.shared.store.create_preview(operation, spec, accepted(operation), idempotency).await?;
         self.shared.queued.notify_one();
         Ok(())
     }
@@ -187,4 +200,10 @@ impl Engine {
     pub fn follow(&self, id: OperationId, after: i64) -> Follower {
         Follower::new(self.shared.store.clone(), self.shared.hub.channel(id), id, after)
     }
+}
+
+/// The first event of an operation.
+fn accepted(operation: &Operation) -> NewEvent {
+    let message = format!("{} of {} accepted", operation.kind, operation.tenant);
+    NewEvent::new(operation.created_at, EventKind::Accepted, message)
 }

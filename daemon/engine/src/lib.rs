@@ -18,10 +18,12 @@
 //! | [`runner`] | walks the steps of one operation; cancel, failure, resumption |
 //! | [`steps`] | one file for each step |
 //! | [`drivers`] | how a system gets onto its machine: what differs between drivers |
+//! | [`difference`] | how the files of two configurations differ |
 //! | [`eta`] | when it will probably end, from earlier operations |
 //! | [`error`] | why a step ended badly |
 
 mod configuration;
+mod difference;
 mod drivers;
 pub mod engine;
 pub mod error;

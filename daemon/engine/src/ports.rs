@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::manifest::Manifest;
+use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
 use berth_domain::{MachineName, MachineSpec, OperationId, Progress};
 use berth_protocol::{Answer, Health, Request};
@@ -56,6 +57,15 @@ pub struct Evaluated {
     pub system: String,
 }
 
+/// On whose behalf something that was built is kept from being collected as garbage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep<'a> {
+    /// A machine that may need it: it boots it, or is about to.
+    Machine(&'a MachineName),
+    /// A preview, until it has ended.
+    Preview(OperationId),
+}
+
 /// Evaluates and builds configurations, and knows the local store.
 #[async_trait]
 pub trait Builder: Send + Sync {
@@ -72,10 +82,10 @@ pub trait Builder: Send + Sync {
         sink: &Sink,
     ) -> Result<Evaluated, StepError>;
 
-    /// Builds a system's derivation and keeps its outcome from being collected as garbage while `machine` may need it.
+    /// Builds a system's derivation, and keeps its outcome on behalf of `keep`, in place of what was kept for it.
     async fn build(
         &self,
-        machine: &MachineName,
+        keep: Keep<'_>,
         derivation: &str,
         bounds: &Bounds,
         sink: &Sink,
@@ -87,6 +97,14 @@ pub trait Builder: Send + Sync {
     /// The manifest of a system that is present here.
     async fn manifest(&self, system: &str) -> Result<Manifest, StepError>;
 
+    /// How what `after` needs differs from what `before` needs; without `before`, everything is new.
+    async fn compare(
+        &self,
+        before: Option<&str>,
+        after: &str,
+        bounds: &Bounds,
+    ) -> Result<ClosureChange, StepError>;
+
     /// Copies a store path and all that it needs to a machine.
     async fn copy(
         &self,
@@ -96,8 +114,8 @@ pub trait Builder: Send + Sync {
         sink: &Sink,
     ) -> Result<(), StepError>;
 
-    /// Forgets what was kept for a machine.
-    async fn release(&self, machine: &MachineName);
+    /// Keeps nothing any more on behalf of `keep`.
+    async fn release(&self, keep: Keep<'_>);
 }
 
 /// Opens sessions with machines.

@@ -64,6 +64,9 @@ impl Runner {
         if matches!(ending, Ending::Cancelled | Ending::Failed(_)) {
             context.undo(&self.journal.sink(StepName::Activate)).await;
         }
+        if !matches!(ending, Ending::Left) {
+            context.conclude().await;
+        }
         flushing.cancel();
         let _ = flusher.await;
         self.finish(ending).await;
@@ -147,6 +150,7 @@ impl Runner {
     ) -> Result<Option<Ending>, StoreError> {
         let (status, message, ending) = match outcome {
             Ok(Outcome::Done(message)) => (StepStatus::Succeeded, message, None),
+            Ok(Outcome::Without(message)) => (StepStatus::Missed, message, None),
             Ok(Outcome::AlreadyThere(message)) => (StepStatus::Skipped, message, None),
             Err(_) if self.shared.stopping.is_cancelled() => return Ok(Some(Ending::Left)),
             Err(StepError::Stopping) => return Ok(Some(Ending::Left)),

@@ -236,6 +236,7 @@ fn name_of(request: &Request) -> &'static str {
         Request::Facts => "finding out about the machine",
         Request::PrepareSecrets { .. } => "the secrets",
         Request::Activate { .. } => "the activation",
+        Request::DryActivate { .. } => "what a switch would do",
         Request::Probe { .. } => "probing the services",
         Request::Commit { .. } => "the commit",
         Request::Logs { .. } => "reading logs",

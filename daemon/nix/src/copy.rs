@@ -43,7 +43,7 @@ impl Nix {
         if let Some(agent) = std::env::var_os("SSH_AUTH_SOCK") {
             command.env("SSH_AUTH_SOCK", agent);
         }
-        let tracker = Tracker::with_sizes(self.closure_sizes(paths).await?);
+        let tracker = Tracker::with_sizes(self.closure_sizes(paths, run).await?);
         let finished = self.run_tracked(command, run, tracker, sink).await?;
         if finished.success() {
             Ok(())

@@ -11,7 +11,8 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`nix`] | [`Nix`]: how the command is called |
-//! | [`evaluate`], [`build`], [`copy`], [`flake`], [`store`] | the operations |
+//! | [`evaluate`], [`build`], [`copy`], [`closure`], [`flake`], [`store`] | the operations |
+//! | [`data`] | reads files that should hold nothing but data |
 //! | [`store_path`] | store paths |
 //! | [`version`] | Nix's version |
 //! | [`error`] | what can go wrong |
@@ -19,7 +20,9 @@
 //! | `process` | child processes: run, watched, ended with all their descendants |
 
 pub mod build;
+pub mod closure;
 pub mod copy;
+pub mod data;
 pub mod error;
 pub mod evaluate;
 pub mod flake;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -123,6 +124,22 @@ impl Nix {
         command
     }
 
+    /// `nix-instantiate` that sees nothing but what it is given: no file, no variable, no store, no network.
+    pub(crate) fn pure_instantiate(&self) -> Command {
+        let mut command = self.bare("nix-instantiate");
+        command.args(["--log-format", "internal-json", "--store", "dummy://"]);
+        for (name, value) in [
+            ("pure-eval", "true"),
+            ("restrict-eval", "true"),
+            ("allowed-uris", ""),
+            ("allow-import-from-derivation", "false"),
+            ("substituters", ""),
+        ] {
+            option(&mut command, name, value);
+        }
+        command
+    }
+
     /// Runs a command to its end.
     pub(crate) async fn run(
         &self,
@@ -146,7 +163,7 @@ impl Nix {
 
     fn bare(&self, name: &str) -> Command {
         let mut command = Command::new(&self.options.program);
-        command.arg0(name).env_clear().current_dir("/");
+        command.arg0(name).env_clear().current_dir("/").stdin(Stdio::null());
         for (key, value) in std::env::vars_os().filter(|(key, _)| passes(key)) {
             command.env(key, value);
         }

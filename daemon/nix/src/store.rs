@@ -147,10 +147,18 @@ impl Nix {
     }
 
     /// The size as an archive, in bytes, of each of some paths and of all that they refer to.
-    pub(crate) async fn closure_sizes(&self, paths: &[StorePath]) -> Result<HashMap<String, u64>, NixError> {
+    pub(crate) async fn closure_sizes(
+        &self,
+        paths: &[StorePath],
+        run: &Run,
+    ) -> Result<HashMap<String, u64>, NixError> {
         let mut command = self.nix(&["path-info"]);
         command.args(["--json", "--recursive", "--"]).args(paths.iter().map(StorePath::as_str));
-        let infos: RawInfos<RawSize> = parsed(&self.ask(command, PATH_INFO).await?)?;
+        let finished = self.run(command, run, |_| {}).await?;
+        if !finished.success() {
+            return Err(NixError::CommandFailed { command: PATH_INFO, message: finished.message() });
+        }
+        let infos: RawInfos<RawSize> = parsed(&finished)?;
         Ok(infos.by_path().map(|(path, size)| (path, size.nar_size)).collect())
     }
 

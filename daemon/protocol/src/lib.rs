@@ -8,6 +8,7 @@
 
 use berth_domain::machine::MachineFacts;
 use berth_domain::manifest::Probe;
+use berth_domain::preview::MachineChange;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -57,6 +58,11 @@ pub enum Request {
         system: String,
         /// How to switch.
         action: SwitchAction,
+    },
+    /// What would switching to a system do? Changes nothing. Answered by [`Answer::DryActivation`].
+    DryActivate {
+        /// The system's store path.
+        system: String,
     },
     /// Put a system's secrets in place before it is switched to: those that somebody gave, and those that are generated.
     /// Answered by [`Answer::Prepared`].
@@ -167,6 +173,8 @@ pub enum Answer {
     Prepared,
     /// To [`Request::Activate`].
     Activation(Activation),
+    /// To [`Request::DryActivate`].
+    DryActivation(Box<MachineChange>),
     /// To [`Request::Probe`].
     Health(Health),
     /// To [`Request::Commit`].

@@ -34,6 +34,6 @@ pub mod syntax;
 
 pub use batch::batch;
 pub use pin::PlatformPin;
-pub use render::{RenderError, RenderInput, RenderMachine, Rendered, Tls, render};
+pub use render::{RenderError, RenderInput, RenderMachine, RenderSsh, Rendered, Tls, render};
 pub use revision::revision_id;
 pub use syntax::LiteralError;

@@ -1,6 +1,8 @@
 //! The three files of a tenant's flake.
 
+use berth_domain::machine::UnixUser;
 use berth_domain::revision::Files;
+use berth_domain::ssh::SshPublicKey;
 use berth_domain::tenant::ServiceSelection;
 use berth_domain::{Address, MachineName, MaintenanceWindow, Mode, RevisionId, TenantSpec};
 
@@ -32,6 +34,19 @@ pub struct RenderMachine<'a> {
     pub system: &'a str,
     /// Where its TLS certificates come from.
     pub tls: Tls,
+    /// How it is reached over SSH by those who deploy without the daemon; nothing where that is not known.
+    pub ssh: Option<RenderSsh<'a>>,
+}
+
+/// How a machine is reached over SSH.
+#[derive(Debug, Clone, Copy)]
+pub struct RenderSsh<'a> {
+    /// The user.
+    pub user: &'a UnixUser,
+    /// The port.
+    pub port: u16,
+    /// The host key that it shows.
+    pub host_key: &'a SshPublicKey,
 }
 
 /// Where a machine's TLS certificates come from.
@@ -41,6 +56,8 @@ pub enum Tls {
     None,
     /// An ACME certificate authority (RFC 8555).
     Acme,
+    /// The machine itself: visitors are warned, and other servers refuse to federate.
+    SelfSigned,
 }
 
 impl Tls {
@@ -49,6 +66,7 @@ impl Tls {
         match self {
             Self::None => "none",
             Self::Acme => "acme",
+            Self::SelfSigned => "self-signed",
         }
     }
 }
@@ -112,13 +130,24 @@ fn flake(platform: &PlatformPin) -> Expr {
 }
 
 fn machine(machine: &RenderMachine<'_>) -> Result<Expr, RenderError> {
-    let values = Expr::attrs([
+    let mut values: Vec<(Text, Expr)> = vec![
         (key("name"), text(machine.name.as_str(), "/machine/name")?.into()),
         (key("address"), text(machine.address.as_str(), "/machine/address")?.into()),
         (key("system"), text(machine.system, "/machine/system")?.into()),
         (key("tls"), Text::fixed(machine.tls.word()).into()),
-    ]);
-    Ok(Expr::Attrs(vec![at(&["berth", "machine"], values)]))
+    ];
+    if let Some(ssh) = &machine.ssh {
+        values.push((key("ssh"), ssh_values(ssh)?));
+    }
+    Ok(Expr::Attrs(vec![at(&["berth", "machine"], Expr::attrs(values))]))
+}
+
+fn ssh_values(ssh: &RenderSsh<'_>) -> Result<Expr, RenderError> {
+    Ok(Expr::attrs([
+        (key("user"), text(ssh.user.as_str(), "/machine/user")?.into()),
+        (key("port"), Expr::Int(i64::from(ssh.port))),
+        (key("host_key"), text(&ssh.host_key.without_comment(), "/machine/host_key")?.into()),
+    ]))
 }
 
 fn tenant(spec: Option<&TenantSpec>) -> Result<Expr, RenderError> {

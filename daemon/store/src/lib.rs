@@ -27,6 +27,7 @@
 //! | [`tenants`] | customers' units |
 //! | [`revisions`] | rendered configurations |
 //! | [`operations`] | jobs and their steps: queue, claim, record, cancel |
+//! | [`previews`] | what previews were asked about, and what they found |
 //! | [`events`] | what operations report |
 //! | [`idempotency`] | replies kept for repeated requests |
 //! | [`watch`] | links that show one operation |
@@ -44,6 +45,7 @@ pub mod operations;
 pub mod page;
 pub mod pool;
 mod postgres;
+pub mod previews;
 pub mod revisions;
 mod run;
 mod schema;

@@ -35,7 +35,10 @@ pub struct OperationFilter {
 }
 
 /// Operations within a transaction.
-trait Operations {
+pub(crate) trait Operations {
+    /// Writes an operation down with its first event, unless its tenant is gone or has an unfinished one.
+    async fn insert(&mut self, operation: &Operation, first: &Event) -> Result<(), StoreError>;
+
     /// Operations by their ids, in that order.
     async fn load_all(&mut self, ids: Vec<String>) -> Result<Vec<Operation>, StoreError>;
 
@@ -48,6 +51,22 @@ trait Operations {
 
 for_both! {
     impl Operations {
+        async fn insert(&mut self, operation: &Operation, first: &Event) -> Result<(), StoreError> {
+            let tenant = operation.tenant.as_str();
+            self.lock_tenant(tenant).await?;
+            if tenants::table.find(tenant).count().get_result::<i64>(self).await? == 0 {
+                return Err(StoreError::not_found("tenant", tenant));
+            }
+            if let Some(operation) = self.unfinished_of(tenant).await? {
+                return Err(StoreError::OperationRunning { operation });
+            }
+            diesel::insert_into(operations::table).values(&Row::of(operation)?).execute(self).await?;
+            for step in StepRow::all_of(operation)? {
+                diesel::insert_into(steps::table).values(&step).execute(self).await?;
+            }
+            self.append(std::slice::from_ref(first)).await
+        }
+
         async fn load_all(&mut self, ids: Vec<String>) -> Result<Vec<Operation>, StoreError> {
             let rows = operations::table.filter(operations::id.eq_any(&ids)).select(Row::as_select());
             let mut rows: Vec<Row> = rows.load(self).await?;
@@ -95,19 +114,7 @@ impl Store {
         let first = first.numbered(operation.id, operation.last_seq);
         transact!(self, conn => {
             conn.keep_reply(once.as_ref()).await?;
-            let tenant = operation.tenant.as_str();
-            conn.lock_tenant(tenant).await?;
-            if tenants::table.find(tenant).count().get_result::<i64>(conn).await? == 0 {
-                return Err(StoreError::not_found("tenant", tenant));
-            }
-            if let Some(operation) = conn.unfinished_of(tenant).await? {
-                return Err(StoreError::OperationRunning { operation });
-            }
-            diesel::insert_into(operations::table).values(&Row::of(&operation)?).execute(conn).await?;
-            for step in StepRow::all_of(&operation)? {
-                diesel::insert_into(steps::table).values(&step).execute(conn).await?;
-            }
-            conn.append(std::slice::from_ref(&first)).await
+            conn.insert(&operation, &first).await
         })
     }
 

@@ -89,6 +89,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    previews (operation_id) {
+        operation_id -> Text,
+        tenant -> Text,
+        spec -> Nullable<Text>,
+        result -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     idempotency (token, key) {
         token -> Text,
         key -> Text,

@@ -1,6 +1,6 @@
 //! Customers' units.
 
-use berth_domain::{MachineName, RevisionId, TenantName, TenantSpec, Timestamp};
+use berth_domain::{MachineName, OperationKind, RevisionId, TenantName, TenantSpec, Timestamp};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -12,7 +12,7 @@ use crate::operations::UNFINISHED;
 use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{for_both, look_up, read, transact};
-use crate::schema::{machines, operations, revisions, tenants, tokens};
+use crate::schema::{machines, operations, previews, revisions, tenants, tokens};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ pub struct TenantRecord {
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = tenants)]
-struct Row {
+pub(crate) struct Row {
     name: String,
     domain: String,
     machine: String,
@@ -61,17 +61,20 @@ impl TryFrom<Row> for TenantRecord {
 }
 
 /// Tenants within a transaction.
-trait Tenants {
+pub(crate) trait Tenants {
     /// The row, kept from others until the transaction ends.
     async fn locked(&mut self, name: &TenantName) -> Result<Row, StoreError>;
 
     /// Refuses a domain or a machine that is another tenant's, and a machine that is not registered.
     async fn check_place(&mut self, spec: &TenantSpec) -> Result<(), StoreError>;
 
+    /// Refuses to make a tenant what `spec` says, and gives it as it is, kept from others until the transaction ends.
+    async fn check_change(&mut self, spec: &TenantSpec) -> Result<TenantRecord, StoreError>;
+
     /// Refuses while an operation of the tenant is unfinished.
     async fn check_idle(&mut self, name: &TenantName) -> Result<(), StoreError>;
 
-    /// Removes the tenant, its revisions, and the tokens that open it: a later tenant of that name is not theirs.
+    /// Removes the tenant, its revisions and previews, and the tokens that open it: a later tenant of that name is not theirs.
     async fn remove(&mut self, name: &TenantName) -> Result<(), StoreError>;
 }
 
@@ -108,6 +111,19 @@ for_both! {
             }
         }
 
+        async fn check_change(&mut self, spec: &TenantSpec) -> Result<TenantRecord, StoreError> {
+            let old = TenantRecord::try_from(self.locked(&spec.name).await?)?;
+            if old.spec.machine != spec.machine {
+                self.check_idle(&spec.name).await?;
+                if old.deployed_revision.is_some() {
+                    let (tenant, machine) = (spec.name.clone(), old.spec.machine);
+                    return Err(StoreError::TenantDeployed { tenant, machine });
+                }
+            }
+            self.check_place(spec).await?;
+            Ok(old)
+        }
+
         async fn check_idle(&mut self, name: &TenantName) -> Result<(), StoreError> {
             let unfinished = operations::table.filter(operations::tenant.eq(name.as_str()));
             let unfinished = unfinished.filter(operations::status.eq_any(UNFINISHED)).select(operations::id);
@@ -120,6 +136,7 @@ for_both! {
         async fn remove(&mut self, name: &TenantName) -> Result<(), StoreError> {
             diesel::delete(tokens::table.filter(tokens::tenant.eq(name.as_str()))).execute(self).await?;
             diesel::delete(revisions::table.filter(revisions::tenant.eq(name.as_str()))).execute(self).await?;
+            diesel::delete(previews::table.filter(previews::tenant.eq(name.as_str()))).execute(self).await?;
             match diesel::delete(tenants::table.find(name.as_str())).execute(self).await? {
                 0 => Err(StoreError::not_found("tenant", name)),
                 _ => Ok(()),
@@ -177,18 +194,11 @@ impl Store {
     ) -> Result<TenantRecord, StoreError> {
         let (spec, text) = (spec.clone(), json("tenants.spec", spec)?);
         transact!(self, conn => {
-            let old = conn.locked(&spec.name).await?;
-            if expected.is_some_and(|expected| expected != old.version) {
-                return Err(StoreError::VersionMismatch { current: old.version });
+            let current = conn.locked(&spec.name).await?.version;
+            if expected.is_some_and(|expected| expected != current) {
+                return Err(StoreError::VersionMismatch { current });
             }
-            if old.machine != spec.machine.as_str() {
-                conn.check_idle(&spec.name).await?;
-                if old.deployed_revision.is_some() {
-                    let machine = parse("tenants.machine", &old.machine)?;
-                    return Err(StoreError::TenantDeployed { tenant: spec.name.clone(), machine });
-                }
-            }
-            conn.check_place(&spec).await?;
+            let old = conn.check_change(&spec).await?;
             let columns = (
                 tenants::domain.eq(spec.domain.as_str()),
                 tenants::machine.eq(spec.machine.as_str()),
@@ -197,9 +207,26 @@ impl Store {
                 tenants::updated_at.eq(millis(now)),
             );
             diesel::update(tenants::table.find(spec.name.as_str())).set(columns).execute(conn).await?;
-            let old = TenantRecord::try_from(old)?;
             Ok(TenantRecord { spec: spec.clone(), version: old.version + 1, updated_at: stored(now), ..old })
         })
+    }
+
+    /// Whether [`Store::create_tenant`] would do it; nothing is written.
+    ///
+    /// # Errors
+    /// As [`Store::create_tenant`].
+    pub async fn check_new_tenant(&self, spec: &TenantSpec) -> Result<(), StoreError> {
+        let spec = spec.clone();
+        transact!(self, conn => conn.check_place(&spec).await)
+    }
+
+    /// Whether [`Store::update_tenant`] would do it; nothing is written.
+    ///
+    /// # Errors
+    /// As [`Store::update_tenant`].
+    pub async fn check_changed_tenant(&self, spec: &TenantSpec) -> Result<(), StoreError> {
+        let spec = spec.clone();
+        transact!(self, conn => conn.check_change(&spec).await.map(drop))
     }
 
     /// A tenant.
@@ -239,7 +266,7 @@ impl Store {
         transact!(self, conn => conn.remove(&name).await)
     }
 
-    /// Forgets a tenant that no operation was ever made for, so that its machine holds nothing of it.
+    /// Forgets a tenant that no operation but previews was ever made for, so that its machine holds nothing of it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::OperationRunning`]; [`StoreError::TenantDeployed`] where there was an
@@ -250,6 +277,7 @@ impl Store {
             let row = conn.locked(&name).await?;
             conn.check_idle(&name).await?;
             let earlier = operations::table.filter(operations::tenant.eq(name.as_str()));
+            let earlier = earlier.filter(operations::kind.ne(OperationKind::Preview.word()));
             let earlier = earlier.filter(operations::created_at.ge(row.created_at)).count();
             if row.deployed_revision.is_some() || earlier.get_result::<i64>(conn).await? > 0 {
                 let machine = parse("tenants.machine", &row.machine)?;

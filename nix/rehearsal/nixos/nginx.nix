@@ -59,6 +59,8 @@ let
     root = maybe types.path "The folder that files are served from.";
     forceSSL = flag "Whether plain HTTP is redirected to HTTPS.";
     enableACME = flag "Whether a certificate is asked for.";
+    sslCertificate = maybe types.path "The certificate, with those that vouch for it.";
+    sslCertificateKey = maybe types.path "Its key.";
     rejectSSL = flag "Whether HTTPS is refused.";
     acmeFallbackHost = maybe types.str "Who is asked for the certificate authority's challenges that are not found here.";
     extraConfig = text "More lines for this host.";
@@ -104,10 +106,24 @@ let
     let
       serverName = if host.serverName == null then name else host.serverName;
       flags = lib.optionalString host.default " default_server";
+      names = "server_name ${lib.concatStringsSep " " ([ serverName ] ++ host.serverAliases)};\n";
+      listen =
+        port: more: "listen 0.0.0.0:${port}${more}${flags};\nlisten [::]:${port}${more}${flags};\n";
+      secure = host.sslCertificate != null;
+      # With a variable in the path, nginx reads the file for each connection: so it need not be there yet when the
+      # configuration is checked.
+      certificate = ''
+        ssl_certificate ${host.sslCertificate}$nothing;
+        ssl_certificate_key ${host.sslCertificateKey}$nothing;
+      '';
     in
-    block "server" (
-      "listen 0.0.0.0:80${flags};\nlisten [::]:80${flags};\n"
-      + "server_name ${lib.concatStringsSep " " ([ serverName ] ++ host.serverAliases)};\n"
+    lib.optionalString secure (
+      block "server" (listen "80" "" + names + "return 301 https://$host$request_uri;\n")
+    )
+    + block "server" (
+      (if secure then listen "443" " ssl" + certificate else listen "80" "")
+      + lib.optionalString host.rejectSSL (listen "443" " ssl" + "ssl_reject_handshake on;\n")
+      + names
       + line (host.root != null) "root ${toString host.root}"
       + withNewline host.extraConfig
       + lib.concatMapStrings (l: showLocation l.name l.value) (locations host.locations)
@@ -128,6 +144,7 @@ let
     server_names_hash_bucket_size 128;
     ${withNewline cfg.commonHttpConfig}    client_max_body_size ${cfg.clientMaxBodySize};
     map $http_upgrade $connection_upgrade { default upgrade; ''' close; }
+    map $host $nothing { default ""; }
   ''
   + lib.concatStrings (
     lib.mapAttrsToList (
@@ -179,8 +196,8 @@ in
 
   config = lib.mkIf cfg.enable {
     assertions = lib.mapAttrsToList (name: host: {
-      assertion = !(host.enableACME || host.forceSSL);
-      message = "services.nginx.virtualHosts.${name}: nobody issues certificates to the rehearsal platform; set berth.machine.tls = \"none\".";
+      assertion = !host.enableACME;
+      message = "services.nginx.virtualHosts.${name}: nobody issues certificates to the rehearsal platform; set berth.machine.tls = \"none\" or \"self-signed\".";
     }) cfg.virtualHosts;
 
     environment.etc."rehearsal/nginx.conf".text = configuration;

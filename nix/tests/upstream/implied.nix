@@ -2,16 +2,21 @@
 { config, lib, ... }:
 let
   inherit (config) services;
+  package =
+    name:
+    derivation {
+      inherit name;
+      system = "none";
+      builder = "none";
+    };
   redis = name: lib.mkIf services.${name}.enable { servers.${name}.enable = true; };
 in
 {
   # Packages that have no default.
   config._module.args.pkgs = lib.mkDefault {
-    garage_2 = derivation {
-      name = "garage";
-      system = "none";
-      builder = "none";
-    };
+    garage_2 = package "garage";
+    git = package "git";
+    openssl = package "openssl";
   };
   config.services.redis = lib.mkMerge (
     map redis [

@@ -7,6 +7,7 @@ use berth_domain::{Operation, OperationKind, Permission, TenantName};
 use chrono::{SubsecRound, Utc};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::previews;
 use crate::auth::Caller;
 use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
@@ -19,7 +20,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create);
 }
 
-/// Deploys a tenant as it is specified now. The answer names the operation to follow.
+/// Deploys a tenant as it is specified now. The answer names the operation to follow. With `dry_run`, that one only finds
+/// out what would change, as `POST …/preview` does.
 #[utoipa::path(
     operation_id = "deployTenant", tag = "Deployments", request_body = NewDeployment,
     params(
@@ -39,12 +41,16 @@ async fn create(
 ) -> Result<HttpResponse, Problem> {
     let name: TenantName = named("tenant", &name)?;
     caller.require(Permission::WriteTenant(&name))?;
-    body.value?;
+    let wanted = body.value?;
     let once = Once::read(&caller, &request, &body.bytes)?;
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let machine = api.store().tenant(&name).await?.spec.machine;
+    let spec = api.store().tenant(&name).await?.spec;
+    if wanted.dry_run {
+        return previews::submit(&caller, &api, &once, &spec).await;
+    }
+    let machine = spec.machine;
     let by = caller.token.name.clone();
     let operation =
         Operation::queued(name, machine, OperationKind::Deploy, false, by, Utc::now().trunc_subsecs(3));

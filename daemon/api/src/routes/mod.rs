@@ -6,6 +6,7 @@ pub mod events;
 pub mod machines;
 pub mod open;
 pub mod operations;
+pub mod previews;
 pub mod provider;
 pub mod services;
 pub mod tenants;
@@ -32,6 +33,7 @@ fn v1(config: &mut ServiceConfig<'_>) {
     tenants::routes(config);
     configuration::routes(config);
     deployments::routes(config);
+    previews::routes(config);
     operations::routes(config);
     events::routes(config);
     watch::routes(config);

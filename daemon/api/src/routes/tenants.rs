@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
 use crate::state::{Api, location};
-use crate::tenant::{may_change, new_record, place, specified, view};
+use crate::tenant::{may_change, new_record, place, specified, specified_as, view};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create).service(list).service(show).service(put).service(delete);
@@ -52,11 +52,15 @@ async fn create(
 
 async fn create_as(api: &Api, once: &Once<'_>, spec: TenantSpec) -> Result<HttpResponse, Problem> {
     let record = new_record(spec, Utc::now().trunc_subsecs(3));
-    let reply = Reply::created(place(&record.spec.name), &view(api, record.clone()))?
-        .tagged(etag::of(record.version));
+    let reply = created(api, &record)?;
     let kept = once.record(&reply)?;
     let outcome = api.store().create_tenant(&record.spec, record.created_at, kept.as_ref()).await;
     once.answer(api, &reply, outcome).await
+}
+
+fn created(api: &Api, record: &TenantRecord) -> Result<Reply, Problem> {
+    let reply = Reply::created(place(&record.spec.name), &view(api, record.clone()))?;
+    Ok(reply.tagged(etag::of(record.version)))
 }
 
 /// The tenants, by name; a token of one tenant sees that one.
@@ -86,6 +90,15 @@ async fn show(caller: Caller, api: Data<Api>, name: Path<String>) -> Result<Http
     Ok(found(&api, api.store().tenant(&name).await?))
 }
 
+/// How a tenant is put.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+struct Putting {
+    /// Only check it: the answer is the same, and nothing is stored.
+    dry_run: bool,
+}
+
 /// Creates a tenant or changes it. The same content again changes nothing. Other content needs `If-Match` with the
 /// `ETag` that was read: without it the answer is 409, and 412 where somebody else changed it meanwhile.
 ///
@@ -93,7 +106,7 @@ async fn show(caller: Caller, api: Data<Api>, name: Path<String>) -> Result<Http
 /// domain, plan and mode, is the operator's.
 #[utoipa::path(
     operation_id = "putTenant", tag = "Tenants", request_body = TenantDraft,
-    params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that was read")),
+    params(("name" = String, Path), Putting, ("If-Match" = Option<String>, Header, description = "The ETag that was read")),
     responses(
         (status = 200, body = Tenant, headers(("ETag" = String))),
         (status = 201, body = Tenant, headers(("ETag" = String), ("Location" = String))),
@@ -107,6 +120,7 @@ async fn put(
     api: Data<Api>,
     request: HttpRequest,
     name: Path<String>,
+    how: Query<Putting>,
     body: Body<TenantDraft>,
 ) -> Result<HttpResponse, Problem> {
     let name: TenantName = named("tenant", &name)?;
@@ -117,14 +131,15 @@ async fn put(
         Err(StoreError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let spec = specified(&api, body.value?, stored.as_ref().map(|stored| &stored.spec))?;
-    if spec.name != name {
-        return Err(berth_domain::Invalid::one("/name", "same", "must be the name in the path").into());
-    }
+    let spec = specified_as(&api, &name, body.value?, stored.as_ref().map(|stored| &stored.spec))?;
     match stored {
-        Some(stored) => change(&caller, &api, stored, spec, expectation).await,
+        Some(stored) => change(&caller, &api, stored, spec, expectation, how.dry_run).await,
         None if expectation == Expectation::None => {
             caller.require(Permission::Operate)?;
+            if how.dry_run {
+                api.store().check_new_tenant(&spec).await?;
+                return Ok(created(&api, &new_record(spec, Utc::now().trunc_subsecs(3)))?.response());
+            }
             let once = Once::read(&caller, &request, &body.bytes)?;
             create_as(&api, &once, spec).await
         }
@@ -138,6 +153,7 @@ async fn change(
     stored: TenantRecord,
     spec: TenantSpec,
     expectation: Expectation,
+    dry_run: bool,
 ) -> Result<HttpResponse, Problem> {
     may_change(caller, &stored.spec, &spec)?;
     if let Expectation::Version(version) = expectation
@@ -157,6 +173,10 @@ async fn change(
             spec.name
         );
         return Err(Problem::conflict("exists", detail));
+    }
+    if dry_run {
+        api.store().check_changed_tenant(&spec).await?;
+        return Ok(found(api, TenantRecord { spec, ..stored }));
     }
     // The version that was compared is the one to be replaced: whoever came in between makes this fail.
     let changed = api.store().update_tenant(&spec, Some(stored.version), Utc::now().trunc_subsecs(3)).await?;

@@ -156,9 +156,9 @@ async fn behind(api: &Api, token: &str) -> Result<Option<(WatchLink, Operation)>
     }
 }
 
-/// Where the services are to be found; nowhere once the tenant is gone.
+/// Where the services are to be found, if the operation brings them there; nowhere once the tenant is gone.
 async fn links(api: &Api, operation: &Operation) -> Result<Vec<Link>, Problem> {
-    if operation.kind == OperationKind::Destroy {
+    if operation.kind != OperationKind::Deploy {
         return Ok(Vec::new());
     }
     let spec = match api.store().tenant(&operation.tenant).await {

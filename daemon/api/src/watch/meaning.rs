@@ -38,6 +38,9 @@ pub fn with(operation: &Operation, status: OperationStatus, open: bool) -> Vec<M
     match status {
         OperationStatus::Queued => always("Your turn comes as soon as the work before yours is done."),
         OperationStatus::Running => always("You can close this page; the work goes on without it."),
+        OperationStatus::Succeeded if operation.kind == OperationKind::Preview => {
+            always("Nothing was changed on your server. Your provider can see what would be.")
+        }
         OperationStatus::Succeeded if leaving && operation.wipe => {
             always("Your services and your data were removed, as was asked.")
         }
@@ -67,6 +70,7 @@ fn after(next: &str, operation: &Operation) -> Vec<Meaning> {
             put_back,
             untouched,
         ],
+        (OperationKind::Preview, _) => vec![untouched],
         (OperationKind::Destroy, false) => vec![
             (
                 Some(StepName::Forget),

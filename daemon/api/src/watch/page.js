@@ -41,7 +41,7 @@
 
   const showBar = () => {
     const bar = by("bar");
-    const done = lines("succeeded", "skipped").length;
+    const done = lines("succeeded", "skipped", "missed").length;
     const running = main.querySelector(".part[value]");
     bar.value = done + (running ? running.value : 0);
     const said = done + " of " + bar.max + " steps done";

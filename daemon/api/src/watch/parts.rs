@@ -19,7 +19,9 @@ pub(super) fn bar(operation: &Operation) -> Markup {
 
 /// How many steps are behind.
 pub(super) fn done(operation: &Operation) -> usize {
-    let over = |step: &&Step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped);
+    let over = |step: &&Step| {
+        matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped | StepStatus::Missed)
+    };
     operation.steps.iter().filter(over).count()
 }
 

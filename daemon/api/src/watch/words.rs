@@ -10,7 +10,9 @@ pub fn step(kind: OperationKind, name: StepName) -> &'static str {
         StepName::Render => "Writing down your settings",
         StepName::Evaluate => "Working out what is needed",
         StepName::Build => "Putting the pieces together",
+        StepName::Compare => "Comparing them with what you have",
         StepName::Copy => "Bringing them to your server",
+        StepName::DryActivate => "Asking your server what would change",
         StepName::Wipe => "Removing your data",
         StepName::Activate if leaving => "Stopping your services",
         StepName::Activate => "Starting your services",
@@ -28,6 +30,7 @@ pub fn step_status(status: StepStatus) -> &'static str {
         StepStatus::Running => "in progress",
         StepStatus::Succeeded => "done",
         StepStatus::Skipped => "not needed",
+        StepStatus::Missed => "not possible now",
         StepStatus::Failed => "did not work",
         StepStatus::Cancelled => "stopped",
         StepStatus::Unknown => "being looked at again",
@@ -39,11 +42,14 @@ pub const NOT_REACHED: &str = "not reached";
 
 /// The page's heading. `open` says whether there is a service to be opened afterwards.
 pub fn heading(kind: OperationKind, status: OperationStatus, open: bool) -> &'static str {
+    let looking = kind == OperationKind::Preview;
     let leaving = kind == OperationKind::Destroy;
     match status {
         OperationStatus::Queued => "In line",
+        OperationStatus::Running if looking => "Finding out what would change",
         OperationStatus::Running if leaving => "Taking your services down",
         OperationStatus::Running => "Setting up your services",
+        OperationStatus::Succeeded if looking => "What would change is known now",
         OperationStatus::Succeeded if leaving => "Your services are gone",
         OperationStatus::Succeeded if open => "Your services are ready",
         OperationStatus::Succeeded => "Your server is set up",

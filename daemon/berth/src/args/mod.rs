@@ -4,6 +4,7 @@
 pub mod demo;
 pub mod machine;
 pub mod operation;
+pub mod preview;
 pub mod setting;
 pub mod tenant;
 pub mod token;
@@ -72,6 +73,8 @@ pub enum Command {
     Tenant(tenant::Tenant),
     /// Bring a tenant's configuration onto its machine
     Deploy(Deploy),
+    /// Show what a deployment would change, without changing anything
+    Preview(preview::Preview),
     /// Follow an operation to its end
     Watch(Watch),
     /// Operations: deployments and deletions, past and present
@@ -79,6 +82,8 @@ pub enum Command {
     Operation(operation::Operation),
     /// Show the files that a tenant is deployed from
     Config(Config),
+    /// Take an edited folder of `config --out` back, if it still is a tenant's specification
+    Adopt(preview::Adopt),
     /// The configurations that a tenant was deployed from, newest first
     Revisions(Revisions),
     /// Make a link that shows an operation to a customer, without a token

@@ -1,7 +1,9 @@
 //! What the commands do, a file per kind of thing.
 
+mod adopt;
 mod machine;
 mod operation;
+mod preview;
 mod provider;
 mod service;
 mod tenant;
@@ -39,6 +41,8 @@ pub async fn run(cli: Cli, output: Output) -> Result<()> {
         Command::Machine(command) => machine::run(&context, command).await,
         Command::Tenant(command) => tenant::run(&context, command).await,
         Command::Deploy(options) => tenant::deploy(&context, &options).await,
+        Command::Preview(options) => preview::run(&context, &options).await,
+        Command::Adopt(options) => adopt::run(&context, &options).await,
         Command::Config(options) => tenant::config(&context, &options).await,
         Command::Revisions(options) => tenant::revisions(&context, &options).await,
         Command::Watch(options) => operation::watch(&context, &options).await,

@@ -1,6 +1,6 @@
 //! `berth tenant …`, `berth deploy` and `berth config`
 
-mod draft;
+pub(super) mod draft;
 mod files;
 
 use berth_client::{Client, ClientError, DeleteTenant, Deleted, Put};

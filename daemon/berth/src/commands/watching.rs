@@ -12,7 +12,23 @@ use crate::words;
 /// # Errors
 /// [`Failure::Operation`] if it did not succeed, [`Failure::Detached`] after Ctrl-C.
 pub async fn watch(context: &Context, operation: &Operation, after: i64) -> Result<Operation> {
-    let mut shown = Shown::new(context.output);
+    watch_on(context, operation, after, Shown::new(context.output)).await
+}
+
+/// The same for an operation that is only on the way to a result: programs see nothing of it.
+///
+/// # Errors
+/// As [`watch`].
+pub async fn watch_aside(context: &Context, operation: &Operation) -> Result<Operation> {
+    watch_on(context, operation, 0, Shown::aside(context.output)).await
+}
+
+async fn watch_on(
+    context: &Context,
+    operation: &Operation,
+    after: i64,
+    mut shown: Shown,
+) -> Result<Operation> {
     let ended = tokio::select! {
         ended = follow(&context.client, operation, after, &mut shown) => ended?,
         _ = tokio::signal::ctrl_c() => return Err(Failure::Detached(operation.id)),

@@ -71,8 +71,13 @@ fn render_here(draft: TenantDraft) -> Result<Files> {
     let tenant = TenantSpec::try_from(draft).map_err(|invalid| failed(invalid.to_string()))?;
     let address: Address = NOWHERE.parse().map_err(|rule: Rule| failed(rule.message))?;
     let platform = PLATFORM.parse().map_err(|error: PinError| failed(error.to_string()))?;
-    let machine =
-        RenderMachine { name: &tenant.machine, address: &address, system: "x86_64-linux", tls: Tls::None };
+    let machine = RenderMachine {
+        name: &tenant.machine,
+        address: &address,
+        system: "x86_64-linux",
+        tls: Tls::None,
+        ssh: None,
+    };
     let input = RenderInput { tenant: Some(&tenant), machine: &machine, platform: &platform };
     Ok(render(&input).map_err(|error| failed(error.to_string()))?.files)
 }

@@ -20,7 +20,7 @@ use crate::words;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The rows' names take this many columns.
-const NAME: usize = 11;
+const NAME: usize = 12;
 
 /// The drawn rows.
 #[derive(Debug)]
@@ -171,6 +171,7 @@ fn symbol(mark: Mark) -> String {
     match mark {
         Mark::Done => style("✔").for_stderr().green(),
         Mark::Skipped => style("–").for_stderr().dim(),
+        Mark::Missed => style("–").for_stderr().yellow().bold(),
         Mark::Failed => style("✘").for_stderr().red().bold(),
         Mark::Cancelled => style("■").for_stderr().yellow(),
         Mark::Unknown => style("?").for_stderr().yellow().bold(),

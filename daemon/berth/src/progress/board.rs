@@ -16,6 +16,8 @@ pub enum Mark {
     Done,
     /// It was not needed.
     Skipped,
+    /// It could not be done, and does not have to be.
+    Missed,
     /// It failed.
     Failed,
     /// Somebody ended it.
@@ -31,6 +33,7 @@ impl Mark {
             StepStatus::Pending | StepStatus::Running => None,
             StepStatus::Succeeded => Some(Self::Done),
             StepStatus::Skipped => Some(Self::Skipped),
+            StepStatus::Missed => Some(Self::Missed),
             StepStatus::Failed => Some(Self::Failed),
             StepStatus::Cancelled => Some(Self::Cancelled),
             StepStatus::Unknown => Some(Self::Unknown),
@@ -42,6 +45,7 @@ impl Mark {
         match self {
             Self::Done => "done",
             Self::Skipped => "not needed",
+            Self::Missed => "not possible",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Unknown => "unknown",

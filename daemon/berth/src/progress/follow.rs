@@ -17,12 +17,19 @@ pub enum Shown {
     Board(Box<Board>),
     /// To a program: an event per line.
     Json(Output),
+    /// To nobody.
+    Nowhere,
 }
 
 impl Shown {
     /// As fits the output.
     pub fn new(output: Output) -> Self {
         if output.is_json() { Self::Json(output) } else { Self::Board(Box::default()) }
+    }
+
+    /// Where a result follows: to a person, but not to a program.
+    pub fn aside(output: Output) -> Self {
+        if output.is_json() { Self::Nowhere } else { Self::Board(Box::default()) }
     }
 }
 
@@ -60,6 +67,7 @@ pub async fn follow_until(
         match shown {
             Shown::Board(board) => show(board, &update),
             Shown::Json(output) => write(*output, &update),
+            Shown::Nowhere => {}
         }
         match update {
             Update::Ended(operation) => return Ok(*operation),

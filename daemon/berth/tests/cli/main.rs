@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod failing;
+mod previewing;
 mod printing;
 mod server;
 mod watching;

@@ -1,7 +1,7 @@
 //! Operations: looking at them, cancelling them, links for customers. Following one is [`crate::events`].
 
 use berth_contract::{NewWatchLink, Page, WatchLink};
-use berth_domain::{Event, Operation, OperationId, OperationStatus, TenantName};
+use berth_domain::{Event, Operation, OperationId, OperationStatus, Preview, TenantName};
 
 use crate::client::Client;
 use crate::error::Result;
@@ -33,6 +33,14 @@ impl Client {
     /// As any call.
     pub async fn operation(&self, id: OperationId) -> Result<Operation> {
         self.get(&["v1", "operations", &id.to_string()]).read().await
+    }
+
+    /// What a preview found.
+    ///
+    /// # Errors
+    /// As any call; `operation-unfinished` while it is still looking, `not-found` if it found nothing.
+    pub async fn preview(&self, id: OperationId) -> Result<Preview> {
+        self.get(&["v1", "operations", &id.to_string(), "preview"]).read().await
     }
 
     /// Asks an operation to end. It may take a moment, and may turn out to have ended otherwise.

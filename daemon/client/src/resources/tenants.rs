@@ -79,6 +79,21 @@ impl Client {
         Ok(if created { Put::Created(tenant) } else { Put::Updated(tenant) })
     }
 
+    /// Finds out whether [`Client::put_tenant`] would succeed, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Client::put_tenant`].
+    pub async fn check_tenant(
+        &self,
+        name: &TenantName,
+        tenant: &TenantDraft,
+        based_on: i64,
+    ) -> Result<Tenant> {
+        let version = HeaderValue::try_from(format!("\"{based_on}\"")).ok();
+        let call = self.put(&["v1", "tenants", name.as_str()]).query("dry_run", true);
+        call.header(IF_MATCH, version).json(tenant).read().await
+    }
+
     /// Deletes a tenant: at once if it never was deployed, else by an operation.
     ///
     /// # Errors
@@ -118,6 +133,21 @@ impl Client {
     /// As any call.
     pub async fn revisions(&self, name: &TenantName) -> Result<Vec<RevisionInfo>> {
         self.list(&["v1", "tenants", name.as_str(), "revisions"], &[], usize::MAX).await
+    }
+
+    /// Finds out what a deployment would change: of the tenant as `tenant` says, or as it is specified now. The answer is
+    /// [`Client::preview`] of the operation once it has ended.
+    ///
+    /// # Errors
+    /// As any call, and as [`Client::put_tenant`]; `operation-running` while another operation works on it.
+    pub async fn start_preview(&self, name: &TenantName, tenant: Option<&TenantDraft>) -> Result<Operation> {
+        let call = self.post(&["v1", "tenants", name.as_str(), "preview"]);
+        match tenant {
+            Some(tenant) => call.json(tenant),
+            None => call,
+        }
+        .read()
+        .await
     }
 
     /// Deploys a tenant as it is specified now.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use berth_domain::manifest::{MANIFEST_PATH, Manifest};
+use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
 use berth_domain::{MachineName, OperationId};
 use berth_nix::{Destination, Level, Nix, Run, Update};
@@ -11,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::platform::{PlatformSource, Roots, store_path};
 use crate::error::StepError;
-use crate::ports::{Bounds, Builder, Evaluated, MachineSession, Platform, Report, Sink};
+use crate::ports::{Bounds, Builder, Evaluated, Keep, MachineSession, Platform, Report, Sink};
 
 /// The builder that calls `nix`.
 pub struct NixBuilder {
@@ -61,12 +62,12 @@ impl Builder for NixBuilder {
 
     async fn build(
         &self,
-        machine: &MachineName,
+        keep: Keep<'_>,
         derivation: &str,
         bounds: &Bounds,
         sink: &Sink,
     ) -> Result<(), StepError> {
-        let root = self.roots.of(&format!("machine-{machine}"))?;
+        let root = self.roots.of(&name_of(keep))?;
         let derivation = store_path(derivation)?;
         self.nix.build(&derivation, Some(&root), &run(bounds), |update| tell(sink, update)).await?;
         Ok(())
@@ -90,6 +91,16 @@ impl Builder for NixBuilder {
         serde_json::from_slice(&text).map_err(|error| unreadable(&error))
     }
 
+    async fn compare(
+        &self,
+        before: Option<&str>,
+        after: &str,
+        bounds: &Bounds,
+    ) -> Result<ClosureChange, StepError> {
+        let before = before.map(store_path).transpose()?;
+        Ok(self.nix.compare_closures(before.as_ref(), &store_path(after)?, &run(bounds)).await?)
+    }
+
     async fn copy(
         &self,
         path: &str,
@@ -103,8 +114,8 @@ impl Builder for NixBuilder {
         Ok(())
     }
 
-    async fn release(&self, machine: &MachineName) {
-        self.roots.release(&format!("machine-{machine}"));
+    async fn release(&self, keep: Keep<'_>) {
+        self.roots.release(&name_of(keep));
     }
 }
 
@@ -130,6 +141,14 @@ impl Flake {
 impl Drop for Flake {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The name of a garbage collector root.
+fn name_of(keep: Keep<'_>) -> String {
+    match keep {
+        Keep::Machine(machine) => format!("machine-{machine}"),
+        Keep::Preview(operation) => format!("preview-{operation}"),
     }
 }
 

@@ -23,31 +23,28 @@ pub enum PlatformSource {
     Flake {
         /// Its reference.
         reference: String,
+        /// How its machines do TLS.
+        tls: Tls,
     },
     /// The rehearsal platform, which the daemon carries with it.
     Rehearsal {
         /// Writes its files, if they are not there yet, and tells the folder.
         tree: Arc<dyn Fn() -> io::Result<PathBuf> + Send + Sync>,
+        /// How its machines do TLS: not by an authority, which could not reach them.
+        tls: Tls,
     },
 }
 
 impl PlatformSource {
-    /// How machines of this platform do TLS. A rehearsal machine's domains are not reachable by any authority.
-    fn tls(&self) -> Tls {
-        match self {
-            Self::Flake { .. } => Tls::Acme,
-            Self::Rehearsal { .. } => Tls::None,
-        }
-    }
-
     /// The platform at one fixed content, its agent built; `roots` keeps both from being collected as garbage.
     pub(super) async fn prepare(&self, nix: &Nix, run: &Run, roots: &Roots) -> Result<Platform, StepError> {
+        let (Self::Flake { tls, .. } | Self::Rehearsal { tls, .. }) = self;
         let (pin, source) = match self {
-            Self::Flake { reference } => {
+            Self::Flake { reference, .. } => {
                 let locked = nix.lock(reference, run).await?;
                 (locked.reference, locked.source)
             }
-            Self::Rehearsal { tree } => {
+            Self::Rehearsal { tree, .. } => {
                 let tree = written(Arc::clone(tree)).await?;
                 // Flakes in the store must have this name for the path to be their identity.
                 let source = nix.add_tree(&tree, "source", run, |_| {}).await?;
@@ -61,7 +58,7 @@ impl PlatformSource {
         } else {
             nix.keep(&agent.out, &roots.of("agent")?).await?;
         }
-        Ok(Platform { pin, agent: agent.out.to_string(), tls: self.tls() })
+        Ok(Platform { pin, agent: agent.out.to_string(), tls: *tls })
     }
 }
 

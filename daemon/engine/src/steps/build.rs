@@ -11,6 +11,6 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     let derivation =
         context.evaluated.as_ref().map(|evaluated| evaluated.derivation.clone()).unwrap_or_default();
     let bounds = context.bounds(context.shared.options.timeouts.build);
-    context.shared.builder.build(&context.machine, &derivation, &bounds, sink).await?;
+    context.shared.builder.build(context.keep(), &derivation, &bounds, sink).await?;
     Ok(Outcome::Done("built".into()))
 }

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_domain::manifest::Manifest;
+use berth_domain::preview::{MissingPart, PreviewPart};
 use berth_domain::revision::Files;
 use berth_domain::{
-    MachineFacts, MachineName, Operation, OperationId, OperationKind, RevisionId, StepName, StepStatus,
-    TenantName,
+    MachineFacts, MachineName, Operation, OperationId, OperationKind, Preview, RevisionId, StepName,
+    StepStatus, TenantName,
 };
 use berth_protocol::{Answer, Request};
 use tokio_util::sync::CancellationToken;
 
+use super::Outcome;
 use crate::drivers::{self, Deployer};
 use crate::engine::Shared;
 use crate::error::StepError;
-use crate::ports::{AgentStart, Bounds, Evaluated, MachineSession, Platform, Sink};
+use crate::ports::{AgentStart, Bounds, Evaluated, Keep, MachineSession, Platform, Sink};
 
 /// The operation's state between its steps. Everything in it can be found again by a successor.
 pub(crate) struct Context {
@@ -35,6 +37,8 @@ pub(crate) struct Context {
     pub switched: bool,
     /// What the machine was told to switch to, as long as nobody saw how that ended: the switch goes on there without us.
     pub switching: Option<String>,
+    /// What a preview has found so far.
+    pub preview: Option<Preview>,
     /// A predecessor had begun the operation.
     pub resumed: bool,
     platform: Option<Platform>,
@@ -64,6 +68,7 @@ impl Context {
                 matches!(activate, Some(StepStatus::Running | StepStatus::Unknown))
             }),
             resumed: operation.steps.iter().any(|step| step.status != StepStatus::Pending),
+            preview: None,
             platform: None,
             session: None,
             cancel,
@@ -103,11 +108,20 @@ impl Context {
         operation: &Operation,
         sink: &Sink,
     ) -> bool {
+        if self.kind == OperationKind::Preview {
+            // Nothing was changed, and what was found lived in the predecessor's memory.
+            return false;
+        }
         match name {
             StepName::Render | StepName::Evaluate | StepName::Build => self.has_the_system(operation).await,
             // A machine that was started anew meanwhile runs what it boots.
             StepName::Activate | StepName::Verify => self.runs_the_system(sink).await.unwrap_or(false),
-            StepName::Copy | StepName::Wipe | StepName::Commit | StepName::Forget => true,
+            StepName::Compare
+            | StepName::Copy
+            | StepName::DryActivate
+            | StepName::Wipe
+            | StepName::Commit
+            | StepName::Forget => true,
         }
     }
 
@@ -140,6 +154,48 @@ impl Context {
     /// The system's store path.
     pub(crate) fn system(&self) -> Result<String, StepError> {
         self.evaluated.as_ref().map(|evaluated| evaluated.system.clone()).ok_or_else(|| missing("system"))
+    }
+
+    /// The revision that was rendered.
+    pub(crate) fn revision(&self) -> Result<RevisionId, StepError> {
+        self.revision.clone().ok_or_else(|| missing("revision"))
+    }
+
+    /// What a preview has found so far.
+    pub(crate) fn preview(&self) -> Result<&Preview, StepError> {
+        self.preview.as_ref().ok_or_else(|| missing("preview"))
+    }
+
+    /// A preview goes on without a part that cannot be had, and notes why. For any other operation, and for a
+    /// cancellation, the error stays what it is.
+    pub(crate) fn without(&mut self, part: PreviewPart, error: StepError) -> Result<Outcome, StepError> {
+        match (error, &mut self.preview) {
+            (StepError::Failed(failure), Some(preview)) if !self.cancel.is_cancelled() => {
+                let (code, message) = (failure.code.to_owned(), failure.message);
+                preview.missing.push(MissingPart { part, code, message: message.clone() });
+                Ok(Outcome::Without(message))
+            }
+            (error, _) => Err(error),
+        }
+    }
+
+    /// On whose behalf the built system is kept.
+    pub(crate) fn keep(&self) -> Keep<'_> {
+        match self.kind {
+            OperationKind::Preview => Keep::Preview(self.operation),
+            OperationKind::Deploy | OperationKind::Destroy => Keep::Machine(&self.machine),
+        }
+    }
+
+    /// Puts away what only the operation itself needed, once it has come to its end.
+    pub(crate) async fn conclude(&self) {
+        if self.kind != OperationKind::Preview {
+            return;
+        }
+        self.shared.builder.release(self.keep()).await;
+        if let Err(error) = self.shared.store.forget_previewed_spec(self.operation).await {
+            tracing::warn!(operation = %self.operation, %error, "cannot forget what was previewed");
+        }
     }
 
     /// The system's manifest.
@@ -199,7 +255,8 @@ impl Context {
         self.session(sink).await?.call(request, &bounds, sink).await
     }
 
-    /// What the machine says of itself, asked once an operation; also kept for the API.
+    /// What the machine says of itself, asked once an operation; also kept for the API, but by a preview, which keeps
+    /// nothing.
     pub(crate) async fn facts(&mut self, sink: &Sink) -> Result<MachineFacts, StepError> {
         if let Some(facts) = &self.facts {
             return Ok(facts.clone());
@@ -209,7 +266,9 @@ impl Context {
         else {
             return Err(unexpected("facts"));
         };
-        self.shared.store.set_machine_facts(&self.machine, &facts).await?;
+        if self.kind != OperationKind::Preview {
+            self.shared.store.set_machine_facts(&self.machine, &facts).await?;
+        }
         self.facts = Some((*facts).clone());
         Ok(*facts)
     }

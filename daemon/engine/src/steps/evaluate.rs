@@ -1,6 +1,8 @@
 //! Flake to derivation. What was deployed last needs no evaluation: a revision names its platform, so the same
 //! revision is the same system.
 
+use berth_domain::OperationKind;
+
 use super::{Context, Outcome};
 use crate::error::StepError;
 use crate::ports::{Evaluated, Sink};
@@ -24,7 +26,7 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
 
 /// The system of the tenant's committed deployment, if that was of this very revision and is still here.
 async fn deployed_before(context: &Context) -> Result<Option<String>, StepError> {
-    if context.kind != berth_domain::OperationKind::Deploy {
+    if context.kind == OperationKind::Destroy {
         return Ok(None);
     }
     let tenant = context.shared.store.tenant(&context.tenant).await?;

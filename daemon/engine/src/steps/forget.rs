@@ -3,6 +3,7 @@
 
 use super::{Context, Outcome};
 use crate::error::StepError;
+use crate::ports::Keep;
 
 pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
     let store = &context.shared.store;
@@ -12,7 +13,7 @@ pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
         Ok(()) | Err(berth_store::StoreError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    context.shared.builder.release(&context.machine).await;
+    context.shared.builder.release(Keep::Machine(&context.machine)).await;
     Ok(Outcome::Done(match holds {
         Some(_) => "the machine is vacant and keeps the data".into(),
         None => "the machine is vacant and holds no data".into(),

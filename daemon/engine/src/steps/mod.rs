@@ -3,8 +3,10 @@
 mod activate;
 mod build;
 mod commit;
+mod compare;
 mod context;
 mod copy;
+mod dry_activate;
 mod evaluate;
 mod forget;
 mod render;
@@ -27,6 +29,8 @@ pub(crate) enum Outcome {
     Done(String),
     /// There was nothing to do; why, for a person.
     AlreadyThere(String),
+    /// It could not be had, and the operation goes on without it; why, for a person.
+    Without(String),
 }
 
 impl Context {
@@ -37,7 +41,9 @@ impl Context {
             StepName::Render => render::run(self).await,
             StepName::Evaluate => evaluate::run(self, &sink).await,
             StepName::Build => build::run(self, &sink).await,
+            StepName::Compare => compare::run(self).await,
             StepName::Copy => copy::run(self, &sink).await,
+            StepName::DryActivate => dry_activate::run(self, &sink).await,
             StepName::Wipe => wipe::run(self, &sink).await,
             StepName::Activate => activate::run(self, &sink).await,
             StepName::Verify => verify::run(self, &sink).await,

@@ -17,6 +17,7 @@ pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
     // A destroy brings a configuration without any tenant, which is nobody's revision.
     let spec = match context.kind {
         OperationKind::Deploy => Some(store.tenant(&context.tenant).await?.spec),
+        OperationKind::Preview => Some(store.previewed_spec(context.operation).await?),
         OperationKind::Destroy => None,
     };
     let platform = context.platform().await?.clone();
@@ -24,7 +25,7 @@ pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
     context.files = rendered.files.clone();
     context.revision = Some(rendered.id.clone());
     let message = described(&rendered.id);
-    if let Some(spec) = spec {
+    if let (OperationKind::Deploy, Some(spec)) = (context.kind, spec) {
         let tenant = context.tenant.clone();
         let revision =
             Revision { id: rendered.id, tenant, spec, files: rendered.files, created_at: Utc::now() };

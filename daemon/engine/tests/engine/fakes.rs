@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::manifest::Manifest;
+use berth_domain::preview::{ClosureChange, MachineChange};
 use berth_domain::revision::Files;
 use berth_domain::{MachineFacts, MachineName, MachineSpec, OperationId, StepName};
 use berth_engine::StepError;
 use berth_engine::ports::{
-    AgentStart, Bounds, Builder, Evaluated, MachineSession, Machines, Platform, Report, Sink,
+    AgentStart, Bounds, Builder, Evaluated, Keep, MachineSession, Machines, Platform, Report, Sink,
 };
 use berth_protocol::{Activation, ActivationOutcome, Answer, Health, Request};
 use berth_render::Tls;
@@ -166,7 +167,7 @@ impl Builder for FakeBuilder {
         Ok(Evaluated { derivation: format!("{system}.drv"), system })
     }
 
-    async fn build(&self, _: &MachineName, _: &str, bounds: &Bounds, sink: &Sink) -> Result<(), StepError> {
+    async fn build(&self, _: Keep<'_>, _: &str, bounds: &Bounds, sink: &Sink) -> Result<(), StepError> {
         sink(Report::Line("building".into()));
         self.0.asked("build", "", bounds).await
     }
@@ -178,6 +179,11 @@ impl Builder for FakeBuilder {
     async fn manifest(&self, _: &str) -> Result<Manifest, StepError> {
         let (platform, tenant, mode) = ("rehearsal".into(), None, None);
         Ok(Manifest { version: 1, platform, tenant, mode, services: BTreeMap::new() })
+    }
+
+    async fn compare(&self, _: Option<&str>, _: &str, bounds: &Bounds) -> Result<ClosureChange, StepError> {
+        self.0.asked("compare", "", bounds).await?;
+        Ok(ClosureChange { bytes_before: 1, bytes_after: 2, packages: Vec::new() })
     }
 
     async fn copy(
@@ -193,7 +199,13 @@ impl Builder for FakeBuilder {
         Ok(())
     }
 
-    async fn release(&self, _: &MachineName) {}
+    async fn release(&self, keep: Keep<'_>) {
+        let what = match keep {
+            Keep::Machine(_) => "release-machine",
+            Keep::Preview(_) => "release-preview",
+        };
+        self.0.done.lock().unwrap().push(what.to_owned());
+    }
 }
 
 pub struct FakeMachines(pub Arc<World>);
@@ -220,6 +232,11 @@ impl MachineSession for FakeSession {
             Request::Facts => {
                 let machine = self.0.machine.lock().unwrap().clone();
                 Ok(Answer::Facts(Box::new(facts(&machine))))
+            }
+            Request::DryActivate { system } => {
+                self.0.asked("dry-activate", &system, bounds).await?;
+                let restart = vec!["gitea.service".into()];
+                Ok(Answer::DryActivation(Box::new(MachineChange { restart, ..MachineChange::default() })))
             }
             Request::PrepareSecrets { .. } => Ok(Answer::Prepared),
             Request::Activate { operation, system, .. } => self.activate(operation, system, bounds).await,

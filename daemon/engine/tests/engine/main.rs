@@ -7,6 +7,7 @@ mod cancelling;
 mod failing;
 mod fakes;
 mod following;
+mod previewing;
 mod resuming;
 mod stage;
 mod walking;

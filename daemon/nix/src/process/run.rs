@@ -71,7 +71,7 @@ pub(crate) async fn run(
     if bounds.cancel.is_cancelled() {
         return Err(NixError::Cancelled);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     let io = |source| NixError::Io { program: program.to_owned(), source };
     let child = command.spawn().map_err(|error| match error.kind() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cancel;
+mod comparing;
 mod golden;
 mod real;
 mod support;

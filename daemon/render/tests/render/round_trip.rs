@@ -257,7 +257,8 @@ fn tenant(
 /// What `tenant.nix` holds is the tenant as the API writes it, but for the machine, which has a file of its own.
 fn tenant_case(spec: &TenantSpec) -> Case {
     let (name, address): (MachineName, Address) = ("vm1".parse().unwrap(), "192.0.2.1".parse().unwrap());
-    let machine = RenderMachine { name: &name, address: &address, system: "x86_64-linux", tls: Tls::None };
+    let machine =
+        RenderMachine { name: &name, address: &address, system: "x86_64-linux", tls: Tls::None, ssh: None };
     let platform: PlatformPin = "path:/berth".parse().unwrap();
     let rendered =
         render(&RenderInput { tenant: Some(spec), machine: &machine, platform: &platform }).unwrap();
@@ -321,7 +322,8 @@ fn nix_reads_the_flake_and_hands_both_files_to_the_platform() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (name, address): (MachineName, Address) = ("vm1".parse().unwrap(), "2001:db8::1".parse().unwrap());
-    let machine = RenderMachine { name: &name, address: &address, system: "x86_64-linux", tls: Tls::Acme };
+    let machine =
+        RenderMachine { name: &name, address: &address, system: "x86_64-linux", tls: Tls::Acme, ssh: None };
     let platform: PlatformPin = "git+https://example.org/berth?rev=1&x=\"${y}\"".parse().unwrap();
     let rendered = render(&RenderInput { tenant: None, machine: &machine, platform: &platform }).unwrap();
     for (path, text) in &rendered.files {

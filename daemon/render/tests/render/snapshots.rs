@@ -1,7 +1,7 @@
 //! The files as they are printed.
 
-use berth_domain::{Address, MachineName, TenantSpec};
-use berth_render::{LiteralError, RenderError, RenderInput, RenderMachine, Rendered, Tls, render};
+use berth_domain::{Address, MachineName, MachineSpec, TenantSpec};
+use berth_render::{LiteralError, RenderError, RenderInput, RenderMachine, RenderSsh, Rendered, Tls, render};
 use serde_json::json;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj ann@acme";
@@ -18,7 +18,7 @@ fn spec(change: serde_json::Value) -> TenantSpec {
 
 fn rendered(tenant: Option<&TenantSpec>, tls: Tls, pin: &str) -> Result<Rendered, RenderError> {
     let (name, address): (MachineName, Address) = ("vm1".parse().unwrap(), "2001:db8::1".parse().unwrap());
-    let machine = RenderMachine { name: &name, address: &address, system: "x86_64-linux", tls };
+    let machine = RenderMachine { name: &name, address: &address, system: "x86_64-linux", tls, ssh: None };
     render(&RenderInput { tenant, machine: &machine, platform: &pin.parse().unwrap() })
 }
 
@@ -31,6 +31,23 @@ fn a_vacant_machine_has_a_flake_and_no_tenant() {
     let rendered = rendered(None, Tls::Acme, "git+https://example.org/berth?rev=0123&dir=\"${x}\"").unwrap();
     let all: Vec<String> = rendered.files.iter().map(|(path, text)| format!("== {path}\n{text}")).collect();
     insta::assert_snapshot!("vacant_machine", all.concat());
+}
+
+#[test]
+fn a_machine_that_is_known_says_how_ssh_reaches_it_and_which_host_key_it_shows() {
+    let spec: MachineSpec = serde_json::from_value(json!({
+        "name": "vm1", "address": "192.0.2.10", "port": 2222, "user": "ops", "host_key": KEY,
+    }))
+    .unwrap();
+    let machine = RenderMachine {
+        name: &spec.name,
+        address: &spec.address,
+        system: "x86_64-linux",
+        tls: Tls::SelfSigned,
+        ssh: Some(RenderSsh { user: &spec.user, port: spec.port, host_key: &spec.host_key }),
+    };
+    let input = RenderInput { tenant: None, machine: &machine, platform: &"path:/berth".parse().unwrap() };
+    insta::assert_snapshot!("known_machine", render(&input).unwrap().files["machine.nix"]);
 }
 
 #[test]

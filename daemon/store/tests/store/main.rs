@@ -9,6 +9,7 @@ mod machines;
 mod opening;
 mod operations;
 mod paging;
+mod previews;
 mod repeating;
 mod support;
 mod tenants;

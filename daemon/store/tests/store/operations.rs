@@ -240,6 +240,7 @@ async fn every_kind_and_every_end_comes_back_as_it_was(store: Store) {
         (OperationKind::Deploy, false, OperationStatus::Succeeded),
         (OperationKind::Destroy, false, OperationStatus::Failed),
         (OperationKind::Destroy, true, OperationStatus::Cancelled),
+        (OperationKind::Preview, false, OperationStatus::Succeeded),
     ];
     let spec = settled(&store, "acme").await;
     for (kind, wipe, status) in cases {

@@ -35,7 +35,7 @@ fn rendered_bytes(
     address: &berth_domain::Address,
     platform: &PlatformPin,
 ) -> anyhow::Result<usize> {
-    let machine = RenderMachine { name, address, system: "x86_64-linux", tls: Tls::Acme };
+    let machine = RenderMachine { name, address, system: "x86_64-linux", tls: Tls::Acme, ssh: None };
     let rendered = render(&RenderInput { tenant: Some(tenant), machine: &machine, platform })?;
     Ok(black_box(rendered).files.values().map(String::len).sum())
 }

@@ -110,6 +110,7 @@ mod tests {
             status: 200,
             contains: None,
             inside_only: false,
+            any_certificate: false,
         }
     }
 

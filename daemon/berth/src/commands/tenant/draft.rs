@@ -30,7 +30,8 @@ pub(super) fn create(options: Create) -> Result<TenantDraft> {
     change(&draft, &options.settings)
 }
 
-fn read(file: &Path) -> Result<TenantDraft> {
+/// A tenant as JSON, from a file or, for `-`, from standard input.
+pub(in crate::commands) fn read(file: &Path) -> Result<TenantDraft> {
     let failed =
         |error: std::io::Error| Failure::local(format!("{} cannot be read: {error}", file.display()));
     let text = if file == Path::new("-") {

@@ -32,12 +32,11 @@ def switch_to_configuration(program: str, arguments: list[str]) -> int:
         if not locked:
             say(f"could not acquire lock: another activation is running ({LOCK})")
             return USAGE
-        if action == "dry-activate":
-            plan.make(system, say).announce()
-            return DONE
         if action == "boot":
             # There is no boot loader in a container: the next boot runs whatever the profile points at.
             return DONE
+        if action == "dry-activate":
+            return announce(system)
         return activate_and_start(system)
 
 
@@ -52,9 +51,15 @@ def rehearsal_boot(program: str, _arguments: list[str]) -> int:
         return activate_and_start(system)
 
 
+def announce(system: System) -> int:
+    if refuses(system):
+        return NEEDS_REBOOT
+    plan.make(system, say).announce()
+    return DONE
+
+
 def activate_and_start(system: System) -> int:
-    if needs_reboot(system):
-        say(f"{system.path} is for {system.architecture}, which this machine cannot become without a reboot")
+    if refuses(system):
         return NEEDS_REBOOT
     try:
         activate.accounts(system)
@@ -78,9 +83,12 @@ def activate_and_start(system: System) -> int:
     return DONE
 
 
-def needs_reboot(system: System) -> bool:
-    """Another processor's system cannot be taken over by the running one."""
-    return system.architecture.split("-")[0] != os.uname().machine
+def refuses(system: System) -> bool:
+    """Whether only a reboot could bring the system, which is said: another processor's cannot be taken over."""
+    if system.architecture.split("-")[0] == os.uname().machine:
+        return False
+    say(f"{system.path} is for {system.architecture}, which this machine cannot become without a reboot")
+    return True
 
 
 def say(line: str) -> None:

@@ -27,12 +27,21 @@ class Plan:
     reload: list[str] = field(default_factory=list)
     restart: list[str] = field(default_factory=list)
     start: list[str] = field(default_factory=list)
+    # Changed, and to be left as they are until they are started anew.
+    skip: list[str] = field(default_factory=list)
 
     def announce(self) -> None:
-        parts = {"stop": self.stop, "reload": self.reload, "restart": self.restart, "start": self.start}
-        for verb, units in parts.items():
-            if units:
-                self.say(f"would {verb} the following units: {', '.join(sorted(units))}")
+        """Says what would happen, in the words and the order of NixOS' switch-to-configuration-ng."""
+        self.would("stop the following units", self.stop)
+        self.would("NOT stop the following changed units", self.skip)
+        self.say("would activate the configuration...")
+        self.would("reload the following units", self.reload)
+        self.would("restart the following units", self.restart)
+        self.would("start the following units", self.start)
+
+    def would(self, what: str, units: list[str]) -> None:
+        if units:
+            self.say(f"would {what}: {', '.join(sorted(units))}")
 
     def remember(self) -> None:
         todo = {"stop": self.stop, "reload": self.reload, "restart": self.restart}
@@ -101,7 +110,9 @@ def change(plan: Plan, unit: str, old: str | None, new: str, left_over: dict[str
             plan.reload.append(unit)
     elif without_reload_triggers(text) == without_reload_triggers(before) or "X-ReloadIfChanged=true" in text:
         plan.reload.append(unit)
-    elif "X-RestartIfChanged=false" not in text:
+    elif "X-RestartIfChanged=false" in text:
+        plan.skip.append(unit)
+    else:
         plan.restart.append(unit)
 
 
