@@ -14,6 +14,7 @@ mod demo;
 mod deploying;
 mod failing;
 mod modes;
+mod rebuilding;
 mod refusing;
 mod repeating;
 mod secrets;

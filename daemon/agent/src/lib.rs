@@ -17,6 +17,7 @@
 //! | `activation` | switching to a system |
 //! | `secrets` | the files that services read their secrets from |
 //! | `probe` | does the running system serve? |
+//! | `quiet` | waiting until nothing switches the machine |
 //! | `commit` | making a system the one that boots |
 //! | `logs` | journal lines |
 //! | `wipe` | removing what a system's state contract lists |
@@ -39,6 +40,7 @@ mod lock;
 mod logs;
 mod probe;
 mod programs;
+mod quiet;
 mod secrets;
 mod serve;
 mod system;

@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | [`nix`] | [`Nix`]: how the command is called |
 //! | [`evaluate`], [`build`], [`copy`], [`flake`], [`store`] | the operations |
+//! | [`rebuild`] | the command `nixos-rebuild` |
 //! | [`store_path`] | store paths |
 //! | [`version`] | Nix's version |
 //! | [`error`] | what can go wrong |
@@ -26,6 +27,7 @@ pub mod flake;
 pub mod log;
 pub mod nix;
 mod process;
+pub mod rebuild;
 pub mod store;
 pub mod store_path;
 pub mod version;
@@ -36,6 +38,7 @@ pub use evaluate::Evaluation;
 pub use flake::{LockedFlake, Package};
 pub use log::{Level, Update};
 pub use nix::{Nix, NixOptions, Run};
+pub use rebuild::{NixosRebuild, RebuildError};
 pub use store::PathInfo;
 pub use store_path::StorePath;
 pub use version::Version;

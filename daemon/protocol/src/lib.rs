@@ -58,6 +58,12 @@ pub enum Request {
         /// How to switch.
         action: SwitchAction,
     },
+    /// Wait, up to `timeout_seconds`, until nothing switches this machine: neither an agent nor anybody's
+    /// `switch-to-configuration`. Answered by [`Answer::Quiet`], or by [`FailureCode::Busy`].
+    AwaitQuiet {
+        /// How long to wait, in seconds.
+        timeout_seconds: u64,
+    },
     /// Put a system's secrets in place before it is switched to: those that somebody gave, and those that are generated.
     /// Answered by [`Answer::Prepared`].
     PrepareSecrets {
@@ -163,6 +169,8 @@ pub enum Note {
 pub enum Answer {
     /// To [`Request::Facts`].
     Facts(Box<MachineFacts>),
+    /// To [`Request::AwaitQuiet`].
+    Quiet,
     /// To [`Request::PrepareSecrets`].
     Prepared,
     /// To [`Request::Activate`].

@@ -7,6 +7,7 @@ mod cancelling;
 mod failing;
 mod fakes;
 mod following;
+mod rebuilding;
 mod resuming;
 mod stage;
 mod walking;

@@ -5,4 +5,5 @@
 mod cancel;
 mod golden;
 mod real;
+mod rebuild;
 mod support;
