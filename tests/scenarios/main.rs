@@ -15,6 +15,7 @@ mod deploying;
 mod failing;
 mod modes;
 mod previewing;
+mod rebuilding;
 mod refusing;
 mod repeating;
 mod secrets;

@@ -38,6 +38,8 @@ pub struct DaemonOptions {
     pub tls: Option<&'static str>,
     /// What it logs.
     pub log: Log,
+    /// A folder of programs that come before those of `PATH`.
+    pub programs: Option<PathBuf>,
 }
 
 /// What a daemon logs.
@@ -220,6 +222,11 @@ fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> 
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
+    }
+    if let Some(programs) = &options.programs {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(programs.clone()).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(folders)?);
     }
     command.env("BERTH_DATA_DIR", folder.join("data")).env("BERTH_LISTEN", listen);
     // The daemon's own program would do; unoptimised and with its debugging information it is what a test waits for.

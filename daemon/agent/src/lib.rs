@@ -18,6 +18,7 @@
 //! | `secrets` | the files that services read their secrets from |
 //! | `probe` | does the running system serve? |
 //! | `dry_run` | what a switch would do |
+//! | `quiet` | waiting until nothing switches the machine |
 //! | `commit` | making a system the one that boots |
 //! | `by_hand` | a deployment without the daemon |
 //! | `logs` | journal lines |
@@ -43,6 +44,7 @@ mod lock;
 mod logs;
 mod probe;
 mod programs;
+mod quiet;
 mod secrets;
 mod serve;
 mod system;

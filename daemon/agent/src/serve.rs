@@ -5,7 +5,7 @@ use berth_protocol::{Answer, Call, FailureCode, Hello, PROTOCOL, Reply, Request}
 use crate::client::{Caller, Client, Line, read_line, write_end, write_line};
 use crate::entry::Myself;
 use crate::failure::{Result, failure, io};
-use crate::{activation, commit, dry_run, facts, logs, probe, wipe};
+use crate::{activation, commit, dry_run, facts, logs, probe, quiet, wipe};
 
 /// Greets, then answers the calls on standard input in their order until it ends.
 pub(crate) fn serve(myself: &Myself) -> Result<()> {
@@ -39,6 +39,9 @@ fn id_of(line: &[u8]) -> u64 {
 fn handle(request: Request, myself: &Myself, client: &mut impl Client) -> Result<Answer> {
     match request {
         Request::Facts => facts::gather().map(|facts| Answer::Facts(Box::new(facts))),
+        Request::AwaitQuiet { timeout_seconds } => {
+            quiet::wait(timeout_seconds, client).map(|()| Answer::Quiet)
+        }
         Request::PrepareSecrets { system, given } => {
             activation::prepare_secrets(&system, &given).map(|()| Answer::Prepared)
         }

@@ -16,6 +16,12 @@ pub const AGENT_FAILED: &str = "agent-failed";
 /// The code of a failure where the machine's driver cannot work on this host.
 pub const DRIVER_MISSING: &str = "driver-missing";
 
+/// The code of a failure of `nixos-rebuild` that ended by itself, so that nothing of it goes on.
+pub const REBUILD_FAILED: &str = "rebuild-failed";
+
+/// The code of a failure where a driver came to another system than the one that was evaluated and built.
+pub const OTHER_SYSTEM: &str = "other-system";
+
 /// Why a step did not do what it should.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StepError {
@@ -65,7 +71,10 @@ impl StepError {
     pub(crate) fn leaves_it_open(&self) -> bool {
         match self {
             Self::Cancelled | Self::Stopping => true,
-            Self::Failed(failure) => ![NO_SUCH_SYSTEM, MACHINE_BUSY, AGENT_FAILED].contains(&failure.code),
+            Self::Failed(failure) => {
+                let over = [NO_SUCH_SYSTEM, MACHINE_BUSY, AGENT_FAILED, REBUILD_FAILED, OTHER_SYSTEM];
+                !over.contains(&failure.code)
+            }
         }
     }
 

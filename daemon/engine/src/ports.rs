@@ -8,6 +8,7 @@ use berth_domain::manifest::Manifest;
 use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
 use berth_domain::{MachineName, MachineSpec, OperationId, Progress};
+pub use berth_nix::rebuild::{Action as RebuildAction, Ending as RebuildEnding};
 use berth_protocol::{Answer, Health, Request};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -116,6 +117,47 @@ pub trait Builder: Send + Sync {
 
     /// Keeps nothing any more on behalf of `keep`.
     async fn release(&self, keep: Keep<'_>);
+
+    /// Whether there is a `nixos-rebuild` here that can be worked with.
+    async fn find_nixos_rebuild(&self, bounds: &Bounds) -> Result<(), StepError>;
+
+    /// Has `nixos-rebuild` do something with a system that was built, and with no other.
+    async fn nixos_rebuild(
+        &self,
+        rebuild: Rebuild<'_>,
+        to: &Login,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<RebuildEnding, StepError>;
+
+    /// Ends what `nixos-rebuild` left running here for an operation, if a predecessor was killed.
+    async fn end_nixos_rebuild(&self, operation: OperationId);
+}
+
+/// What `nixos-rebuild` is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Rebuild<'a> {
+    /// For which operation.
+    pub operation: OperationId,
+    /// What.
+    pub action: RebuildAction,
+    /// To which machine.
+    pub machine: &'a MachineName,
+    /// The rendered configuration.
+    pub files: &'a Files,
+    /// The system that it comes to.
+    pub system: &'a str,
+}
+
+/// How `ssh` gets to a machine over the session's connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// `user@machine`.
+    pub destination: String,
+    /// The value of `NIX_SSHOPTS`.
+    pub ssh_options: String,
+    /// Whether that user is root, and needs no `sudo`.
+    pub root: bool,
 }
 
 /// Opens sessions with machines.
@@ -148,6 +190,9 @@ pub trait MachineSession: Send + Sync {
 
     /// Where `nix copy` finds the machine: the store's URL and the value of `NIX_SSHOPTS`.
     fn store(&self) -> (String, String);
+
+    /// How other programs get to the machine by `ssh`.
+    fn login(&self) -> Login;
 }
 
 /// Whether an agent could be started.

@@ -240,6 +240,7 @@ fn name_of(request: &Request) -> &'static str {
         Request::Probe { .. } => "probing the services",
         Request::Commit { .. } => "the commit",
         Request::Logs { .. } => "reading logs",
+        Request::AwaitQuiet { .. } => "waiting for its quiet",
         Request::Wipe { .. } => "removing the data",
     }
 }

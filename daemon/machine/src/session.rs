@@ -37,13 +37,26 @@ impl Session {
     /// The URL of the machine's store for `nix copy`. The host in it is the machine's name, which only the
     /// configuration in [`Session::nix_ssh_opts`] resolves; so IPv6 addresses and ports need no notation in it.
     pub fn store_url(&self) -> String {
-        format!("ssh-ng://{}@{}", self.machine().user.as_str(), self.machine().name)
+        format!("ssh-ng://{}", self.destination())
     }
 
     /// The value of `NIX_SSHOPTS` with which [`Session::store_url`] goes over this very connection, or, should it
     /// have ended, over another one with the same key and the same pinned host key.
     pub fn nix_ssh_opts(&self) -> String {
         format!("-F {}", self.endpoint.config().display())
+    }
+
+    /// The machine as `ssh` takes it, `user@machine`, for programs that call `ssh` themselves; to be used with
+    /// [`Session::ssh_opts`].
+    pub fn destination(&self) -> String {
+        format!("{}@{}", self.machine().user.as_str(), self.machine().name)
+    }
+
+    /// The options with which `ssh` goes over this very connection even where a program adds options of its own behind
+    /// them: of two that say the same, `ssh` obeys the first.
+    pub fn ssh_opts(&self) -> String {
+        let socket = self.endpoint.socket();
+        format!("{} -o ControlMaster=no -o ControlPath={}", self.nix_ssh_opts(), socket.display())
     }
 
     /// Starts the agent that stands at a store path of the machine.

@@ -102,6 +102,11 @@ impl Nix {
 
 /// An attribute of a flake. Its text is ours: a machine's name is a DNS label, so it cannot leave its quotes.
 fn installable(flake: &Path, attribute: &str) -> Result<String, NixError> {
+    Ok(format!("{}#{attribute}", flake_reference(flake)?))
+}
+
+/// A reference to the flake in a folder.
+pub(crate) fn flake_reference(flake: &Path) -> Result<String, NixError> {
     let bad = |rule: &str| NixError::BadArgument { argument: "the flake's folder", rule: rule.to_owned() };
     let folder = flake
         .to_str()
@@ -110,7 +115,7 @@ fn installable(flake: &Path, attribute: &str) -> Result<String, NixError> {
     if !flake.is_absolute() {
         return Err(bad("must be an absolute path"));
     }
-    Ok(format!("path:{folder}#{attribute}"))
+    Ok(format!("path:{folder}"))
 }
 
 fn allowed(b: u8) -> bool {

@@ -13,6 +13,7 @@
 //! | [`nix`] | [`Nix`]: how the command is called |
 //! | [`evaluate`], [`build`], [`copy`], [`closure`], [`flake`], [`store`] | the operations |
 //! | [`data`] | reads files that should hold nothing but data |
+//! | [`rebuild`] | the command `nixos-rebuild` |
 //! | [`store_path`] | store paths |
 //! | [`version`] | Nix's version |
 //! | [`error`] | what can go wrong |
@@ -29,6 +30,7 @@ pub mod flake;
 pub mod log;
 pub mod nix;
 mod process;
+pub mod rebuild;
 pub mod store;
 pub mod store_path;
 pub mod version;
@@ -39,6 +41,7 @@ pub use evaluate::Evaluation;
 pub use flake::{LockedFlake, Package};
 pub use log::{Level, Update};
 pub use nix::{Nix, NixOptions, Run};
+pub use rebuild::{NixosRebuild, RebuildError};
 pub use store::PathInfo;
 pub use store_path::StorePath;
 pub use version::Version;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::NixError;
 use crate::log::{Tracker, Update};
-use crate::process::{Finished, run};
+use crate::process::{Finished, Stdout, run};
 use crate::version::{MINIMUM, Version};
 
 /// How long the quick questions (version, validity, sizes) may take.
@@ -52,6 +52,8 @@ pub struct NixOptions {
     /// The program; a bare name is looked up in `PATH`. Nix is one program of many names, so this one also serves as
     /// `nix-store`.
     pub program: PathBuf,
+    /// The program `nixos-rebuild`, likewise; needed only by those who ask for it.
+    pub nixos_rebuild: PathBuf,
     /// The store to work on, as a store URL; Nix's own default when absent.
     pub store: Option<String>,
     /// Settings that override `nix.conf`, by name, such as `substituters` = ``.
@@ -60,7 +62,12 @@ pub struct NixOptions {
 
 impl Default for NixOptions {
     fn default() -> Self {
-        Self { program: "nix".into(), store: None, settings: BTreeMap::new() }
+        Self {
+            program: "nix".into(),
+            nixos_rebuild: "nixos-rebuild".into(),
+            store: None,
+            settings: BTreeMap::new(),
+        }
     }
 }
 
@@ -158,35 +165,62 @@ impl Nix {
         tracker: Tracker,
         sink: impl FnMut(Update) + Send,
     ) -> Result<Finished, NixError> {
-        run(command, &self.options.program.to_string_lossy(), bounds, tracker, sink).await
+        let program = self.options.program.to_string_lossy();
+        run(command, &program, bounds, tracker, Stdout::Kept, sink).await
+    }
+
+    pub(crate) fn options(&self) -> &NixOptions {
+        &self.options
     }
 
     fn bare(&self, name: &str) -> Command {
         let mut command = Command::new(&self.options.program);
-        command.arg0(name).env_clear().current_dir("/").stdin(Stdio::null());
+        command.arg0(name).current_dir("/").stdin(Stdio::null());
+        self.environment(&mut command);
+        command
+    }
+
+    /// Gives a command what it may see of the daemon's environment, and nothing else.
+    pub(crate) fn environment(&self, command: &mut Command) {
+        command.env_clear();
         for (key, value) in std::env::vars_os().filter(|(key, _)| passes(key)) {
             command.env(key, value);
         }
-        command
     }
 
     fn common(&self, command: &mut Command) {
         command.args(["--log-format", "internal-json"]);
         // Named one by one by `--option`, since `nix-store` lacks `--extra-experimental-features`' short form in 2.8.
-        option(command, "extra-experimental-features", "nix-command flakes");
-        option(command, "use-registries", "false");
-        option(command, "accept-flake-config", "false");
-        if let Some(store) = &self.options.store {
-            option(command, "store", store);
-        }
-        for (name, value) in &self.options.settings {
-            option(command, name, value);
+        for (name, value) in self.settings() {
+            command.args(["--option", name, value]);
         }
     }
-}
 
-fn option(command: &mut Command, name: &str, value: &str) {
-    command.args(["--option", name, value]);
+    /// The settings of every call.
+    fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let ours = [
+            ("extra-experimental-features", "nix-command flakes"),
+            ("use-registries", "false"),
+            ("accept-flake-config", "false"),
+        ];
+        let store = self.options.store.iter().map(|store| ("store", store.as_str()));
+        let given = self.options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        ours.into_iter().chain(store).chain(given)
+    }
+
+    /// The same settings as `NIX_CONFIG` holds them, for programs that call Nix themselves; after those that the
+    /// environment has.
+    pub(crate) fn config(&self) -> Result<String, NixError> {
+        let mut config = std::env::var("NIX_CONFIG").unwrap_or_default();
+        for (name, value) in self.settings() {
+            if name.contains(['\n', '=', '#']) || value.contains(['\n', '#']) {
+                let rule = "must be one line without “#”".to_owned();
+                return Err(NixError::BadArgument { argument: "a setting of Nix", rule });
+            }
+            config.push_str(&format!("\n{name} = {value}"));
+        }
+        Ok(config)
+    }
 }
 
 fn passes(key: &OsStr) -> bool {

@@ -4,4 +4,5 @@ mod family;
 mod lines;
 mod run;
 
-pub(crate) use run::{Finished, run};
+pub(crate) use family::sweep;
+pub(crate) use run::{Finished, Stdout, run};

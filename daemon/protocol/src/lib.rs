@@ -64,6 +64,12 @@ pub enum Request {
         /// The system's store path.
         system: String,
     },
+    /// Wait, up to `timeout_seconds`, until nothing switches this machine: neither an agent nor anybody's
+    /// `switch-to-configuration`. Answered by [`Answer::Quiet`], or by [`FailureCode::Busy`].
+    AwaitQuiet {
+        /// How long to wait, in seconds.
+        timeout_seconds: u64,
+    },
     /// Put a system's secrets in place before it is switched to: those that somebody gave, and those that are generated.
     /// Answered by [`Answer::Prepared`].
     PrepareSecrets {
@@ -169,6 +175,8 @@ pub enum Note {
 pub enum Answer {
     /// To [`Request::Facts`].
     Facts(Box<MachineFacts>),
+    /// To [`Request::AwaitQuiet`].
+    Quiet,
     /// To [`Request::PrepareSecrets`].
     Prepared,
     /// To [`Request::Activate`].

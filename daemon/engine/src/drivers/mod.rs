@@ -7,8 +7,10 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`berth`] | the agent on the machine does it |
+//! | [`nixos_rebuild`] | the command `nixos-rebuild` on the daemon's host does it |
 
 mod berth;
+mod nixos_rebuild;
 
 use async_trait::async_trait;
 use berth_domain::Driver;
@@ -54,7 +56,8 @@ pub(crate) struct Committed {
 pub(crate) fn of(driver: Driver) -> Result<&'static dyn Deployer, StepError> {
     match driver {
         Driver::Berth => Ok(&berth::Berth),
-        Driver::NixosRebuild | Driver::Nixops4 => {
+        Driver::NixosRebuild => Ok(&nixos_rebuild::NixosRebuild),
+        Driver::Nixops4 => {
             let message = format!("this daemon cannot deploy with the driver {driver}");
             Err(StepError::failed(DRIVER_MISSING, message))
         }

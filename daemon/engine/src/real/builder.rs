@@ -10,17 +10,22 @@ use berth_domain::{MachineName, OperationId};
 use berth_nix::{Destination, Level, Nix, Run, Update};
 use tokio::sync::OnceCell;
 
+use super::folder::Folder;
 use super::platform::{PlatformSource, Roots, store_path};
 use crate::error::StepError;
-use crate::ports::{Bounds, Builder, Evaluated, Keep, MachineSession, Platform, Report, Sink};
+use crate::ports::{
+    Bounds, Builder, Evaluated, Keep, Login, MachineSession, Platform, Rebuild, RebuildEnding, Report, Sink,
+};
 
 /// The builder that calls `nix`.
 pub struct NixBuilder {
-    nix: Nix,
+    pub(super) nix: Nix,
     source: PlatformSource,
     platform: OnceCell<Platform>,
     /// Flakes that are being evaluated, a folder each, named after the operation.
-    flakes: PathBuf,
+    pub(super) flakes: PathBuf,
+    /// Where `nixos-rebuild` runs, likewise.
+    pub(super) workplaces: PathBuf,
     roots: Roots,
 }
 
@@ -32,6 +37,7 @@ impl NixBuilder {
             source,
             platform: OnceCell::new(),
             flakes: folder.join("flakes"),
+            workplaces: folder.join("rebuild"),
             roots: Roots(folder.join("roots")),
         }
     }
@@ -54,9 +60,9 @@ impl Builder for NixBuilder {
         bounds: &Bounds,
         sink: &Sink,
     ) -> Result<Evaluated, StepError> {
-        let flake = Flake::write(self.flakes.join(operation.to_string()), files)?;
+        let flake = Folder::with(self.flakes.join(operation.to_string()), files)?;
         let evaluation =
-            self.nix.evaluate(&flake.0, machine, &run(bounds), |update| tell(sink, update)).await?;
+            self.nix.evaluate(flake.path(), machine, &run(bounds), |update| tell(sink, update)).await?;
         Ok(Evaluated { derivation: evaluation.drv.to_string(), system: evaluation.system.to_string() })
     }
 
@@ -117,30 +123,24 @@ impl Builder for NixBuilder {
     async fn release(&self, keep: Keep<'_>) {
         self.roots.release(&name_of(keep));
     }
-}
 
-/// A rendered flake in a folder of its own, removed in the end.
-struct Flake(PathBuf);
-
-impl Flake {
-    fn write(folder: PathBuf, files: &Files) -> Result<Self, StepError> {
-        let failed = |error: std::io::Error| {
-            StepError::failed("internal", format!("cannot write the rendered flake: {error}"))
-        };
-        // What a killed predecessor left may be half-written.
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).map_err(failed)?;
-        let flake = Self(folder);
-        for (name, text) in files {
-            std::fs::write(flake.0.join(name), text).map_err(failed)?;
-        }
-        Ok(flake)
+    async fn find_nixos_rebuild(&self, bounds: &Bounds) -> Result<(), StepError> {
+        self.nix.nixos_rebuild(&run(bounds)).await?;
+        Ok(())
     }
-}
 
-impl Drop for Flake {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+    async fn nixos_rebuild(
+        &self,
+        rebuild: Rebuild<'_>,
+        to: &Login,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<RebuildEnding, StepError> {
+        self.rebuild(rebuild, to, &run(bounds), sink).await
+    }
+
+    async fn end_nixos_rebuild(&self, operation: OperationId) {
+        Nix::sweep_rebuild(&operation.to_string()).await;
     }
 }
 
@@ -152,12 +152,12 @@ fn name_of(keep: Keep<'_>) -> String {
     }
 }
 
-fn run(bounds: &Bounds) -> Run {
+pub(super) fn run(bounds: &Bounds) -> Run {
     Run { cancel: bounds.cancel.clone(), timeout: bounds.timeout }
 }
 
 /// What nix tells on its way, as the operation's reports.
-fn tell(sink: &Sink, update: Update) {
+pub(super) fn tell(sink: &Sink, update: Update) {
     sink(match update {
         Update::Progress(progress) => Report::Progress(progress),
         Update::Line { derivation, line } => Report::Line(format!("{}: {line}", short(&derivation))),
@@ -180,19 +180,5 @@ mod tests {
     fn log_lines_name_the_derivation_as_people_know_it() {
         assert_eq!(short("/nix/store/n3vvpagg98dz0yissby9d2qf2n01d5m0-gitea-1.22.drv"), "gitea-1.22");
         assert_eq!(short("odd"), "odd");
-    }
-
-    #[test]
-    fn a_flake_lies_in_a_folder_of_its_own_that_goes_with_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("a");
-        let files = Files::from([("flake.nix".to_owned(), "{ }".to_owned())]);
-        let flake = Flake::write(place.clone(), &files).unwrap();
-        std::fs::write(place.join("stale"), "x").unwrap();
-        std::mem::forget(flake);
-        let again = Flake::write(place.clone(), &files).unwrap();
-        assert!(!place.join("stale").exists() && place.join("flake.nix").exists());
-        drop(again);
-        assert!(!place.exists());
     }
 }

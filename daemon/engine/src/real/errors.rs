@@ -2,10 +2,10 @@
 //! “Problems”.
 
 use berth_machine::MachineError;
-use berth_nix::NixError;
+use berth_nix::{NixError, RebuildError};
 use berth_protocol::FailureCode;
 
-use crate::error::{AGENT_FAILED, Failure, MACHINE_BUSY, NO_SUCH_SYSTEM, StepError};
+use crate::error::{AGENT_FAILED, DRIVER_MISSING, Failure, MACHINE_BUSY, NO_SUCH_SYSTEM, StepError};
 
 impl From<NixError> for StepError {
     fn from(error: NixError) -> Self {
@@ -28,6 +28,15 @@ impl From<NixError> for StepError {
             NixError::UnexpectedOutput { .. } | NixError::BadArgument { .. } => {
                 Self::failed("nix-failed", message)
             }
+        }
+    }
+}
+
+impl From<RebuildError> for StepError {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Run(error) => error.into(),
+            missing => Self::failed(DRIVER_MISSING, missing.to_string()),
         }
     }
 }

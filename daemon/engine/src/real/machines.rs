@@ -10,7 +10,7 @@ use berth_protocol::{Answer, Health, Note, Request, StorePath};
 use futures_util::future::BoxFuture;
 
 use crate::error::StepError;
-use crate::ports::{AgentStart, Bounds, MachineSession, Machines, Report, Sink};
+use crate::ports::{AgentStart, Bounds, Login, MachineSession, Machines, Report, Sink};
 
 /// Opens sessions over SSH.
 pub struct SshMachines {
@@ -114,6 +114,14 @@ impl MachineSession for SshSession {
 
     fn store(&self) -> (String, String) {
         (self.session.store_url(), self.session.nix_ssh_opts())
+    }
+
+    fn login(&self) -> Login {
+        Login {
+            destination: self.session.destination(),
+            ssh_options: self.session.ssh_opts(),
+            root: self.session.machine().user.as_str() == "root",
+        }
     }
 }
 

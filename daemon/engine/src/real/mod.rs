@@ -4,13 +4,17 @@
 //! | --- | --- |
 //! | [`platform`] | the flake that tenants are built on: given by reference, or carried with the daemon |
 //! | [`builder`] | evaluating, building and copying with `nix` |
+//! | `rebuild` | the same builder's `nixos-rebuild` |
+//! | `folder` | folders that go with who made them |
 //! | [`machines`] | sessions over SSH |
 //! | `errors` | what their failures mean to a client |
 
 pub mod builder;
 mod errors;
+mod folder;
 pub mod machines;
 pub mod platform;
+mod rebuild;
 
 pub use builder::NixBuilder;
 pub use machines::SshMachines;

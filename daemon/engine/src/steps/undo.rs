@@ -25,7 +25,9 @@ impl Context {
     }
 
     async fn put_back(&mut self, sink: &Sink) -> Result<String, StepError> {
-        self.see_the_switch_end(sink).await?;
+        // A switch that nobody saw the end of may have been broken off half-way: then what the machine says that it runs is
+        // not the whole truth, and it is switched even to the system that it says it has.
+        let seen = self.see_the_switch_end(sink).await?;
         self.facts = None;
         let facts = self.facts(sink).await?;
         let Some(previous) = facts.committed_system else {
@@ -33,12 +35,11 @@ impl Context {
                 "there is no earlier system to go back to; the next boot starts an empty machine".into()
             );
         };
-        if facts.running_system.as_ref() == Some(&previous) {
-            return Ok(match self.system() {
-                Ok(system) if system == previous => {
-                    "the machine boots this system already and was left on it; deploy again".into()
-                }
-                _ => "the machine runs the system that it had before".into(),
+        let ours = self.system().is_ok_and(|system| system == previous);
+        if facts.running_system.as_ref() == Some(&previous) && (seen || ours) {
+            return Ok(match ours {
+                true => "the machine boots this system already and was left on it; deploy again".into(),
+                false => "the machine runs the system that it had before".into(),
             });
         }
         let request = Request::Activate {
@@ -61,12 +62,12 @@ impl Context {
 
 impl Context {
     /// Waits for the switch that goes on although nobody waited for it: until it is over, nothing can be put back, and
-    /// what the machine says of itself is about to change.
-    async fn see_the_switch_end(&mut self, sink: &Sink) -> Result<(), StepError> {
-        let Some(system) = self.switching.clone() else { return Ok(()) };
+    /// what the machine says of itself is about to change. Says whether its end had been seen before.
+    async fn see_the_switch_end(&mut self, sink: &Sink) -> Result<bool, StepError> {
+        let Some(system) = self.switching.clone() else { return Ok(true) };
         self.deployer().await?.see_the_end(self, &system, sink).await?;
         self.switching = None;
-        Ok(())
+        Ok(false)
     }
 }
 

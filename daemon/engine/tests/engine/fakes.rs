@@ -1,6 +1,6 @@
 //! A builder and machines without nix and SSH.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use berth_domain::revision::Files;
 use berth_domain::{MachineFacts, MachineName, MachineSpec, OperationId, StepName};
 use berth_engine::StepError;
 use berth_engine::ports::{
-    AgentStart, Bounds, Builder, Evaluated, Keep, MachineSession, Machines, Platform, Report, Sink,
+    AgentStart, Bounds, Builder, Evaluated, Keep, Login, MachineSession, Machines, Platform, Rebuild,
+    RebuildAction, RebuildEnding, Report, Sink,
 };
 use berth_protocol::{Activation, ActivationOutcome, Answer, Health, Request};
 use berth_render::Tls;
@@ -43,6 +44,10 @@ pub struct World {
     pub waiting: Notify,
     /// How long a switch takes; it goes on when nobody waits for it any more.
     pub switch_takes: Mutex<Duration>,
+    /// How the next calls of `nixos-rebuild` end, whatever they did; done when there is nothing in it.
+    pub endings: Mutex<VecDeque<RebuildEnding>>,
+    /// What `nixos-rebuild` deploys in place of what it is asked to.
+    pub deploys_instead: Mutex<Option<&'static str>>,
 }
 
 /// The one machine.
@@ -91,10 +96,17 @@ impl World {
             return Err(StepError::transient("machine-busy", "this machine is being changed"));
         }
         machine.asked.insert(operation, system.to_owned());
+        drop(machine);
+        self.start_switch(operation, system);
+        Ok(true)
+    }
+
+    fn start_switch(self: &Arc<Self>, operation: OperationId, system: &str) {
+        let mut machine = self.machine.lock().unwrap();
         let takes = *self.switch_takes.lock().unwrap();
         if takes.is_zero() {
             machine.running = Some(system.to_owned());
-            return Ok(true);
+            return;
         }
         machine.switching = Some(operation);
         let (world, system) = (Arc::clone(self), system.to_owned());
@@ -105,7 +117,26 @@ impl World {
             tokio::time::sleep(takes / 2).await;
             world.machine.lock().unwrap().switching = None;
         });
-        Ok(true)
+    }
+
+    /// What `nixos-rebuild` does. It sees its switch to the end unless it is to end otherwise.
+    async fn rebuild(self: &Arc<Self>, rebuild: &Rebuild<'_>) -> RebuildEnding {
+        let system = self.deploys_instead.lock().unwrap().unwrap_or(rebuild.system).to_owned();
+        let ending = self.endings.lock().unwrap().pop_front();
+        match rebuild.action {
+            RebuildAction::Build | RebuildAction::DryActivate => {
+                self.machine.lock().unwrap().has.insert(system);
+            }
+            RebuildAction::Test if matches!(ending, Some(RebuildEnding::Failed { .. })) => {}
+            RebuildAction::Test => {
+                self.start_switch(rebuild.operation, &system);
+                while ending.is_none() && self.machine.lock().unwrap().switching.is_some() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+            RebuildAction::Boot => self.machine.lock().unwrap().committed = Some(system),
+        }
+        ending.unwrap_or(RebuildEnding::Done)
     }
 
     /// Whether that changed anything.
@@ -206,6 +237,30 @@ impl Builder for FakeBuilder {
         };
         self.0.done.lock().unwrap().push(what.to_owned());
     }
+
+    async fn find_nixos_rebuild(&self, bounds: &Bounds) -> Result<(), StepError> {
+        self.0.asked("find", "", bounds).await
+    }
+
+    async fn nixos_rebuild(
+        &self,
+        rebuild: Rebuild<'_>,
+        to: &Login,
+        bounds: &Bounds,
+        _: &Sink,
+    ) -> Result<RebuildEnding, StepError> {
+        assert_eq!(to.destination, "root@vm1");
+        assert!(
+            rebuild.files.contains_key("flake.nix"),
+            "the rendered configuration is there after a resumption too"
+        );
+        self.0.asked(rebuild.action.word(), rebuild.system, bounds).await?;
+        Ok(self.0.rebuild(&rebuild).await)
+    }
+
+    async fn end_nixos_rebuild(&self, _: OperationId) {
+        self.0.done.lock().unwrap().push("sweep".into());
+    }
 }
 
 pub struct FakeMachines(pub Arc<World>);
@@ -237,6 +292,16 @@ impl MachineSession for FakeSession {
                 self.0.asked("dry-activate", &system, bounds).await?;
                 let restart = vec!["gitea.service".into()];
                 Ok(Answer::DryActivation(Box::new(MachineChange { restart, ..MachineChange::default() })))
+            }
+            Request::AwaitQuiet { .. } => {
+                self.0.asked("quiet", "", bounds).await?;
+                while self.0.machine.lock().unwrap().switching.is_some() {
+                    if bounds.cancel.is_cancelled() {
+                        return Err(StepError::Cancelled);
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(Answer::Quiet)
             }
             Request::PrepareSecrets { .. } => Ok(Answer::Prepared),
             Request::Activate { operation, system, .. } => self.activate(operation, system, bounds).await,
@@ -273,6 +338,10 @@ impl MachineSession for FakeSession {
 
     fn store(&self) -> (String, String) {
         (String::new(), String::new())
+    }
+
+    fn login(&self) -> Login {
+        Login { destination: "root@vm1".into(), ssh_options: String::new(), root: true }
     }
 }
 

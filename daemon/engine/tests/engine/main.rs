@@ -8,6 +8,7 @@ mod failing;
 mod fakes;
 mod following;
 mod previewing;
+mod rebuilding;
 mod resuming;
 mod stage;
 mod walking;

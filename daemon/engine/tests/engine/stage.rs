@@ -27,6 +27,11 @@ impl Stage {
     }
 
     pub async fn with(options: EngineOptions) -> Self {
+        Self::driven_by(None, options).await
+    }
+
+    /// The same with a machine of another driver.
+    pub async fn driven_by(driver: Option<&str>, options: EngineOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = folder.path().join("berth.db").display().to_string();
         let store = Store::open(&url.parse().unwrap(), StoreOptions::default()).await.unwrap();
@@ -39,12 +44,16 @@ impl Stage {
         }
         let engine = engine(&store, &world, &options);
         let stage = Self { world, store, engine, options, _folder: folder };
-        stage.settle("acme", "vm1").await;
+        stage.settle_driven_by("acme", "vm1", driver).await;
         stage.engine.start();
         stage
     }
 
     pub async fn settle(&self, name: &str, machine: &str) -> TenantSpec {
+        self.settle_driven_by(name, machine, None).await
+    }
+
+    async fn settle_driven_by(&self, name: &str, machine: &str, driver: Option<&str>) -> TenantSpec {
         let host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGWdXrNuQQ2w8V5CIfnUhFmpRTmhOXFE+G3wXWm0YWnj";
         let draft = MachineDraft {
             name: machine.into(),
@@ -52,7 +61,7 @@ impl Stage {
             port: None,
             user: None,
             host_key: host_key.into(),
-            driver: None,
+            driver: driver.map(str::to_owned),
         };
         self.store.create_machine(&draft.try_into().unwrap(), Utc::now(), None).await.unwrap();
         let draft: TenantDraft = serde_json::from_value(json!({

@@ -5,6 +5,7 @@
 //! remain theirs when a parent is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -98,6 +99,33 @@ impl Family {
     fn is_member(&self, process: &Stat) -> bool {
         self.members.get(&process.pid) == Some(&process.started)
     }
+}
+
+/// How often it is looked whether a sweep's processes are gone, and the pause between.
+const LOOKS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Ends every process whose environment was given the variable `NAME=value`, and waits until they are gone, 2 s at most.
+/// An environment is handed on from parent to child, so these are all that descend from the one that was given it,
+/// even if its parent is long gone.
+pub(crate) fn sweep(variable: &str) {
+    for _ in 0..LOOKS {
+        let left: Vec<Stat> =
+            processes().into_iter().filter(|it| !it.ended && has(it.pid, variable)).collect();
+        if left.is_empty() {
+            return;
+        }
+        for process in left {
+            signal(process.pid, Signal::KILL);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The environment of another user's process cannot be read; such a one is none of ours.
+fn has(pid: i32, variable: &str) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|&byte| byte == 0).any(|entry| entry == variable.as_bytes())
 }
 
 /// Every process that can be seen; none where there is no `/proc`.

@@ -1,5 +1,6 @@
 //! Running a command to its end, whichever end that is.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -20,11 +21,20 @@ const GRACE: Duration = Duration::from_secs(3);
 /// The most that is kept of a child's standard output, in bytes.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 
+/// What becomes of a child's standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stdout {
+    /// It is the answer, and kept.
+    Kept,
+    /// It is told line by line, as what comes on standard error is.
+    Told,
+}
+
 /// A command that ended by itself.
 #[derive(Debug)]
 pub(crate) struct Finished {
     status: ExitStatus,
-    /// Its standard output.
+    /// Its standard output; empty where that was told.
     pub(crate) stdout: String,
     tracker: Tracker,
 }
@@ -32,6 +42,11 @@ pub(crate) struct Finished {
 impl Finished {
     pub(crate) fn success(&self) -> bool {
         self.status.success()
+    }
+
+    /// Its exit code, as a shell would tell it.
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
     }
 
     /// Why it failed: Nix's errors, else what other programs wrote, else the exit status.
@@ -66,6 +81,7 @@ pub(crate) async fn run(
     program: &str,
     bounds: &Run,
     tracker: Tracker,
+    stdout: Stdout,
     mut sink: impl FnMut(Update) + Send,
 ) -> Result<Finished, NixError> {
     if bounds.cancel.is_cancelled() {
@@ -78,7 +94,7 @@ pub(crate) async fn run(
         std::io::ErrorKind::NotFound => NixError::NotFound { program: program.to_owned() },
         _ => io(error),
     })?;
-    let mut running = Running::new(child, tracker).map_err(io)?;
+    let mut running = Running::new(child, tracker, stdout).map_err(io)?;
     let stopped = tokio::select! {
         biased;
         () = bounds.cancel.cancelled() => NixError::Cancelled,
@@ -97,34 +113,74 @@ struct Running {
     child: Child,
     /// Nothing once the child is reaped: its number may belong to another process then.
     family: Option<Family>,
-    stdout: ChildStdout,
-    output: Vec<u8>,
+    output: Output,
     lines: Lines<BufReader<ChildStderr>>,
     tracker: Tracker,
 }
 
+/// A child's standard output.
+enum Output {
+    Kept { stream: ChildStdout, bytes: Vec<u8> },
+    Told(Lines<BufReader<ChildStdout>>),
+}
+
+impl Output {
+    fn new(stream: ChildStdout, what: Stdout) -> Self {
+        match what {
+            Stdout::Kept => Self::Kept { stream, bytes: Vec::new() },
+            Stdout::Told => Self::Told(Lines::new(BufReader::new(stream))),
+        }
+    }
+
+    /// Reads on: the next line where it is told, nothing where it is kept; says whether there may be more. Dropping the
+    /// future loses nothing.
+    async fn read(&mut self) -> std::io::Result<(bool, Option<&[u8]>)> {
+        match self {
+            Self::Kept { stream, bytes } => {
+                let mut buffer = [0; 16 * 1024];
+                let read = stream.read(&mut buffer).await?;
+                let room = MAX_OUTPUT.saturating_sub(bytes.len()).min(read);
+                bytes.extend_from_slice(&buffer[..room]);
+                Ok((read > 0, None))
+            }
+            Self::Told(lines) => {
+                let line = lines.next().await?;
+                Ok((line.is_some(), line))
+            }
+        }
+    }
+
+    /// What was kept.
+    fn take(&mut self) -> String {
+        match self {
+            Self::Kept { bytes, .. } => String::from_utf8_lossy(&std::mem::take(bytes)).into_owned(),
+            Self::Told(_) => String::new(),
+        }
+    }
+}
+
 impl Running {
-    fn new(mut child: Child, tracker: Tracker) -> std::io::Result<Self> {
+    fn new(mut child: Child, tracker: Tracker, stdout: Stdout) -> std::io::Result<Self> {
         let family = child.id().and_then(|id| i32::try_from(id).ok()).map(Family::of);
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        let (Some(stream), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(std::io::Error::other("the child's output was not piped"));
         };
         let lines = Lines::new(BufReader::new(stderr));
-        Ok(Self { child, family, stdout, output: Vec::new(), lines, tracker })
+        Ok(Self { child, family, output: Output::new(stream, stdout), lines, tracker })
     }
 
     /// Reads until both outputs end, then waits for the child.
     async fn watch(&mut self, sink: &mut (impl FnMut(Update) + Send)) -> std::io::Result<ExitStatus> {
         let (mut out_open, mut err_open) = (true, true);
-        let mut buffer = vec![0; 64 * 1024];
         while out_open || err_open {
             let due = self.tracker.due();
             tokio::select! {
-                read = self.stdout.read(&mut buffer), if out_open => {
-                    let read = read?;
-                    out_open = read > 0;
-                    let room = MAX_OUTPUT.saturating_sub(self.output.len()).min(read);
-                    self.output.extend_from_slice(&buffer[..room]);
+                read = self.output.read(), if out_open => {
+                    let (open, line) = read?;
+                    out_open = open;
+                    if let Some(line) = line {
+                        self.tracker.line(line, Instant::now(), sink);
+                    }
                 }
                 line = self.lines.next(), if err_open => match line? {
                     Some(line) => self.tracker.line(line, Instant::now(), sink),
@@ -142,9 +198,7 @@ impl Running {
 
     fn finished(mut self, status: ExitStatus, sink: &mut impl FnMut(Update)) -> Finished {
         self.tracker.finish(sink);
-        let output = std::mem::take(&mut self.output);
-        let stdout = String::from_utf8_lossy(&output).into_owned();
-        Finished { status, stdout, tracker: std::mem::take(&mut self.tracker) }
+        Finished { status, stdout: self.output.take(), tracker: std::mem::take(&mut self.tracker) }
     }
 
     /// Asks the child to end and waits; kills it when it takes too long; in both cases ends what it left behind.
@@ -169,12 +223,11 @@ impl Running {
 
     /// Waits for the child while its outputs are read, lest it should block on writing.
     async fn drained_exit(&mut self) {
-        let mut buffer = vec![0; 64 * 1024];
         let (mut out_open, mut err_open) = (true, true);
         loop {
             tokio::select! {
                 _ = self.child.wait() => return,
-                read = self.stdout.read(&mut buffer), if out_open => out_open = read.is_ok_and(|n| n > 0),
+                read = self.output.read(), if out_open => out_open = read.is_ok_and(|(open, _)| open),
                 line = self.lines.next(), if err_open => err_open = line.is_ok_and(|line| line.is_some()),
             }
         }

@@ -6,4 +6,5 @@ mod cancel;
 mod comparing;
 mod golden;
 mod real;
+mod rebuild;
 mod support;
