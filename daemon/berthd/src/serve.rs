@@ -15,7 +15,6 @@ use berth_engine::real::{NixBuilder, SshMachines};
 use berth_engine::{Engine, EngineOptions};
 use berth_machine::{Connector, ConnectorOptions};
 use berth_nix::{Nix, NixOptions};
-use berth_render::Tls;
 use berth_store::{Store, StoreOptions};
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -142,7 +142,7 @@ impl Nix {
             ("allow-import-from-derivation", "false"),
             ("substituters", ""),
         ] {
-            option(&mut command, name, value);
+            command.args(["--option", name, value]);
         }
         command
     }
