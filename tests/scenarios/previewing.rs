@@ -100,7 +100,7 @@ async fn a_preview_of_a_first_deployment_tells_all_that_would_come_and_leaves_th
     let preview = previewed(&stage, None).await?;
     let start =
         preview.machine.clone().with_context(|| format!("what the machine would do: {preview:#?}"))?.start;
-    for unit in ["gitea.service", "nginx.service", "postgresql.service"] {
+    for unit in ["gitea.service", "nginx.service", "peertube.service"] {
         assert!(start.iter().any(|it| it == unit), "{unit}: {start:?}");
     }
     assert_eq!((preview.files.len(), preview.deployed_system.as_ref()), (3, None));
