@@ -51,7 +51,7 @@ async fn a_preview_of_a_changed_setting_names_exactly_the_unit_that_then_restart
     let registered = stage.client.machine(&"preview".parse().unwrap()).await?;
     let revisions = stage.client.revisions(&name("acme")).await?;
 
-    draft.services.insert("gitea".to_owned(), settings(json!({ "app_name": "Foreseen" })));
+    draft.services.insert("gitea".to_owned(), settings(json!({ "app_name": "Foreseen by its preview" })));
     let preview = previewed(&stage, Some(&draft)).await?;
     let foreseen =
         preview.machine.clone().with_context(|| format!("what the machine would do: {preview:#?}"))?;
@@ -62,7 +62,11 @@ async fn a_preview_of_a_changed_setting_names_exactly_the_unit_that_then_restart
     );
     let files: Vec<_> = preview.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(files, ["tenant.nix"]);
-    assert!(preview.files[0].diff.contains("+        app_name = \"Foreseen\";"), "{}", preview.files[0].diff);
+    assert!(
+        preview.files[0].diff.contains("+        app_name = \"Foreseen by its preview\";"),
+        "{}",
+        preview.files[0].diff
+    );
     let closure = preview.closure.as_ref().context("the packages")?;
     assert!(
         closure.bytes_before > 0 && closure.bytes_after > 0 && !closure.packages.is_empty(),

@@ -220,5 +220,7 @@ fn held(text: &str) -> Result<Stdio, NixError> {
 fn first_line(message: &str) -> String {
     let line =
         message.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("GC Warning"));
-    line.unwrap_or("it cannot be evaluated").trim_start_matches("error: ").to_owned()
+    let line = line.unwrap_or("it cannot be evaluated").trim_start_matches("error: ");
+    // No advice to make it impure: nothing here is.
+    line.trim_end_matches(" (use '--impure' to override)").to_owned()
 }

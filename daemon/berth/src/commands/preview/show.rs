@@ -56,6 +56,7 @@ fn packages(closure: &ClosureChange) -> String {
     let ClosureChange { bytes_before, bytes_after, packages } = closure;
     let total = match bytes_before {
         0 => words::bytes(*bytes_after),
+        before if before == bytes_after => words::bytes(*bytes_after),
         _ => format!("{} → {}", words::bytes(*bytes_before), words::bytes(*bytes_after)),
     };
     if packages.is_empty() {
