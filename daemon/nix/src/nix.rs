@@ -175,14 +175,14 @@ impl Nix {
 
     fn bare(&self, name: &str) -> Command {
         let mut command = Command::new(&self.options.program);
-        command.arg0(name).current_dir("/").stdin(Stdio::null());
+        command.arg0(name).current_dir("/");
         self.environment(&mut command);
         command
     }
 
-    /// Gives a command what it may see of the daemon's environment, and nothing else.
+    /// Gives a command what it may see of the daemon's environment, and nothing else: nothing to read either.
     pub(crate) fn environment(&self, command: &mut Command) {
-        command.env_clear();
+        command.env_clear().stdin(Stdio::null());
         for (key, value) in std::env::vars_os().filter(|(key, _)| passes(key)) {
             command.env(key, value);
         }
