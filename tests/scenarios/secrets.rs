@@ -15,6 +15,7 @@ use berth_testbed::Machine;
 use berth_tests::daemon::{DaemonOptions, Log};
 use berth_tests::drafts::tenant;
 use berth_tests::stage::{Stage, name};
+use berth_tests::told::Told;
 use serde_json::json;
 
 #[tokio::test]
@@ -34,6 +35,12 @@ async fn secrets_are_never_in_the_log_the_database_the_events_or_the_process_lis
     let told = stage.deploy("acme").await?.succeeded()?;
     assert_eq!(given_to(&machine, 1).await?, format!("gitea 400 {PASSWORD}"));
     let link = panel.watch_link(told.operation.id, &NewWatchLink::default()).await?.url;
+    // One that was only asked about, and is nobody's.
+    give_password(&mut draft, ASKED_ABOUT);
+    let asked = panel.start_preview(&name("acme"), Some(&draft)).await?;
+    let previewed = Told::follow(&panel, asked.id).await?.succeeded()?;
+    let preview = panel.preview(asked.id).await?;
+    assert!(preview.files[0].diff.contains("password = 2"), "{preview:#?}");
     let key = fs::read_to_string(stage.daemon.data().join("ssh/id_ed25519"))?;
     // What follows the token's public number.
     let secret = |token: &str| token.splitn(3, '_').last().unwrap_or_default().to_owned();
@@ -42,6 +49,7 @@ async fn secrets_are_never_in_the_log_the_database_the_events_or_the_process_lis
         ("a token", secret(&issued)),
         ("a watch link", link.rsplit('/').next().unwrap_or_default().to_owned()),
         ("the mail server's password", PASSWORD.to_owned()),
+        ("a password that was asked about", ASKED_ABOUT.to_owned()),
         // Its first lines say what kind of key it is.
         ("the SSH key", key.lines().nth(3).unwrap_or_default().to_owned()),
     ]);
@@ -51,7 +59,9 @@ async fn secrets_are_never_in_the_log_the_database_the_events_or_the_process_lis
     places.insert("the API".to_owned(), serde_json::to_vec(&panel.tenants().await?)?);
     places.insert("the log".to_owned(), stage.daemon.log().into_bytes());
     places.insert("the process list".to_owned(), processes.end().into_bytes());
-    places.insert("the events".to_owned(), format!("{:?}", told.events).into_bytes());
+    places.insert("the events".to_owned(), format!("{:?}{:?}", told.events, previewed.events).into_bytes());
+    places.insert("the preview".to_owned(), serde_json::to_vec(&preview)?);
+    places.insert("the previewed system".to_owned(), closure(&preview.system)?);
     assert!(places.keys().any(|name| name.ends_with("berth.db")), "{:?}", places.keys());
     for (what, secret) in &secrets {
         assert!(secret.len() >= 20, "{what} is too short to be looked for: {secret}");
@@ -69,6 +79,7 @@ async fn secrets_are_never_in_the_log_the_database_the_events_or_the_process_lis
 }
 
 const PASSWORD: &str = "correct-horse-battery-staple";
+const ASKED_ABOUT: &str = "only-asked-about-and-nobodys";
 
 #[tokio::test]
 async fn a_given_secret_is_kept_until_another_is_given_and_reaches_the_machine_under_a_name_of_its_own()

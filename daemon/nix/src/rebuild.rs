@@ -17,8 +17,6 @@ pub mod ending;
 pub mod flavour;
 pub mod job;
 
-use std::process::Stdio;
-
 use tokio::process::Command;
 
 pub use ending::Ending;
@@ -109,7 +107,6 @@ impl Nix {
 
     fn rebuild_command(&self) -> Command {
         let mut command = Command::new(&self.options().nixos_rebuild);
-        command.stdin(Stdio::null());
         self.environment(&mut command);
         // Python and argparse colour and translate for terminals only, but may be told otherwise.
         command.env("LC_ALL", "C.UTF-8").env("NO_COLOR", "1");
