@@ -3,7 +3,7 @@
 //!
 //! Whoever switches a machine runs `switch-to-configuration`, be it in a unit (systemd-run(1), as `nixos-rebuild` calls
 //! it) or straight from an SSH session. So the machine is quiet when no process of it is that program or is about to
-//! become it, and nobody holds the agent's own lock.
+//! become it, systemd has forgotten the unit, which cannot be made anew before, and nobody holds the agent's own lock.
 
 use std::fs;
 use std::path::Path;
@@ -15,12 +15,18 @@ use berth_protocol::FailureCode;
 use crate::client::Client;
 use crate::failure::{Result, failure, io};
 use crate::lock::Lock;
+use crate::units;
 
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long it must have been quiet: a command that comes over SSH is a shell before it is anything else.
 const LONG_ENOUGH: Duration = Duration::from_millis(300);
+
+/// The unit in which `nixos-rebuild` switches (nixpkgs, both of its kinds), and how long systemd may take to forget it once
+/// its processes are gone. One that stays, as a failed one may, is not waited for: who wants it is told so by systemd.
+const UNIT: &str = "nixos-rebuild-switch-to-configuration.service";
+const FORGETTING: Duration = Duration::from_secs(10);
 
 /// The program, and the actions by which it changes what runs or what boots.
 const PROGRAM: &str = "/bin/switch-to-configuration ";
@@ -29,8 +35,20 @@ const ACTIONS: [&str; 3] = ["switch", "test", "boot"];
 /// Waits until the machine is quiet; [`FailureCode::Busy`] where that takes too long.
 pub(crate) fn wait(timeout_seconds: u64, client: &mut impl Client) -> Result<()> {
     wait_in(Path::new("/proc"), Duration::from_secs(timeout_seconds), client)?;
+    until_forgotten()?;
     // It is not kept: others may switch the machine again.
     Lock::machine("a look at the machine").map(drop)
+}
+
+fn until_forgotten() -> Result<()> {
+    let begun = Instant::now();
+    while units::states(&[UNIT.to_owned()])?.iter().any(|unit| unit.load != "not-found") {
+        if begun.elapsed() >= FORGETTING {
+            break;
+        }
+        sleep(PAUSE);
+    }
+    Ok(())
 }
 
 fn wait_in(processes: &Path, limit: Duration, client: &mut impl Client) -> Result<()> {

@@ -21,8 +21,8 @@ pub enum Ending {
     ScriptFailed,
     /// Only a reboot takes the system over: switch-to-configuration's 100.
     NeedsReboot,
-    /// The connection was lost, or nothing that was seen says how the switch went. Whether it goes on, only the machine
-    /// knows.
+    /// The connection was lost, or nothing that was seen says how the switch went, or another switch was in the way.
+    /// Whether one goes on, only the machine knows.
     Open {
         /// The last words.
         message: String,
@@ -44,6 +44,8 @@ pub(super) struct Clues {
     needs_reboot: bool,
     /// The script says so when `ssh … switch-to-configuration` ended with anything but 0.
     switch_failed: bool,
+    /// Its unit was there already: another switch has it, or systemd did not forget the last one yet.
+    unit_taken: bool,
     /// It was another program than `ssh` that failed, or nixos-rebuild itself.
     failed_here: bool,
 }
@@ -63,6 +65,8 @@ impl Clues {
         self.needs_reboot |= line.contains("won't take effect until you reboot the system");
         self.switch_failed |=
             line.starts_with("warning: error(s) occurred while switching to the new configuration");
+        self.unit_taken |=
+            line.contains("Unit nixos-rebuild-switch-to-configuration.service was already loaded");
         // `Command 'nix build …' returned non-zero exit status 1.`
         let other = line.strip_prefix("Command '").is_some_and(|command| !command.starts_with("ssh "));
         self.failed_here |= other || line.starts_with("nixos-rebuild: error: ");
@@ -73,6 +77,7 @@ impl Ending {
     pub(super) fn of(flavour: Flavour, exit_code: i32, clues: Clues, message: String) -> Self {
         match exit_code {
             0 => Self::Done,
+            1 if clues.unit_taken => Self::Open { message },
             _ if flavour.passes_codes_on() => Self::of_ng(exit_code, clues, message),
             _ => Self::of_script(exit_code, clues, message),
         }
@@ -161,6 +166,17 @@ mod tests {
         assert_eq!(of(SCRIPT, 1, &[reboot, SWITCHING]), Ending::NeedsReboot);
         assert!(matches!(of(SCRIPT, 1, &["client_loop: send disconnect", SWITCHING]), Ending::Open { .. }));
         assert!(matches!(of(SCRIPT, 1, &["error: cannot build"]), Ending::Failed { exit_code: 1, .. }));
+    }
+
+    #[test]
+    fn another_switch_in_the_way_is_no_failure_of_this_one() {
+        let taken = "Failed to start transient service unit: Unit nixos-rebuild-switch-to-configuration.service was already loaded \
+                     or has a fragment file.";
+        assert!(matches!(of(NG, 1, &[taken]), Ending::Open { .. }));
+        assert!(matches!(of(SCRIPT, 1, &[taken, SWITCHING]), Ending::Open { .. }));
+        // The script tries whether there can be such a unit, and does without where not.
+        assert_eq!(of(SCRIPT, 0, &[taken]), Ending::Done);
+        assert_eq!(of(NG, 4, &[taken]), units(&[]));
     }
 
     #[test]
