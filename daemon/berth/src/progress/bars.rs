@@ -235,8 +235,8 @@ mod tests {
             bars.finish("build", at(1500), Mark::Skipped, "");
         });
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "  ✔ render           1.5 s   revision 0123");
-        assert_eq!(lines[1], "  – build                    not needed");
+        assert_eq!(lines[0], "  ✔ render            1.5 s   revision 0123");
+        assert_eq!(lines[1], "  – build                     not needed");
         assert_eq!(lines[2], "  · copy");
     }
 
