@@ -29,7 +29,8 @@ const OWN_READER: [&str; 6] = [
 ];
 
 /// What it may ask for although the tenant has none.
-const OWN_READER_MISSES: [&str; 1] = ["GET /v1/tenants/{name}/revisions/{revision}/flake.tar.gz"];
+const OWN_READER_MISSES: [&str; 2] =
+    ["GET /v1/tenants/{name}/revisions/{revision}/flake.tar.gz", "GET /v1/operations/{id}/preview"];
 
 /// A daemon that knows the tenant `acme`, with an operation on it, and the tenant `bolt`.
 struct House {
