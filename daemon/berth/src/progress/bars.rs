@@ -233,11 +233,13 @@ mod tests {
             bars.start("render", at(0));
             bars.finish("render", at(1500), Mark::Done, "revision 0123");
             bars.finish("build", at(1500), Mark::Skipped, "");
+            bars.finish("dry-activate", at(1500), Mark::Missed, "");
         });
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "  ✔ render            1.5 s   revision 0123");
         assert_eq!(lines[1], "  – build                     not needed");
         assert_eq!(lines[2], "  · copy");
+        assert_eq!(lines[3], "  – dry-activate              not possible");
     }
 
     #[test]
