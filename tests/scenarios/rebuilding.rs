@@ -132,7 +132,11 @@ async fn a_unit_that_fails_is_named_by_the_real_command_and_the_machine_is_put_b
         stage.change(&acme).await?;
         let told = stage.deploy("acme").await?;
         let error = told.failure()?;
-        assert_eq!((error.code.as_str(), error.step), ("units-failed", Some(StepName::Activate)));
+        assert_eq!(
+            (error.code.as_str(), error.step),
+            ("units-failed", Some(StepName::Activate)),
+            "{error:#?}"
+        );
         assert!(error.message.contains("gitea.service"), "{}", error.message);
         assert!(error.log.iter().any(|line| line.starts_with("gitea.service: ")), "{:#?}", error.log);
         assert_eq!((running(&machine).await?, committed(&machine).await?), (good.clone(), good));

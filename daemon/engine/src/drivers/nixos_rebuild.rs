@@ -35,9 +35,10 @@ impl Deployer for NixosRebuild {
     async fn copy(&self, context: &mut Context, system: &str, sink: &Sink) -> Result<(), StepError> {
         let bounds = context.bounds(context.shared.options.timeouts.copy);
         match rebuild(context, RebuildAction::DryActivate, system, &bounds, sink).await? {
-            RebuildEnding::Open { message } => {
-                Err(StepError::transient("copy-failed", format!("nixos-rebuild did not finish: {message}")))
-            }
+            RebuildEnding::Open { message } => Err(StepError::transient(
+                "copy-failed",
+                format!("nixos-rebuild did not finish twice: {message}"),
+            )),
             ending => done(ending, RebuildAction::DryActivate),
         }
     }
@@ -49,15 +50,12 @@ impl Deployer for NixosRebuild {
         sink: &Sink,
     ) -> Result<Activation, StepError> {
         // A predecessor may have begun it.
-        self.see_the_end(context, system, sink).await?;
-        let mut ending = test(context, system, sink).await?;
-        if let RebuildEnding::Open { message } = &ending {
-            sink(Report::Line(format!(
-                "nixos-rebuild lost sight of its switch ({message}); asking the machine"
-            )));
-            self.see_the_end(context, system, sink).await?;
-            ending = test(context, system, sink).await?;
-        }
+        see_the_end(context, sink).await?;
+        // A switch is not broken off by a wish to cancel, which would leave the machine between two systems; only the
+        // daemon's end interrupts it.
+        let timeout = context.shared.options.timeouts.activate;
+        let bounds = Bounds { cancel: context.shared.stopping.clone(), timeout };
+        let ending = rebuild(context, RebuildAction::Test, system, &bounds, sink).await?;
         let activation = activation(context, ending, sink).await?;
         // A wish to cancel that came meanwhile: the switch is over, and can be undone.
         if context.bounds(Duration::ZERO).cancel.is_cancelled() {
@@ -71,13 +69,7 @@ impl Deployer for NixosRebuild {
     }
 
     async fn see_the_end(&self, context: &mut Context, _system: &str, sink: &Sink) -> Result<(), StepError> {
-        context.shared.builder.end_nixos_rebuild(context.operation).await;
-        let timeout = context.shared.options.timeouts.activate;
-        let request = Request::AwaitQuiet { timeout_seconds: timeout.as_secs() };
-        match context.call(request, timeout + FOR_THE_ANSWER, sink).await? {
-            Answer::Quiet => Ok(()),
-            _ => Err(unexpected("the machine's quiet")),
-        }
+        see_the_end(context, sink).await
     }
 
     /// By `boot`, unless the record says that this very system was committed and the machine agrees: the profile alone does
@@ -86,14 +78,9 @@ impl Deployer for NixosRebuild {
         if is_recorded(context, system, sink).await? {
             return berth::ask(context, system, sink).await;
         }
-        self.see_the_end(context, system, sink).await?;
+        see_the_end(context, sink).await?;
         let bounds = context.bounds(context.shared.options.timeouts.activate);
-        let mut ending = rebuild(context, RebuildAction::Boot, system, &bounds, sink).await?;
-        if let RebuildEnding::Open { message } = &ending {
-            sink(Report::Line(format!("nixos-rebuild lost sight of its commit ({message}); asking again")));
-            self.see_the_end(context, system, sink).await?;
-            ending = rebuild(context, RebuildAction::Boot, system, &bounds, sink).await?;
-        }
+        let ending = rebuild(context, RebuildAction::Boot, system, &bounds, sink).await?;
         done(ending, RebuildAction::Boot)?;
         let committed = facts_anew(context, sink).await?.committed_system;
         same_system("boots", committed, system)?;
@@ -103,15 +90,39 @@ impl Deployer for NixosRebuild {
     }
 }
 
-/// A switch is not broken off by a wish to cancel, which would leave the machine between two systems; only the daemon's end
-/// interrupts it.
-async fn test(context: &mut Context, system: &str, sink: &Sink) -> Result<RebuildEnding, StepError> {
+/// Ends what a predecessor left running here, then waits until nothing switches the machine.
+async fn see_the_end(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
+    context.shared.builder.end_nixos_rebuild(context.operation).await;
     let timeout = context.shared.options.timeouts.activate;
-    let bounds = Bounds { cancel: context.shared.stopping.clone(), timeout };
-    rebuild(context, RebuildAction::Test, system, &bounds, sink).await
+    let request = Request::AwaitQuiet { timeout_seconds: timeout.as_secs() };
+    match context.call(request, timeout + FOR_THE_ANSWER, sink).await? {
+        Answer::Quiet => Ok(()),
+        _ => Err(unexpected("the machine's quiet")),
+    }
 }
 
+/// Has `nixos-rebuild` do something; once more where it lost sight of it or another switch was in the way.
 async fn rebuild(
+    context: &mut Context,
+    action: RebuildAction,
+    system: &str,
+    bounds: &Bounds,
+    sink: &Sink,
+) -> Result<RebuildEnding, StepError> {
+    match rebuild_once(context, action, system, bounds, sink).await? {
+        RebuildEnding::Open { message } => {
+            let word = action.word();
+            sink(Report::Line(format!(
+                "nixos-rebuild {word} was not seen to end ({message}); asking the machine"
+            )));
+            see_the_end(context, sink).await?;
+            rebuild_once(context, action, system, bounds, sink).await
+        }
+        ending => Ok(ending),
+    }
+}
+
+async fn rebuild_once(
     context: &mut Context,
     action: RebuildAction,
     system: &str,
@@ -192,7 +203,7 @@ async fn activation(
         RebuildEnding::UnitsFailed { units } => of(4, units),
         RebuildEnding::Open { message } => Err(StepError::transient(
             "connection-lost",
-            format!("nixos-rebuild lost sight of its switch twice: {message}"),
+            format!("nixos-rebuild test was twice not seen to end: {message}"),
         )),
         ending @ RebuildEnding::Failed { .. } => Err(failed(ending, RebuildAction::Test)),
     }

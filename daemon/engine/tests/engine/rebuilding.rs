@@ -144,6 +144,21 @@ async fn a_switch_that_it_lost_sight_of_twice_is_waited_for_and_put_back() {
 }
 
 #[tokio::test]
+async fn copying_that_it_lost_sight_of_is_asked_for_again_and_given_up_the_second_time() {
+    for (losses, status) in [(1, OperationStatus::Succeeded), (2, OperationStatus::Failed)] {
+        let stage = set_up().await;
+        stage.world.endings.lock().unwrap().extend(std::iter::repeat_with(open).take(losses));
+        let (operation, _) = stage.deploy().await;
+        assert_eq!(operation.status, status, "{operation:?}");
+        assert_eq!(stage.world.count("dry-activate"), 2);
+        if losses == 2 {
+            assert_eq!(operation.error.map(|error| error.code).as_deref(), Some("copy-failed"));
+            assert_put_back(&stage, "copying");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_commit_that_it_lost_sight_of_is_asked_for_again() {
     let stage = set_up().await;
     stage.world.endings.lock().unwrap().extend([RebuildEnding::Done, RebuildEnding::Done, open()]);
