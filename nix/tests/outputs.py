@@ -10,6 +10,8 @@ from pathlib import Path
 
 from harness import ROOT, evaluate, libs, nix
 
+PROGRAMS = ["berth", "berthd", "berth-agent", "berth-nixops4-provider"]
+
 STRICT = {
     "DynamicUser": True,
     "ProtectSystem": "strict",
@@ -37,7 +39,7 @@ def the_flake_has_what_it_promises_on_every_system() -> None:
         systems = {"x86_64-linux", "aarch64-linux"}
         assert set(outputs["devShells"]) == set(outputs["formatter"]) == set(found["packages"]) == systems
         for packages in found["packages"].values():
-            assert packages == {"berth": "berth", "berthd": "berthd", "berth-agent": "berth-agent", "default": "berth"}
+            assert packages == {"default": "berth", **{name: name for name in PROGRAMS}}
         assert found["shells"]["x86_64-linux"].startswith("shell-of-")
 
 
