@@ -106,6 +106,6 @@ def nix_shows_and_checks_the_repositorys_flake_without_a_word_of_complaint() -> 
             done = nix("flake", verb, *more, *arguments)
             assert done.returncode == 0, done.stderr
             # Nix says that it does not keep the input that it was told to take, and that it knows no more of these outputs.
-            expected = r"warning: (not writing modified lock file|unknown flake output '(lib|catalogue)')|warning: the group 'nixbld'"
+            expected = r"warning: (not writing modified lock file|unknown flake output '(lib|catalogue|modules)')|warning: the group 'nixbld'"
             complaints = [line for line in done.stderr.splitlines() if re.match(r"(warning|error)", line)]
             assert all(re.match(expected, line) for line in complaints), done.stderr
