@@ -63,8 +63,8 @@ fn write(tree: &Path, agent: Option<&Path>) -> io::Result<PathBuf> {
 /// A program of its own next to the agent or the daemon; else the daemon's own, which is one when it is called by that name.
 fn provider(agent: &Path) -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let beside = [agent, &own].into_iter().map(|program| program.with_file_name(PROVIDER));
-    std::path::absolute(beside.into_iter().find(|program| program.is_file()).unwrap_or(own))
+    let mut beside = [agent, &own].map(|program| program.with_file_name(PROVIDER)).into_iter();
+    std::path::absolute(beside.find(|program| program.is_file()).unwrap_or(own))
 }
 
 fn extract(from: &Dir<'_>, to: &Path) -> io::Result<()> {

@@ -98,6 +98,7 @@ async fn files(context: &mut Context) -> Result<Files, StepError> {
             }
             rendered.files
         }
+        OperationKind::Preview => return Err(StepError::failed("internal", "a preview switches nothing")),
     };
     context.files = files.clone();
     Ok(files)

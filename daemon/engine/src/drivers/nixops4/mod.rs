@@ -61,6 +61,10 @@ impl Deployer for Nixops4 {
             }
         };
         door.close().await;
+        if switched.is_none() && !context.resumed {
+            // Nobody told the machine anything, so nothing goes on there and nothing is to be undone.
+            context.switching = None;
+        }
         let applied = applied.map_err(|error| StepError::failed("internal", error.to_string()))?;
         came_to(switched, applied)
     }
