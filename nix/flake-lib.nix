@@ -32,6 +32,7 @@ in
   inherit packages;
   # A set, as `nix flake check` of Nix 2.8 takes no path.
   nixosModules.tenant.imports = [ ../modules/tenant.nix ];
+  modules.nixops4Provider.default = import ./flake/nixops4-provider.nix packages;
 
   # The services on offer, as modules/catalogue.json has them.
   catalogue = import ./catalogue.nix { inherit lib; };

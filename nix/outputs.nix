@@ -18,6 +18,7 @@ let
     berth = "Berth's command line, daemon and agent in one program";
     berthd = "Berth's daemon";
     berth-agent = "Berth's agent, which switches a machine to a system and says how it is";
+    berth-nixops4-provider = "NixOps4's resource provider for Berth: deployments, and the state of an apply";
   };
   packagesOf =
     pkgs:

@@ -24,3 +24,4 @@ in
   };
   colmenaHive = import ./colmena.nix { inherit lib; } { inherit name ssh configuration; };
 }
+// import ./nixops4.nix { inherit lib packages; } { inherit configuration; }

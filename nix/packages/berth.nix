@@ -1,5 +1,5 @@
 # One of the workspace's programs: `berth` (the command line, which is also the daemon and the agent by the name that it is
-# called by), `berthd` or `berth-agent` alone.
+# called by), or one of `berthd`, `berth-agent` and `berth-nixops4-provider` alone.
 { lib, rustPlatform }:
 { name, description }:
 rustPlatform.buildRustPackage {

@@ -5,6 +5,16 @@ let
 in
 {
   berth-agent = import ./agent.nix;
+
+  # A link to a program of the daemon's host, which the daemon puts there: it runs there, not on machines.
+  berth-nixops4-provider =
+    if builtins.pathExists ./nixops4-provider then
+      builtins.path {
+        path = ./nixops4-provider;
+        name = "berth-nixops4-provider";
+      }
+    else
+      throw "nix/rehearsal/nixops4-provider/bin/berth-nixops4-provider is missing: put a link to that program there (the daemon does so in its own copy of this tree)";
 }
 // (
   if builtins.pathExists deployRs then

@@ -37,6 +37,12 @@ in
     inherit (check) testScript;
     machines = builtins.attrNames check.nodes;
   }) (removeAttrs outputs.checks.x86_64-linux [ "template" ]);
+  nixops4 =
+    import ./nixops4.nix
+      (outputs.lib.tenantFlake {
+        tenant = ../templates/tenant/tenant.nix;
+        machine = ../templates/tenant/machine.nix;
+      }).nixops4;
   template = builtins.attrNames (builtins.readDir outputs.templates.default.path);
   berthd = {
     failed = map (a: a.message) (builtins.filter (a: !a.assertion) daemon.config.assertions);

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from harness import ROOT, evaluate, libs, nix
 
+PROGRAMS = ["berth", "berthd", "berth-agent", "berth-nixops4-provider"]
+
 STRICT = {
     "DynamicUser": True,
     "ProtectSystem": "strict",
@@ -37,7 +39,7 @@ def the_flake_has_what_it_promises_on_every_system() -> None:
         systems = {"x86_64-linux", "aarch64-linux"}
         assert set(outputs["devShells"]) == set(outputs["formatter"]) == set(found["packages"]) == systems
         for packages in found["packages"].values():
-            assert packages == {"berth": "berth", "berthd": "berthd", "berth-agent": "berth-agent", "default": "berth"}
+            assert packages == {"default": "berth", **{name: name for name in PROGRAMS}}
         assert found["shells"]["x86_64-linux"].startswith("shell-of-")
 
 
@@ -104,6 +106,6 @@ def nix_shows_and_checks_the_repositorys_flake_without_a_word_of_complaint() -> 
             done = nix("flake", verb, *more, *arguments)
             assert done.returncode == 0, done.stderr
             # Nix says that it does not keep the input that it was told to take, and that it knows no more of these outputs.
-            expected = r"warning: (not writing modified lock file|unknown flake output '(lib|catalogue)')|warning: the group 'nixbld'"
+            expected = r"warning: (not writing modified lock file|unknown flake output '(lib|catalogue|modules)')|warning: the group 'nixbld'"
             complaints = [line for line in done.stderr.splitlines() if re.match(r"(warning|error)", line)]
             assert all(re.match(expected, line) for line in complaints), done.stderr

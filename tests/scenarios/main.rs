@@ -14,6 +14,7 @@ mod demo;
 mod deploying;
 mod failing;
 mod modes;
+mod nixops4;
 mod previewing;
 mod rebuilding;
 mod refusing;

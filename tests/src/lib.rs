@@ -8,6 +8,7 @@
 //! | `scenarios/` | the scenarios: each test is a promise that Berth keeps on a real machine |
 //! | `src/bin/bench/` | the measurements behind `tests/bench NAME` |
 //! | [`browser`] | pages as a real Chromium shows them |
+//! | [`provider`] | NixOps4's resource provider, spoken with as `nixops4` does |
 //! | [`programs`] | the built programs |
 //! | [`daemon`] | a daemon with a folder of its own, to be killed and started again |
 //! | [`contract`] | whether an answer keeps `openapi/openapi.json` |
@@ -24,6 +25,7 @@ pub mod contract;
 pub mod daemon;
 pub mod drafts;
 pub mod programs;
+pub mod provider;
 pub mod raw;
 pub mod stage;
 pub mod told;

@@ -152,6 +152,12 @@ impl From<StoreError> for Problem {
             StoreError::Finished { operation, .. } => {
                 Self::conflict("operation-finished", detail).with_operation(operation)
             }
+            StoreError::StateLeased { .. } => {
+                let mut problem = Self::conflict("state-leased", detail);
+                problem.retry_after = Some(5);
+                problem
+            }
+            StoreError::StateLeaseLost { .. } => Self::conflict("state-lease-lost", detail),
             StoreError::InvalidCursor => {
                 Invalid::one("/after", "cursor", "must be the `next` of an earlier page of this list").into()
             }

@@ -22,6 +22,10 @@ pub const CATALOGUE: &str = include_str!("../../../modules/catalogue.json");
 const FLAKE: &str = "nix/rehearsal/flake.nix";
 const AGENT: &str = "nix/rehearsal/agent/bin/berth-agent";
 
+/// The program that NixOps4 calls, and the link to it: it runs here, not on machines.
+const PROVIDER: &str = "berth-nixops4-provider";
+const PROVIDER_LINK: &str = "nix/rehearsal/nixops4-provider/bin/berth-nixops4-provider";
+
 /// What no tenant's system is made of; it must not change what they are built from.
 const LEFT_OUT: [&str; 1] = ["tests"];
 
@@ -48,9 +52,19 @@ fn write(tree: &Path, agent: Option<&Path>) -> io::Result<PathBuf> {
     std::fs::create_dir_all(place.with_file_name(""))?;
     // The daemon's own program is an agent when it is called by that name.
     let agent = agent.map_or_else(std::env::current_exe, |agent| Ok(agent.to_owned()))?;
-    std::fs::copy(agent, &place)?;
+    std::fs::copy(&agent, &place)?;
     std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755))?;
+    let link = tree.join(PROVIDER_LINK);
+    std::fs::create_dir_all(link.with_file_name(""))?;
+    std::os::unix::fs::symlink(provider(&agent)?, link)?;
     Ok(tree.to_owned())
+}
+
+/// A program of its own next to the agent or the daemon; else the daemon's own, which is one when it is called by that name.
+fn provider(agent: &Path) -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let mut beside = [agent, &own].map(|program| program.with_file_name(PROVIDER)).into_iter();
+    std::path::absolute(beside.find(|program| program.is_file()).unwrap_or(own))
 }
 
 fn extract(from: &Dir<'_>, to: &Path) -> io::Result<()> {
@@ -89,6 +103,8 @@ mod tests {
         assert_eq!(mode("flake.nix"), 0o644);
         assert_eq!(mode(AGENT), 0o755);
         assert_eq!(mode("nix/rehearsal/machine/stand-in/stand-in"), 0o755);
+        let provider = std::fs::read_link(tree.join(PROVIDER_LINK)).unwrap();
+        assert!(provider.is_absolute() && provider.is_file());
         assert!(tree.join("modules/tenant.nix").exists() && !tree.join("nix/tests").exists());
     }
 }

@@ -3,11 +3,13 @@
 //!
 //! | module | subject |
 //! | --- | --- |
+//! | [`nixops4`] | what NixOps4 knows of a tenant's resources |
 //! | [`page`] | a page of any list |
 //! | [`problem`] | why a request was refused |
 //! | [`resources`] | what the routes answer with |
 //! | [`requests`] | what they take, beside the domain's drafts |
 
+pub mod nixops4;
 pub mod page;
 pub mod problem;
 pub mod requests;

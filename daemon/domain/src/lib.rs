@@ -24,6 +24,7 @@
 //! | [`event`] | what an operation reports, numbered |
 //! | [`progress`] | how far something is, or that this is unknown |
 //! | [`token`] | who may do what |
+//! | [`redact`] | what is shown of texts that may hold secrets |
 
 pub mod catalogue;
 pub mod contact;
@@ -38,6 +39,7 @@ pub mod network;
 pub mod operation;
 pub mod preview;
 pub mod progress;
+pub mod redact;
 pub mod revision;
 pub mod setting;
 pub mod ssh;

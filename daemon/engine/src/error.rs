@@ -22,6 +22,9 @@ pub const REBUILD_FAILED: &str = "rebuild-failed";
 /// The code of a failure where a driver came to another system than the one that was evaluated and built.
 pub const OTHER_SYSTEM: &str = "other-system";
 
+/// The code of a failure of `nixops4` that ended by itself, so that nothing of it goes on.
+pub const NIXOPS4_FAILED: &str = "nixops4-failed";
+
 /// Why a step did not do what it should.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StepError {
@@ -72,7 +75,14 @@ impl StepError {
         match self {
             Self::Cancelled | Self::Stopping => true,
             Self::Failed(failure) => {
-                let over = [NO_SUCH_SYSTEM, MACHINE_BUSY, AGENT_FAILED, REBUILD_FAILED, OTHER_SYSTEM];
+                let over = [
+                    NO_SUCH_SYSTEM,
+                    MACHINE_BUSY,
+                    AGENT_FAILED,
+                    REBUILD_FAILED,
+                    OTHER_SYSTEM,
+                    NIXOPS4_FAILED,
+                ];
                 !over.contains(&failure.code)
             }
         }

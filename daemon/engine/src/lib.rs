@@ -19,6 +19,7 @@
 //! | [`steps`] | one file for each step |
 //! | [`drivers`] | how a system gets onto its machine: what differs between drivers |
 //! | [`difference`] | how the files of two configurations differ |
+//! | [`nixops4_state`] | what NixOps4 knows of tenants' resources: sealed, leased, redacted |
 //! | [`eta`] | when it will probably end, from earlier operations |
 //! | [`error`] | why a step ended badly |
 
@@ -31,6 +32,7 @@ pub mod eta;
 pub mod follow;
 mod hub;
 mod journal;
+pub mod nixops4_state;
 pub mod ports;
 pub mod real;
 mod runner;

@@ -1,5 +1,6 @@
 //! What the engine needs from the outside, as traits: so that a scenario can be replayed without nix or machines.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use berth_domain::manifest::Manifest;
 use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
 use berth_domain::{MachineName, MachineSpec, OperationId, Progress};
+pub use berth_nix::Applied;
 pub use berth_nix::rebuild::{Action as RebuildAction, Ending as RebuildEnding};
 use berth_protocol::{Answer, Health, Request};
 use futures_util::future::BoxFuture;
@@ -132,6 +134,18 @@ pub trait Builder: Send + Sync {
 
     /// Ends what `nixos-rebuild` left running here for an operation, if a predecessor was killed.
     async fn end_nixos_rebuild(&self, operation: OperationId);
+
+    /// Whether there is a `nixops4` here that can be called.
+    async fn find_nixops4(&self, bounds: &Bounds) -> Result<(), StepError>;
+
+    /// Has `nixops4` apply a rendered configuration. What it starts finds the operation's socket at `socket`.
+    async fn nixops4_apply(
+        &self,
+        files: &Files,
+        socket: &Path,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<Applied, StepError>;
 }
 
 /// What `nixos-rebuild` is to do.

@@ -14,6 +14,7 @@
 //! | [`evaluate`], [`build`], [`copy`], [`closure`], [`flake`], [`store`] | the operations |
 //! | [`data`] | reads files that should hold nothing but data |
 //! | [`rebuild`] | the command `nixos-rebuild` |
+//! | [`nixops4`] | the command `nixops4` |
 //! | [`store_path`] | store paths |
 //! | [`version`] | Nix's version |
 //! | [`error`] | what can go wrong |
@@ -29,6 +30,7 @@ pub mod evaluate;
 pub mod flake;
 pub mod log;
 pub mod nix;
+pub mod nixops4;
 mod process;
 pub mod rebuild;
 pub mod store;
@@ -41,6 +43,7 @@ pub use evaluate::Evaluation;
 pub use flake::{LockedFlake, Package};
 pub use log::{Level, Update};
 pub use nix::{Nix, NixOptions, Run};
+pub use nixops4::Applied;
 pub use rebuild::{NixosRebuild, RebuildError};
 pub use store::PathInfo;
 pub use store_path::StorePath;

@@ -54,6 +54,8 @@ pub struct NixOptions {
     pub program: PathBuf,
     /// The program `nixos-rebuild`, likewise; needed only by those who ask for it.
     pub nixos_rebuild: PathBuf,
+    /// The program `nixops4`, likewise; needed only by those who ask for it.
+    pub nixops4: PathBuf,
     /// The store to work on, as a store URL; Nix's own default when absent.
     pub store: Option<String>,
     /// Settings that override `nix.conf`, by name, such as `substituters` = ``.
@@ -65,6 +67,7 @@ impl Default for NixOptions {
         Self {
             program: "nix".into(),
             nixos_rebuild: "nixos-rebuild".into(),
+            nixops4: "nixops4".into(),
             store: None,
             settings: BTreeMap::new(),
         }

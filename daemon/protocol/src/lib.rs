@@ -12,6 +12,7 @@ use berth_domain::preview::MachineChange;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub mod nixops4;
 pub mod secret;
 pub mod store_path;
 

@@ -1,6 +1,6 @@
 //! Why a call was refused or failed.
 
-use berth_domain::{DomainName, MachineName, OperationId, OperationStatus, TenantName};
+use berth_domain::{DomainName, MachineName, OperationId, OperationStatus, TenantName, Timestamp};
 
 /// Why a call was refused or failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,20 @@ pub enum StoreError {
         operation: OperationId,
         /// How it ended.
         status: OperationStatus,
+    },
+    /// Somebody else is about to change the NixOps4 state.
+    #[error("“{by}” is working on this state; it is free at {until} at the latest")]
+    StateLeased {
+        /// Who.
+        by: String,
+        /// When the lease ends unless it is renewed.
+        until: Timestamp,
+    },
+    /// Somebody else took the lease of the NixOps4 state since, or it was given back.
+    #[error("the lease {fence} of this state does not hold any more")]
+    StateLeaseLost {
+        /// The fence that does not count any more.
+        fence: i64,
     },
     /// The same request was answered before; [`Store::idempotency`](crate::Store::idempotency) has the reply.
     #[error("a request with this idempotency key was answered before")]

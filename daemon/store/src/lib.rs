@@ -30,6 +30,7 @@
 //! | [`previews`] | what previews were asked about, and what they found |
 //! | [`events`] | what operations report |
 //! | [`idempotency`] | replies kept for repeated requests |
+//! | [`nixops4`] | what NixOps4 knows of tenants' resources |
 //! | [`watch`] | links that show one operation |
 //! | [`expiry`] | removing what has expired |
 
@@ -41,6 +42,7 @@ mod expiry;
 pub mod idempotency;
 pub mod machines;
 mod migrate;
+pub mod nixops4;
 pub mod operations;
 pub mod page;
 pub mod pool;

@@ -116,6 +116,31 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    nixops4_states (tenant) {
+        tenant -> Text,
+        document -> Nullable<Text>,
+        sensitive -> Text,
+        serial -> BigInt,
+        fence -> BigInt,
+        holder -> Nullable<Text>,
+        held_by -> Nullable<Text>,
+        leased_until -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    nixops4_changes (tenant, serial) {
+        tenant -> Text,
+        serial -> BigInt,
+        at -> BigInt,
+        event -> Text,
+        nixops_version -> Text,
+        made_by -> Text,
+        patch -> Text,
+    }
+}
+
 diesel::joinable!(steps -> operations (operation_id));
 diesel::allow_tables_to_appear_in_same_query!(operations, steps);
 diesel::allow_tables_to_appear_in_same_query!(machines, tenants);

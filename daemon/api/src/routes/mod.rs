@@ -4,6 +4,7 @@ pub mod configuration;
 pub mod deployments;
 pub mod events;
 pub mod machines;
+pub mod nixops4;
 pub mod open;
 pub mod operations;
 pub mod previews;
@@ -36,6 +37,7 @@ fn v1(config: &mut ServiceConfig<'_>) {
     previews::routes(config);
     operations::routes(config);
     events::routes(config);
+    nixops4::routes(config);
     watch::routes(config);
     tokens::routes(config);
 }

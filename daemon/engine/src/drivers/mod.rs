@@ -8,17 +8,22 @@
 //! | --- | --- |
 //! | [`berth`] | the agent on the machine does it |
 //! | [`nixos_rebuild`] | the command `nixos-rebuild` on the daemon's host does it |
+//! | [`nixops4`] | `nixops4 apply` has the running operation do it |
 
 mod berth;
+mod nixops4;
 mod nixos_rebuild;
 
-use async_trait::async_trait;
-use berth_domain::Driver;
-use berth_protocol::Activation;
+use std::time::Duration;
 
-use crate::error::{DRIVER_MISSING, StepError};
+use async_trait::async_trait;
+use berth_domain::revision::Files;
+use berth_domain::{Driver, OperationKind};
+use berth_protocol::{Activation, Answer, Request};
+
+use crate::error::{OTHER_SYSTEM, StepError};
 use crate::ports::Sink;
-use crate::steps::Context;
+use crate::steps::{Context, unexpected};
 
 /// How a system gets onto its machine. Everything may be asked twice: a successor repeats what its predecessor began.
 #[async_trait]
@@ -53,13 +58,48 @@ pub(crate) struct Committed {
 }
 
 /// The implementation of a driver.
-pub(crate) fn of(driver: Driver) -> Result<&'static dyn Deployer, StepError> {
+pub(crate) fn of(driver: Driver) -> &'static dyn Deployer {
     match driver {
-        Driver::Berth => Ok(&berth::Berth),
-        Driver::NixosRebuild => Ok(&nixos_rebuild::NixosRebuild),
-        Driver::Nixops4 => {
-            let message = format!("this daemon cannot deploy with the driver {driver}");
-            Err(StepError::failed(DRIVER_MISSING, message))
-        }
+        Driver::Berth => &berth::Berth,
+        Driver::NixosRebuild => &nixos_rebuild::NixosRebuild,
+        Driver::Nixops4 => &nixops4::Nixops4,
     }
+}
+
+/// The agent keeps the time itself; this is for its answer to arrive.
+const FOR_THE_ANSWER: Duration = Duration::from_secs(15);
+
+/// Waits until nothing switches the machine any more, whoever began it.
+async fn quiet(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
+    let timeout = context.shared.options.timeouts.activate;
+    let request = Request::AwaitQuiet { timeout_seconds: timeout.as_secs() };
+    match context.call(request, timeout + FOR_THE_ANSWER, sink).await? {
+        Answer::Quiet => Ok(()),
+        _ => Err(unexpected("the machine's quiet")),
+    }
+}
+
+/// The operation's rendered configuration; a successor finds that of a deployment in the database, and renders that of a
+/// destroy anew.
+async fn files(context: &mut Context) -> Result<Files, StepError> {
+    if !context.files.is_empty() {
+        return Ok(context.files.clone());
+    }
+    let missing = || StepError::failed("internal", "the operation has no revision");
+    let revision = context.revision.clone().ok_or_else(missing)?;
+    let files = match context.kind {
+        OperationKind::Deploy => context.shared.store.revision(&context.tenant, &revision).await?.files,
+        OperationKind::Destroy => {
+            let platform = context.platform().await?.clone();
+            let rendered = context.shared.render(&platform, &context.machine, None).await?;
+            if rendered.id != revision {
+                let message = "the platform has changed since this operation began; begin it again";
+                return Err(StepError::transient(OTHER_SYSTEM, message));
+            }
+            rendered.files
+        }
+        OperationKind::Preview => return Err(StepError::failed("internal", "a preview switches nothing")),
+    };
+    context.files = files.clone();
+    Ok(files)
 }

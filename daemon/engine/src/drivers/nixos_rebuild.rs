@@ -11,16 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::OperationKind;
-use berth_domain::revision::Files;
-use berth_protocol::{Activation, ActivationOutcome, Answer, Request};
+use berth_protocol::{Activation, ActivationOutcome};
 
-use super::{Committed, Deployer, berth};
+use super::{Committed, Deployer, berth, files, quiet};
 use crate::error::{OTHER_SYSTEM, REBUILD_FAILED, StepError};
 use crate::ports::{Bounds, Rebuild, RebuildAction, RebuildEnding, Report, Sink};
-use crate::steps::{Context, unexpected};
-
-/// The agent keeps the time itself; this is for its answer to arrive.
-const FOR_THE_ANSWER: Duration = Duration::from_secs(15);
+use crate::steps::Context;
 
 pub(super) struct NixosRebuild;
 
@@ -93,12 +89,7 @@ impl Deployer for NixosRebuild {
 /// Ends what a predecessor left running here, then waits until nothing switches the machine.
 async fn see_the_end(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
     context.shared.builder.end_nixos_rebuild(context.operation).await;
-    let timeout = context.shared.options.timeouts.activate;
-    let request = Request::AwaitQuiet { timeout_seconds: timeout.as_secs() };
-    match context.call(request, timeout + FOR_THE_ANSWER, sink).await? {
-        Answer::Quiet => Ok(()),
-        _ => Err(unexpected("the machine's quiet")),
-    }
+    quiet(context, sink).await
 }
 
 /// Has `nixos-rebuild` do something; once more where it lost sight of it or another switch was in the way.
@@ -135,31 +126,6 @@ async fn rebuild_once(
     let login = context.session(sink).await?.login();
     let rebuild = Rebuild { operation, action, machine: &machine, files: &files, system };
     builder.nixos_rebuild(rebuild, &login, bounds, sink).await
-}
-
-/// The operation's rendered configuration; a successor finds that of a deployment in the database, and renders that of a
-/// destroy anew.
-async fn files(context: &mut Context) -> Result<Files, StepError> {
-    if !context.files.is_empty() {
-        return Ok(context.files.clone());
-    }
-    let missing = || StepError::failed("internal", "the operation has no revision");
-    let revision = context.revision.clone().ok_or_else(missing)?;
-    let files = match context.kind {
-        OperationKind::Deploy => context.shared.store.revision(&context.tenant, &revision).await?.files,
-        OperationKind::Destroy => {
-            let platform = context.platform().await?.clone();
-            let rendered = context.shared.render(&platform, &context.machine, None).await?;
-            if rendered.id != revision {
-                let message = "the platform has changed since this operation began; begin it again";
-                return Err(StepError::transient(OTHER_SYSTEM, message));
-            }
-            rendered.files
-        }
-        OperationKind::Preview => return Err(StepError::failed("internal", "a preview switches nothing")),
-    };
-    context.files = files.clone();
-    Ok(files)
 }
 
 /// A call that has to be done.

@@ -7,12 +7,13 @@ use berth_domain::manifest::{MANIFEST_PATH, Manifest};
 use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
 use berth_domain::{MachineName, OperationId};
-use berth_nix::{Destination, Level, Nix, Run, Update};
+use berth_nix::{Applied, Destination, Level, Nix, NixError, Run, Update};
+use berth_protocol::nixops4::SOCKET;
 use tokio::sync::OnceCell;
 
 use super::folder::Folder;
 use super::platform::{PlatformSource, Roots, store_path};
-use crate::error::StepError;
+use crate::error::{DRIVER_MISSING, StepError};
 use crate::ports::{
     Bounds, Builder, Evaluated, Keep, Login, MachineSession, Platform, Rebuild, RebuildEnding, Report, Sink,
 };
@@ -142,6 +143,30 @@ impl Builder for NixBuilder {
     async fn end_nixos_rebuild(&self, operation: OperationId) {
         Nix::sweep_rebuild(&operation.to_string()).await;
     }
+
+    async fn find_nixops4(&self, bounds: &Bounds) -> Result<(), StepError> {
+        self.nix.find_nixops4(&run(bounds)).await.map_err(|error| match error {
+            NixError::Cancelled => StepError::Cancelled,
+            error => {
+                let message =
+                    format!("this host cannot deploy with the driver nixops4: {}", nixops4_missing(&error));
+                StepError::failed(DRIVER_MISSING, message)
+            }
+        })
+    }
+
+    async fn nixops4_apply(
+        &self,
+        files: &Files,
+        socket: &Path,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<Applied, StepError> {
+        // Next to the socket, as both are the operation's own.
+        let flake = Folder::with(socket.with_file_name("flake"), files)?;
+        let variable = (SOCKET, socket.as_os_str());
+        Ok(self.nix.nixops4_apply(flake.path(), variable, &run(bounds), |update| tell(sink, update)).await?)
+    }
 }
 
 /// The name of a garbage collector root.
@@ -149,6 +174,13 @@ fn name_of(keep: Keep<'_>) -> String {
     match keep {
         Keep::Machine(machine) => format!("machine-{machine}"),
         Keep::Preview(operation) => format!("preview-{operation}"),
+    }
+}
+
+fn nixops4_missing(error: &NixError) -> String {
+    match error {
+        NixError::NotFound { program } => format!("there is no program “{program}”"),
+        other => other.to_string(),
     }
 }
 

@@ -233,7 +233,7 @@ impl Context {
 
     /// How this machine is deployed to.
     pub(crate) async fn deployer(&self) -> Result<&'static dyn Deployer, StepError> {
-        drivers::of(self.shared.store.machine(&self.machine).await?.spec.driver)
+        Ok(drivers::of(self.shared.store.machine(&self.machine).await?.spec.driver))
     }
 
     /// Copies a system and all that it needs over the session.

@@ -1,6 +1,7 @@
 //! A builder and machines without nix and SSH.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,14 +13,16 @@ use berth_domain::revision::Files;
 use berth_domain::{MachineFacts, MachineName, MachineSpec, OperationId, StepName};
 use berth_engine::StepError;
 use berth_engine::ports::{
-    AgentStart, Bounds, Builder, Evaluated, Keep, Login, MachineSession, Machines, Platform, Rebuild,
-    RebuildAction, RebuildEnding, Report, Sink,
+    AgentStart, Applied, Bounds, Builder, Evaluated, Keep, Login, MachineSession, Machines, Platform,
+    Rebuild, RebuildAction, RebuildEnding, Report, Sink,
 };
 use berth_protocol::{Activation, ActivationOutcome, Answer, Health, Request};
 use berth_render::Tls;
 use chrono::Utc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
+
+use crate::nixops4;
 
 pub const AGENT: &str = "/nix/store/agent";
 pub const OLD: &str = "/nix/store/old";
@@ -260,6 +263,21 @@ impl Builder for FakeBuilder {
 
     async fn end_nixos_rebuild(&self, _: OperationId) {
         self.0.done.lock().unwrap().push("sweep".into());
+    }
+
+    async fn find_nixops4(&self, bounds: &Bounds) -> Result<(), StepError> {
+        self.0.asked("find-nixops4", "", bounds).await
+    }
+
+    async fn nixops4_apply(
+        &self,
+        files: &Files,
+        socket: &Path,
+        bounds: &Bounds,
+        _: &Sink,
+    ) -> Result<Applied, StepError> {
+        self.0.asked("nixops4", "", bounds).await?;
+        nixops4::apply(&self.0, files, socket).await
     }
 }
 

@@ -7,6 +7,7 @@ mod cancelling;
 mod failing;
 mod fakes;
 mod following;
+mod nixops4;
 mod previewing;
 mod rebuilding;
 mod resuming;

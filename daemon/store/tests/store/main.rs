@@ -6,6 +6,7 @@
 mod concurrency;
 mod events;
 mod machines;
+mod nixops4;
 mod opening;
 mod operations;
 mod paging;

@@ -1,0 +1,2 @@
+DROP TABLE nixops4_changes;
+DROP TABLE nixops4_states;
