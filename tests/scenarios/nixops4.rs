@@ -54,12 +54,12 @@ fn with(folder: &TempDir) -> DaemonOptions {
 async fn a_machine_whose_driver_is_nixops4_is_deployed_by_applies_of_its_flake() -> Result<()> {
     let folder = stand_in()?;
     let Some(stage) = Stage::set_up_with(with(&folder)).await? else { return Ok(()) };
-    let machine = stage.boot("vm1").await?;
+    let machine = stage.boot("applied").await?;
     stage
         .client
         .create_machine(&berth_domain::MachineDraft { driver: Some("nixops4".into()), ..draft(&machine) })
         .await?;
-    let mut acme = tenant("acme", "vm1");
+    let mut acme = tenant("acme", "applied");
     let told = stage.deployed(&acme).await?;
     let system = told.operation.system.clone().context("a system")?;
     let output = machine.exec(&["readlink", "--canonicalize", "/nix/var/nix/profiles/system"]).await?;
@@ -120,10 +120,10 @@ async fn a_daemon_whose_host_has_no_nixops4_says_so_before_it_begins_anything() 
 #[tokio::test]
 async fn whoever_applies_a_flake_by_hand_deploys_by_the_daemon_and_sees_how_it_goes() -> Result<()> {
     let Some(stage) = Stage::set_up().await? else { return Ok(()) };
-    stage.machine("vm1").await?;
-    let told = stage.deployed(&tenant("acme", "vm1")).await?;
+    let _machine = stage.machine("by-hand").await?;
+    let told = stage.deployed(&tenant("acme", "by-hand")).await?;
     let system = told.operation.system.context("a system")?;
-    let inputs = json!({"tenant": "acme", "machine": "vm1", "system": system});
+    let inputs = json!({"tenant": "acme", "machine": "by-hand", "system": system});
     // At every apply, as it has no state: nothing changes, and nothing breaks.
     for _ in 0..2 {
         let mut provider = Provider::start(&stage.daemon)?;
@@ -137,13 +137,13 @@ async fn whoever_applies_a_flake_by_hand_deploys_by_the_daemon_and_sees_how_it_g
     let other = "/nix/store/00000000000000000000000000000000-nixos";
     let mut provider = Provider::start(&stage.daemon)?;
     let answer =
-        provider.create("deployment", &json!({"tenant": "acme", "machine": "vm1", "system": other}))?;
+        provider.create("deployment", &json!({"tenant": "acme", "machine": "by-hand", "system": other}))?;
     let message = answer["errorResponse"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("another system by now"), "{answer}");
     let moved =
         provider.create("deployment", &json!({"tenant": "acme", "machine": "vm2", "system": system}))?;
     assert!(
-        moved["errorResponse"]["message"].as_str().unwrap_or_default().contains("on the machine “vm1”"),
+        moved["errorResponse"]["message"].as_str().unwrap_or_default().contains("on the machine “by-hand”"),
         "{moved}"
     );
     if let Some(runner) = runner() {
