@@ -77,7 +77,6 @@ impl Ending {
     pub(super) fn of(flavour: Flavour, exit_code: i32, clues: Clues, message: String) -> Self {
         match exit_code {
             0 => Self::Done,
-            1 if clues.unit_taken => Self::Open { message },
             _ if flavour.passes_codes_on() => Self::of_ng(exit_code, clues, message),
             _ => Self::of_script(exit_code, clues, message),
         }
@@ -86,6 +85,7 @@ impl Ending {
     fn of_ng(exit_code: i32, clues: Clues, message: String) -> Self {
         match exit_code {
             _ if clues.failed_here => Self::Failed { exit_code, message },
+            1 if clues.unit_taken => Self::Open { message },
             2 => Self::ScriptFailed,
             4 => Self::UnitsFailed { units: clues.failed_units.unwrap_or_default() },
             100 => Self::NeedsReboot,
@@ -174,8 +174,10 @@ mod tests {
                      or has a fragment file.";
         assert!(matches!(of(NG, 1, &[taken]), Ending::Open { .. }));
         assert!(matches!(of(SCRIPT, 1, &[taken, SWITCHING]), Ending::Open { .. }));
-        // The script tries whether there can be such a unit, and does without where not.
+        // The script tries first whether there can be such a unit, and does without where not.
         assert_eq!(of(SCRIPT, 0, &[taken]), Ending::Done);
+        let failed = "warning: the following units failed: a.service";
+        assert_eq!(of(SCRIPT, 1, &[taken, failed, SWITCHING]), units(&["a.service"]));
         assert_eq!(of(NG, 4, &[taken]), units(&[]));
     }
 
