@@ -19,11 +19,13 @@ const ANY_TOKEN: [&str; 5] = [
 ];
 
 /// What the reader of a tenant may do besides.
-const OWN_READER: [&str; 6] = [
+const OWN_READER: [&str; 8] = [
     "GET /v1/tenants/{name}",
     "GET /v1/tenants/{name}/configuration",
     "GET /v1/tenants/{name}/flake.tar.gz",
     "GET /v1/tenants/{name}/revisions",
+    "GET /v1/tenants/{name}/nixops4-state",
+    "GET /v1/tenants/{name}/nixops4-state/changes",
     "GET /v1/operations/{id}",
     "GET /v1/operations/{id}/events",
 ];
@@ -89,6 +91,7 @@ impl House {
             .replace("{revision}", &"0".repeat(64))
             .replace("{name}", name)
             .replace("{tenant}", name)
+            .replace("{fence}", "1")
             .replace("{id}", &self.operation);
         assert!(!path.contains('{'), "{path} has a parameter that this test does not know");
         let method: Method = method.parse()?;
