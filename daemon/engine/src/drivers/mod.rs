@@ -14,8 +14,6 @@ mod berth;
 mod nixops4;
 mod nixos_rebuild;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use berth_domain::revision::Files;
 use berth_domain::{Driver, OperationKind};
@@ -23,7 +21,7 @@ use berth_protocol::{Activation, Answer, Request};
 
 use crate::error::{OTHER_SYSTEM, StepError};
 use crate::ports::Sink;
-use crate::steps::{Context, unexpected};
+use crate::steps::{Context, FOR_THE_ANSWER, unexpected};
 
 /// How a system gets onto its machine. Everything may be asked twice: a successor repeats what its predecessor began.
 #[async_trait]
@@ -65,9 +63,6 @@ pub(crate) fn of(driver: Driver) -> &'static dyn Deployer {
         Driver::Nixops4 => &nixops4::Nixops4,
     }
 }
-
-/// The agent keeps the time itself; this is for its answer to arrive.
-const FOR_THE_ANSWER: Duration = Duration::from_secs(15);
 
 /// Waits until nothing switches the machine any more, whoever began it.
 async fn quiet(context: &mut Context, sink: &Sink) -> Result<(), StepError> {

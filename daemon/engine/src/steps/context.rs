@@ -19,6 +19,9 @@ use crate::engine::Shared;
 use crate::error::StepError;
 use crate::ports::{AgentStart, Bounds, Evaluated, Keep, MachineSession, Platform, Sink};
 
+/// What a call gets beyond the time that the agent keeps itself: for its answer to arrive.
+pub(crate) const FOR_THE_ANSWER: Duration = Duration::from_secs(15);
+
 /// The operation's state between its steps. Everything in it can be found again by a successor.
 pub(crate) struct Context {
     pub shared: Arc<Shared>,

@@ -15,7 +15,7 @@ mod undo;
 mod verify;
 mod wipe;
 
-pub(crate) use context::{Context, unexpected};
+pub(crate) use context::{Context, FOR_THE_ANSWER, unexpected};
 
 use berth_domain::StepName;
 

@@ -1,18 +1,13 @@
 //! The new system proves that it serves: to its own machine, and to the daemon over a new connection.
 
-use std::time::Duration;
-
 use berth_protocol::{Answer, Health, Request};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::activate::unit_logs;
-use super::context::unexpected;
+use super::context::{FOR_THE_ANSWER, unexpected};
 use super::{Context, Outcome};
 use crate::error::StepError;
 use crate::ports::Sink;
-
-/// The agent keeps the time itself; this is for its answer to arrive.
-const FOR_THE_ANSWER: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     let system = context.system()?;
