@@ -14,6 +14,19 @@ let
   database = "berthd";
   # As long as the API waits for a slow client; longer than the pause between two signs of life of a stream.
   patience = "120s";
+  # What nginx passes on to the daemon, within these limits.
+  passed = limits: {
+    proxyPass = "http://${cfg.settings.listen}";
+    recommendedProxySettings = true;
+    # Streams of events are handed on as they come.
+    extraConfig = ''
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+      proxy_read_timeout ${patience};
+      ${limits}
+    '';
+  };
   seconds =
     description:
     mkOption {
@@ -49,6 +62,11 @@ in
             type = types.ints.between 1 256;
             default = 4;
             description = "How many operations run at once.";
+          };
+          keep_generations = mkOption {
+            type = types.ints.between 1 1000;
+            default = 10;
+            description = "How many generations of its system a machine keeps.";
           };
           log = mkOption {
             type = types.singleLineStr;
@@ -124,11 +142,13 @@ in
         HOME = "/var/lib/berth";
         BERTH_DATABASE_URL = lib.mkIf cfg.database.createLocally "postgres:///${database}?host=/run/postgresql";
       };
-      # Evaluating needs Nix, reaching machines needs SSH; Nix fetches flakes with git.
+      # Evaluating needs Nix, reaching machines needs SSH; Nix fetches flakes with git. Bundles are read out of the vault with
+      # restic, and what is not kept is removed from it.
       path = [
         config.nix.package
         pkgs.openssh
         pkgs.git
+        pkgs.restic
       ];
       serviceConfig = {
         ExecStart = "${cfg.package}/bin/berthd serve --config ${file}";
@@ -194,16 +214,12 @@ in
       virtualHosts.${cfg.nginx.domain} = {
         forceSSL = true;
         enableACME = true;
-        locations."/" = {
-          proxyPass = "http://${cfg.settings.listen}";
-          recommendedProxySettings = true;
-          # Streams of events are handed on as they come.
-          extraConfig = ''
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_buffering off;
-            proxy_read_timeout ${patience};
-            client_max_body_size 256k;
+        locations = {
+          "/" = passed "client_max_body_size 256k;";
+          # Bundles, and packs of a tenant that moves here, come as they are sent, and the daemon bounds them itself.
+          "~ ^/v1/(bundles/[^/]+/content$|transfers/[^/]+/vault/)" = passed ''
+            client_max_body_size 0;
+            proxy_request_buffering off;
           '';
         };
       };

@@ -19,6 +19,8 @@ in
     ./tenant/access.nix
     ./tenant/hardening.nix
     ./tenant/database.nix
+    ./tenant/state.nix
+    ./tenant/fence.nix
     ./tenant/certificates.nix
     (shared ./tenant/web.nix)
   ]

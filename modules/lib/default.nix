@@ -9,9 +9,11 @@ let
       inherit types blocks;
       forge = import ./forge.nix {
         inherit lib types blocks;
+        dataVersion = import ./data-version.nix;
         mail = import ./mail.nix { inherit lib; };
       };
       page = import ./page.nix { inherit lib; };
+      dataVersion = import ./data-version.nix;
       mail = import ./mail.nix { inherit lib; };
       media = import ./media.nix { inherit lib; };
     };

@@ -12,6 +12,7 @@
   types,
   blocks,
   mail,
+  dataVersion,
 }:
 forge:
 let
@@ -290,7 +291,11 @@ in
               actions.ENABLED = settings.actions;
               packages.ENABLED = settings.packages;
               federation.ENABLED = settings.federation;
-              session.COOKIE_SECURE = tls;
+              session = {
+                COOKIE_SECURE = tls;
+                # In memory, as upstream has it, everybody would be signed out by every start, and by a move.
+                PROVIDER = "db";
+              };
             };
           }
           (forge.appName settings.app_name)
@@ -321,6 +326,8 @@ in
         };
       };
 
+      # Patch releases leave the database as it is.
+      data_version = dataVersion 2 cfg.package;
       units = [ unit ];
       probes = [
         {
@@ -333,7 +340,7 @@ in
           name = "api";
           path = "/api/v1/version";
           # Only who has signed in is told, where that is asked for.
-          status = if settings.require_sign_in && config.berth.platform != "rehearsal" then 403 else 200;
+          status = if settings.require_sign_in && !(cfg.package.standIn or false) then 403 else 200;
           contains = null;
         }
       ];
@@ -391,17 +398,8 @@ in
           secret_key_file = keyFile;
         };
         quiesce = [ unit ];
-        after_restore = [
-          {
-            title = "Write the hooks of every repository anew";
-            inherit (cfg) user;
-            argv = program [
-              "admin"
-              "regenerate"
-              "hooks"
-            ];
-          }
-        ];
+        # What names the program, such as the hooks of every repository, upstream's preStart writes anew.
+        after_restore = [ ];
       };
       usage = [
         {

@@ -321,6 +321,8 @@ in
         ];
       };
 
+      # Patch releases may change the database, too.
+      data_version = berth.dataVersion 3 cfg.package;
       units = services ++ [ "redis-mastodon.service" ];
       probes = [
         {
@@ -337,12 +339,21 @@ in
         }
       ]
       # Over plain HTTP Mastodon answers everything but its health by redirecting to HTTPS.
-      ++ lib.optional (tls || config.berth.platform == "rehearsal") {
-        name = "federation";
-        path = "/.well-known/nodeinfo";
-        status = 200;
-        contains = "nodeinfo";
-      };
+      ++ lib.optionals (tls || config.berth.platform == "rehearsal") [
+        {
+          name = "federation";
+          path = "/.well-known/nodeinfo";
+          status = 200;
+          contains = "nodeinfo";
+        }
+        # The server's own actor, which every Mastodon has (RFC 7033; spec/requests/well_known/webfinger_spec.rb).
+        {
+          name = "webfinger";
+          path = "/.well-known/webfinger?resource=acct:${host}@${host}";
+          status = 200;
+          contains = "application/activity+json";
+        }
+      ];
       secrets = [
         (key "secret-key-base" "Signs sessions." "sessions" railsSecret)
         (key "vapid-private-key" "Proves to push services who it is." "sessions" {

@@ -322,6 +322,8 @@ in
         udp = [ ];
       };
 
+      # Patch releases may change the database, too.
+      data_version = berth.dataVersion 3 cfg.package;
       units = [
         "peertube.service"
         "redis-peertube.service"
@@ -338,6 +340,12 @@ in
           path = "/api/v1/config";
           status = 200;
           contains = "serverVersion";
+        }
+        {
+          name = "federation";
+          path = "/.well-known/nodeinfo";
+          status = 200;
+          contains = "nodeinfo";
         }
       ];
       secrets = [

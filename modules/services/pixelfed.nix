@@ -275,6 +275,8 @@ in
         nginx.virtualHosts = lib.mkIf serves { ${host} = { }; };
       };
 
+      # Patch releases may change the database, too.
+      data_version = berth.dataVersion 3 cfg.package;
       units = services ++ [ "redis-pixelfed.service" ];
       probes = [
         {

@@ -1,4 +1,4 @@
-# Where the certificates of a tenant's hosts come from, as `berth.machine.tls` says: what a virtual host needs for it
+# Where the certificates of a tenant's hosts come from, as `berth.internal.tls` says: what a virtual host needs for it
 # (`berth.internal.encrypted`), and what makes them.
 {
   config,
@@ -7,9 +7,9 @@
   ...
 }:
 let
-  inherit (config.berth) tenant machine internal;
-  acme = machine.tls == "acme";
-  selfSigned = tenant != null && machine.tls == "self-signed" && internal.hosts != [ ];
+  inherit (config.berth) tenant internal;
+  acme = internal.tls == "acme";
+  selfSigned = tenant != null && internal.tls == "self-signed" && internal.hosts != [ ];
 
   folder = "/var/lib/berth/tls";
   unit = "berth-certificate.service";
@@ -41,7 +41,7 @@ in
           sslCertificateKey = "${folder}/key.pem";
         };
       }
-      .${machine.tls};
+      .${internal.tls};
 
     security.acme = lib.mkIf (acme && tenant != null) {
       acceptTerms = true;

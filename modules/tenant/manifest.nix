@@ -9,7 +9,7 @@ let
     {
       inherit (service) host scheme;
       inside_only = !internal.exposed;
-      any_certificate = config.berth.machine.tls == "self-signed";
+      any_certificate = internal.tls == "self-signed";
     }
     // probe;
 
@@ -20,7 +20,7 @@ let
     in
     {
       inherit (service) title url;
-      stand_in = config.berth.platform == "rehearsal";
+      stand_in = builtins.any (package: package.standIn or false) parts.packages;
       units = lib.optionals internal.runs parts.units;
       probes = lib.optionals internal.serves (map (asked service) parts.probes);
       inherit (parts)
@@ -29,7 +29,8 @@ let
         usage
         commands
         ;
-    };
+    }
+    // lib.optionalAttrs (parts.data_version or null != null) { inherit (parts) data_version; };
 in
 {
   options.berth.manifest = lib.mkOption {

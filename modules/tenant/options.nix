@@ -43,12 +43,14 @@ let
         "maintenance"
         "suspended"
         "moved"
+        "fenced"
       ];
       default = "active";
       description = ''
         What the machine does. `active`: services run and are reachable. `standby`: everything is installed, services
         are stopped. `maintenance`: services run, visitors but those of `admin_addresses` are asked to come back later. `suspended`: services are
         stopped, visitors see the notice. `moved`: services are stopped, requests are forwarded to the new provider.
+        `fenced`: services run, and nothing that they send leaves the machine; for copies of what runs elsewhere.
       '';
     };
     notice = mkOption {

@@ -13,7 +13,9 @@ let
   inherit (config.berth) tenant machine;
   definitions = berth.services;
 
-  scheme = if machine.tls == "none" then "http" else "https";
+  # Nobody certifies that the domain is a copy's.
+  tls = if machine.tls == "acme" && is [ "fenced" ] then "self-signed" else machine.tls;
+  scheme = if tls == "none" then "http" else "https";
 
   # What a service's file says, with the tenant's settings filled in where it uses them. The sets that `parts` is made
   # of can be looked at whether the tenant selected the service or not.
@@ -56,7 +58,7 @@ let
             // secret
           );
         inherit (config.berth.internal) serves;
-        tls = machine.tls != "none";
+        tls = tls != "none";
         url = "${scheme}://${host}/";
       };
     in
@@ -82,6 +84,11 @@ in
       internal = true;
       description = "Those that are selected.";
     };
+    tls = mkOption {
+      type = types.str;
+      internal = true;
+      description = "How visitors are served: as `berth.machine.tls` says, if the mode lets it.";
+    };
     hosts = mkOption {
       type = types.listOf types.str;
       default = [ ];
@@ -103,6 +110,11 @@ in
       internal = true;
       description = "Whether that is everybody, or the tenant's administrators alone.";
     };
+    fenced = mkOption {
+      type = types.bool;
+      internal = true;
+      description = "Whether nothing may leave the machine.";
+    };
   };
   config.berth.internal = {
     everyService = lib.mapAttrs resolve definitions;
@@ -110,11 +122,15 @@ in
     runs = is [
       "active"
       "maintenance"
+      "fenced"
     ];
     serves = is [
       "active"
       "maintenance"
+      "fenced"
     ];
     exposed = is [ "active" ];
+    fenced = is [ "fenced" ];
+    inherit tls;
   };
 }

@@ -40,6 +40,30 @@ let
     })
   );
 
+  # What a boot puts back is there before anything uses it (./state.nix): also what runs in every mode, such as a Redis.
+  usesState = lib.unique (
+    parts.daemons
+    ++ map (lib.removeSuffix ".service") (
+      builtins.filter (lib.hasSuffix ".service") (parts.state.quiesce ++ parts.units)
+    )
+  );
+  waitForState = lib.genAttrs usesState (_: {
+    requires = [ "berth-settle.service" ];
+    after = [ "berth-settle.service" ];
+  });
+
+  # Where the machine is fenced, none of it runs without the fence (./fence.nix).
+  stayInside = lib.genAttrs usesState (_: {
+    requires = [ "berth-fence.service" ];
+    after = [ "berth-fence.service" ];
+  });
+
+  # What is quiet while the state is captured. Once the tenant has moved, none of it ever runs here again: also not what runs in
+  # every other mode, so that it can be seen that nothing has been written since.
+  writes = map (lib.removeSuffix ".service") (
+    builtins.filter (lib.hasSuffix ".service") parts.state.quiesce
+  );
+
   # A masked unit is stopped when it is switched to, and nothing can start it.
   masked =
     names:
@@ -58,7 +82,10 @@ in
         parts.systemd
         makeSecrets
         waitForSecrets
+        waitForState
+        (lib.mkIf cfg.fenced stayInside)
         (lib.mkIf (!cfg.runs) (masked parts.daemons))
+        (lib.mkIf (config.berth.tenant.mode == "moved") (masked writes))
       ];
       timers = lib.mkMerge [
         (parts.machine.timers or { })
@@ -71,7 +98,7 @@ in
       groups = parts.machine.groups or { };
     };
     virtualisation.podman = parts.machine.podman or { };
-    networking.firewall = lib.mkIf cfg.serves {
+    networking.firewall = lib.mkIf (cfg.serves && !cfg.fenced) {
       allowedTCPPorts = ports.tcp;
       allowedUDPPorts = ports.udp;
     };

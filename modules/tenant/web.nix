@@ -7,10 +7,10 @@
 berth:
 { config, lib, ... }:
 let
-  inherit (config.berth) tenant machine internal;
+  inherit (config.berth) tenant internal;
   # The new provider's machine is spoken to as this one is.
-  acme = machine.tls == "acme";
-  secure = machine.tls != "none";
+  acme = internal.tls == "acme";
+  secure = internal.tls != "none";
 
   # How soon a visitor should ask again, in seconds.
   retryAfter =

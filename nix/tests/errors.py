@@ -80,7 +80,7 @@ def a_missing_value_is_named() -> None:
 
 
 def an_unknown_mode_is_refused() -> None:
-    _refused({"mode": "gone"}, "`berth.tenant.mode'", '"active", "standby", "maintenance", "suspended", "moved"')
+    _refused({"mode": "gone"}, "`berth.tenant.mode'", '"active", "standby", "maintenance", "suspended", "moved", "fenced"')
 
 
 def certificates_cannot_be_had_in_rehearsal_and_it_says_so() -> None:

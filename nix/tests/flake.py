@@ -31,7 +31,7 @@ FLAKE = """{
 
 
 @contextmanager
-def rendered(agent: bool = True, deploy_rs: bool = False, machine: str = MACHINE):
+def rendered(agent: bool = True, deploy_rs: bool = False, gitea: bool = False, machine: str = MACHINE):
     """A folder with a tenant's flake, and the platform it takes, as the daemon lays them out."""
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source"
@@ -39,11 +39,15 @@ def rendered(agent: bool = True, deploy_rs: bool = False, machine: str = MACHINE
             shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("agent", "tests"))
         shutil.copy(ROOT / "nix/rehearsal/flake.nix", source)
         programs = ["agent/bin/berth-agent"] if agent else []
-        for program in [*programs, *(["deploy-rs/bin/activate"] if deploy_rs else [])]:
+        programs += ["deploy-rs/bin/activate"] if deploy_rs else []
+        programs += ["gitea/bin/gitea"] if gitea else []
+        for program in programs:
             place = source / "nix/rehearsal" / program
             place.parent.mkdir(parents=True)
-            place.write_text("#!/bin/sh\n")
+            place.write_text('#!/bin/sh\necho "${0##*/} $*"\n')
             place.chmod(0o755)
+        if gitea:
+            (source / "nix/rehearsal/gitea/version").write_text("1.26.0\n")
         stored = subprocess.run(["nix-store", "--add", source], capture_output=True, text=True, check=True).stdout.strip()
         flake = Path(scratch) / "flake"
         flake.mkdir()
@@ -71,6 +75,38 @@ def a_rendered_flake_evaluates_and_builds_to_a_system() -> None:
         built = subprocess.run(["nix-store", "--realise", found["drv"]], capture_output=True, text=True, check=False)
         assert built.returncode == 0, built.stderr
         _check_layout(Path(found["system"]), found["manifest"])
+
+
+def a_gitea_that_is_put_into_the_platform_runs_in_place_of_its_stand_in_and_everybody_sees_it() -> None:
+    with rendered(gitea=True) as flake:
+        done = _evaluate(flake)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        services = found["manifest"]["services"]
+        assert {name: service["stand_in"] for name, service in services.items()} == {
+            "gitea": False, "mastodon": True, "peertube": True,
+        }  # fmt: skip
+        assert services["gitea"]["data_version"] == "1.26"
+        built = subprocess.run(["nix-store", "--realise", found["drv"]], capture_output=True, text=True, check=False)
+        assert built.returncode == 0, built.stderr
+        unit = (Path(found["system"]) / "systemd/units/gitea.service").read_text()
+        said = subprocess.run([Path(found["system"]) / "sw/bin/gitea", "web"], capture_output=True, text=True, check=True)
+        assert said.stdout == "gitea web\n" and "stand-in" not in unit, unit
+        preparation = json.loads(Path(unit.split("prepare.py ")[1].split()[1]).read_text())
+    settings = preparation["app_ini"]
+    assert "ROOT_URL = http://git.acme.example/\n" in settings and "APP_NAME = Acme Git\n" in settings, settings
+    # Names of secrets, not secrets: this file can be read by everybody.
+    assert "SECRET_KEY = #secret_key#\n" in settings and set(preparation["secrets"]) == {
+        *("secret_key", "internal_token", "oauth2_jwt_secret", "lfs_jwt_secret"),
+    }
+    assert {secret["name"].replace("-", "_") for secret in services["gitea"]["secrets"]} == set(preparation["secrets"])
+
+
+def people_stay_signed_in_to_a_forge_when_it_starts_anew_or_moves() -> None:
+    with rendered(gitea=True) as flake:
+        attribute = f"path:{flake}#nixosConfigurations.vm1.config.services.gitea.settings.session.PROVIDER"
+        done = nix("eval", "--no-write-lock-file", "--no-eval-cache", "--json", attribute)
+        assert done.returncode == 0 and json.loads(done.stdout) == "db", done.stderr
 
 
 def _check_layout(system: Path, manifest: dict) -> None:

@@ -10,7 +10,7 @@ ROOT = TESTS.parent.parent
 NIX = ["nix", "--extra-experimental-features", "nix-command flakes"]
 TIMEOUT = 120
 
-MODES = ["active", "standby", "maintenance", "suspended", "moved"]
+MODES = ["active", "standby", "maintenance", "suspended", "moved", "fenced"]
 SERVICES = sorted(path.stem for path in (ROOT / "modules/services").glob("*.nix"))
 OURS = ROOT / "nix/rehearsal/lib"
 

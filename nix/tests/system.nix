@@ -20,6 +20,7 @@ in
   inherit (config.berth) manifest;
   etc = builtins.mapAttrs (_: file: file.text) config.environment.etc;
   units = builtins.mapAttrs (_: unit: unit.text) config.systemd.units;
+  wantedBy = builtins.mapAttrs (_: unit: unit.wantedBy) config.systemd.units;
   ports = config.networking.firewall.allowedTCPPorts;
   users = builtins.attrNames config.users.users;
 }

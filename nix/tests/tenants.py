@@ -8,6 +8,9 @@ from harness import MACHINE, MODES, OURS, SERVICES, evaluate, nixpkgs_lib, tenan
 MANIFEST = {"version", "platform", "tenant", "mode", "services"}
 SERVICE = {"title", "url", "stand_in", "units", "probes", "state", "secrets", "usage", "commands"}
 
+# Those whose upgrade changes a database, and how many numbers of the version that depends on.
+DATED = {"forgejo": "1.0", "gitea": "1.0", "mastodon": "1.0.0", "peertube": "1.0.0", "pixelfed": "1.0.0"}
+
 
 @cache
 def _system(mode: str = "active", services: tuple[str, ...] | None = None, lib=OURS, **more) -> dict:
@@ -31,8 +34,10 @@ def the_manifest_has_the_shape_that_the_agent_reads() -> None:
     assert set(manifest) == MANIFEST, set(manifest)
     assert (manifest["version"], manifest["platform"], manifest["tenant"]) == (1, "rehearsal", "acme")
     for name, service in manifest["services"].items():
-        assert set(service) == SERVICE, (name, set(service) ^ SERVICE)
-        assert service["stand_in"] is True
+        dated = {"data_version"} if name in DATED else set()
+        assert set(service) == SERVICE | dated, (name, set(service) ^ SERVICE)
+        # The web server that serves pages is real.
+        assert service["stand_in"] is (name != "pages"), name
         assert service["state"]["directories"], name
         assert set(service["state"]["quiesce"]) <= set(service["units"]), name
         for probe in service["probes"]:
@@ -45,6 +50,11 @@ def the_manifest_has_the_shape_that_the_agent_reads() -> None:
                 assert not pattern.startswith("^-") and "[-" not in pattern[:3]
 
 
+def services_that_change_their_database_say_of_which_version_it_is() -> None:
+    services = _system()["manifest"]["services"]
+    assert {name: service["data_version"] for name, service in services.items() if "data_version" in service} == DATED
+
+
 def the_manifest_stands_in_the_system_as_a_file() -> None:
     import json
 
@@ -53,14 +63,14 @@ def the_manifest_stands_in_the_system_as_a_file() -> None:
 
 
 def units_and_probes_are_asked_for_only_where_they_can_answer() -> None:
-    expected = {"active": (True, True), "maintenance": (True, True)}
+    expected = {mode: (True, True) for mode in ("active", "maintenance", "fenced")}
     for mode in MODES:
         runs, serves = expected.get(mode, (False, False))
         for name, service in _system(mode)["manifest"]["services"].items():
             # What nginx alone serves has no unit of its own.
             assert bool(service["units"]) == (runs and name != "pages"), (mode, name)
             assert bool(service["probes"]) == serves, (mode, name)
-            assert all(probe["inside_only"] == (mode == "maintenance") for probe in service["probes"]), (mode, name)
+            assert all(probe["inside_only"] == (mode in ("maintenance", "fenced")) for probe in service["probes"]), (mode, name)
 
 
 def units_that_the_manifest_names_exist_and_are_masked_where_the_mode_stops_them() -> None:
@@ -71,8 +81,8 @@ def units_that_the_manifest_names_exist_and_are_masked_where_the_mode_stops_them
         units = _system(mode)["units"]
         stopped = [unit for unit in named if not unit.startswith("redis-")]
         assert all(units[unit] is None for unit in stopped), mode
-        # State can still be captured and restored.
-        assert units["postgresql.service"] and units["redis-mastodon.service"]
+        # State can still be captured and restored; once it has moved, nothing writes to it here ever again.
+        assert units["postgresql.service"] and (units["redis-mastodon.service"] is None) == (mode == "moved"), mode
 
 
 def visitors_get_503_with_retry_after_and_never_404_or_410_while_nothing_serves() -> None:
@@ -101,6 +111,38 @@ def a_machine_updates_itself_only_where_nobody_else_does() -> None:
     found = evaluate("settings.nix", tenant=tenant(maintenance_window=window), machine=alone, lib=str(OURS))["upgrade"]
     assert (found["enable"], found["dates"], found["allowReboot"]) == (True, "03:00", True)
     assert found["rebootWindow"] == {"lower": "03:00", "upper": "05:00"}
+
+
+def nothing_that_a_fenced_machine_sends_leaves_it_and_no_service_starts_without_the_fence() -> None:
+    system = _system("fenced")
+    units, fence = system["units"], "berth-fence.service"
+    named = [unit for service in system["manifest"]["services"].values() for unit in service["units"] + service["state"]["quiesce"]]
+    for unit in [*named, "nginx.service", "mastodon-media-auto-remove.service", "phpfpm-pixelfed.service"]:
+        if unit.endswith(".service"):
+            for word in ("Requires", "After"):
+                assert re.search(rf"^{word}=.*\b{fence}", units[unit], re.MULTILINE), (unit, units[unit])
+    assert "ExecStart=/usr/sbin/nft -f /etc/berth/fence.nft\n" in units[fence], units[fence]
+    assert "Before=network-pre.target\n" in units[fence] and system["wantedBy"][fence] == ["multi-user.target"]
+    rules = system["etc"]["berth/fence.nft"]
+    for hook in ("output", "forward"):
+        assert f"type filter hook {hook} priority filter; policy drop;" in rules, rules
+    # What would hold for an account, a device or a connection that is there already would not hold for every process.
+    assert "skuid" not in rules and "established" not in rules and rules.count("oifname") == 1, rules
+    assert "tcp sport { 22 } tcp flags & (syn | ack) != syn accept" in rules
+    # Of the services' own ports none is open either.
+    assert 1194 in _system("active")["ports"] and 1194 not in system["ports"], system["ports"]
+    for mode in MODES:
+        assert (fence in _system(mode)["units"]) == (mode == "fenced"), mode
+
+
+def a_fenced_machine_asks_nobody_for_certificates() -> None:
+    machine = {**MACHINE, "tls": "acme"}
+    found = evaluate("settings.nix", tenant=tenant("fenced"), machine=machine, lib=str(OURS))
+    hosts = {name: host for name, host in found["hosts"].items() if name != "_"}
+    assert all(host["forceSSL"] and not host["enableACME"] for host in hosts.values()), hosts
+    assert not found["acceptTerms"]
+    for probe in sum(found["probes"].values(), []):
+        assert probe["scheme"] == "https" and probe["any_certificate"] and probe["inside_only"], probe
 
 
 def the_notice_is_shown_as_text_whatever_it_holds() -> None:
@@ -159,6 +201,8 @@ def sub_domains_can_be_chosen() -> None:
 def with_certificates_everything_is_https() -> None:
     machine = {**MACHINE, "tls": "acme"}
     for mode in MODES:
+        if mode == "fenced":
+            continue
         found = evaluate("settings.nix", tenant=tenant(mode), machine=machine, lib=str(OURS))
         hosts = {name: host for name, host in found["hosts"].items() if name != "_"}
         assert len(hosts) == len(SERVICES)
@@ -198,6 +242,36 @@ def services_wait_for_secrets_that_whoever_switches_the_machine_may_not_have_mad
             assert re.search(rf"^{word}=.*\b{made}", units[f"{daemon}.service"], re.MULTILINE), units[f"{daemon}.service"]
     # Gitea makes its own, and nothing is started that would need any.
     assert "berth-secrets-gitea.service" not in units and "berth-secrets-mastodon.service" not in _system("suspended")["units"]
+
+
+def what_uses_a_tenants_state_waits_for_what_a_boot_puts_back() -> None:
+    settle, link = "berth-settle.service", "/nix/var/nix/gcroots/berth/unsettled-agent/bin/berth-agent"
+    for mode in MODES:
+        system = _system(mode)
+        units = system["units"]
+        # Also those that run in every mode, and those that only prepare others.
+        state = [service["state"]["quiesce"] for service in system["manifest"]["services"].values()]
+        users = [unit for unit in sum(state, []) if unit.endswith(".service") and units[unit]]
+        assert ("redis-mastodon.service" in users) == (mode != "moved"), users
+        if mode == "active":
+            users += ["mastodon-init-db.service", "gitea.service", "phpfpm-pixelfed.service"]
+        for user in users:
+            for word in ("Requires", "After"):
+                assert re.search(rf"^{word}=.*\b{settle}", units[user], re.MULTILINE), (mode, user)
+        # Where there is no restore to be undone, it does nothing; where there is, by the agent that began it.
+        text = units[settle]
+        assert f"ConditionPathExists={link}\n" in text and f"ExecStart={link} settle --boot\n" in text, text
+        assert re.search(r"^After=.*\bpostgresql.service", text, re.MULTILINE), text
+        assert re.search(r"^Before=.*\bpostgresql-setup.service.*\bnginx.service", text, re.MULTILINE), text
+        # If it stopped, what requires it would, too.
+        assert "RemainAfterExit=true\n" in text and "X-RestartIfChanged=false\n" in text, text
+    assert settle not in _system("active", ())["units"]
+
+
+def the_web_server_starts_what_a_boot_puts_back_even_where_nothing_else_runs() -> None:
+    for mode in MODES:
+        system = _system(mode, ("pages",))
+        assert system["wantedBy"]["berth-settle.service"] == ["nginx.service"] and system["units"]["nginx.service"], mode
 
 
 def the_modules_evaluate_unchanged_with_nixpkgs_own_lib() -> None:

@@ -33,6 +33,14 @@ def every_service_alone_sets_only_what_exists_upstream() -> None:
                 _check(release, lib=lib, services={name: {}})
 
 
+def machines_with_state_have_the_program_that_copies_it() -> None:
+    for mode in MODES:
+        assert "restic" in _check("26.05", mode=mode)["programs"], mode
+        assert "restic" not in _check("26.05", mode=mode, services={})["programs"], mode
+    for name in SERVICES:
+        assert "restic" in _check("24.11", services={name: {}})["programs"], name
+
+
 @contextmanager
 def _spoiled(service: str, before: str, after: str):
     """A copy of the modules with a mistake in a service's file."""

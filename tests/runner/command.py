@@ -52,10 +52,12 @@ def stream(argv: list[str], environment: dict, limit: float, on_line: Callable[[
     return status
 
 
-def check(argv: list[str], environment: dict, limit: float) -> str | None:
+def check(
+    argv: list[str], environment: dict, limit: float, on_line: Callable[[str], None] | None = None
+) -> str | None:
     """Runs a program that says itself what is wrong; the result is None or a word about its failure."""
     try:
-        status = stream(argv, environment, limit)
+        status = stream(argv, environment, limit, on_line)
     except Failed as reason:
         return str(reason)
     except FileNotFoundError:
@@ -64,18 +66,20 @@ def check(argv: list[str], environment: dict, limit: float) -> str | None:
 
 
 class Quiet:
-    """Passes lines on, but only counts those that say which crate is being compiled."""
+    """Passes lines on, but only counts those that say what is being compiled, which is cargo's crates if nobody says otherwise."""
 
-    def __init__(self) -> None:
-        self.crates = 0
+    def __init__(self, counts: Callable[[str], bool] | None = None, what: str = "crates") -> None:
+        self.counts = counts or (lambda line: line.lstrip().startswith(CRATE))
+        self.what = what
+        self.counted = 0
         self.told = time.monotonic()
 
     def __call__(self, line: str) -> None:
-        if line.lstrip().startswith(CRATE):
-            self.crates += 1
+        if self.counts(line):
+            self.counted += 1
             if time.monotonic() - self.told > HEARTBEAT:
                 self.told = time.monotonic()
-                print(f"  … {self.crates} crates", flush=True)
+                print(f"  … {self.counted} {self.what}", flush=True)
         else:
             print(line, flush=True)
 

@@ -18,7 +18,12 @@ class Context:
 
     @classmethod
     def of(cls, options) -> "Context":
-        return cls(options.filter, options.quick, dict(os.environ))
+        context = cls(options.filter, options.quick, dict(os.environ))
+        # What cargo keeps to compile a crate in parts the next time is as large as all programs together. Who works
+        # in this folder has it already and keeps it; a first run in a fresh one would fill a disk for nothing.
+        if not (context.target / "debug" / "incremental").exists():
+            context.environment.setdefault("CARGO_INCREMENTAL", "0")
+        return context
 
     @property
     def cache(self) -> Path:

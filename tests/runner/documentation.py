@@ -35,7 +35,7 @@ def run(context) -> Outcome:
 def _commands(context, page: Path, blocks: list[str]) -> str | None:
     programs = context.target / "debug"
     if not (programs / "berth").exists():
-        build = ["cargo", "build", "--locked", "--package", "berth"]
+        build = ["cargo", "build", "--workspace", "--bins", "--locked"]
         if failure := command.check(build, context.environment, LIMIT * 6):
             return f"cargo build: {failure}"
     with tempfile.TemporaryDirectory(prefix="berth-documentation-") as scratch:

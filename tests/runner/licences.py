@@ -12,7 +12,7 @@ LIMIT = 5 * 60
 
 def run(context) -> Outcome:
     outcome = Outcome()
-    deny = programs.path(context, programs.CARGO_DENY)
+    deny = programs.CARGO_DENY.path(context)
     if not deny.exists():
         outcome.skipped.append("cargo deny is not there")
         return outcome

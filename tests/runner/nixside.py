@@ -16,7 +16,7 @@ def run(context) -> Outcome:
     if shutil.which("nix") is None:
         outcome.skipped.append("everything: there is no nix")
         return outcome
-    nixfmt = programs.path(context, programs.NIXFMT).parent
+    nixfmt = programs.NIXFMT.path(context).parent
     environment = {**context.environment, **nix_environment()}
     environment["PATH"] = f"{nixfmt}:{environment.get('PATH', '')}"
 

@@ -12,6 +12,7 @@ from outcome import Outcome
 NEEDED = [
     ("cc", "gcc libc6-dev", "links Rust programs and compiles the SQLite that is built in"),
     ("git", "git", "cargo deny reads the advisories from a repository"),
+    ("git-lfs", "git-lfs", "pushes large files to a Gitea and fetches them"),
     ("curl", "curl", "the documentation's commands"),
     ("nix", "nix-bin", "evaluates, builds and copies what is deployed"),
     ("debootstrap", "debootstrap", "builds the machines' image"),
@@ -22,6 +23,7 @@ NEEDED = [
     ("ssh", "openssh-client", "reaches the machines"),
     ("/usr/sbin/sshd", "openssh-server", "a server for the tests of SSH alone"),
     ("/usr/lib/postgresql/*/bin/postgres", "postgresql", "the other database that the daemon may use"),
+    ("restic", "restic", "a client of the vault"),
     ("chromium", "chromium fonts-dejavu-core", "looks at the page that customers watch"),
 ]
 

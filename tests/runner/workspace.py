@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import command
 import postgres
+import programs
 from context import nix_environment, why_no_machines
 from libtest import Reader
 from outcome import Outcome
@@ -18,7 +19,8 @@ def run(context) -> Outcome:
     if context.quick:
         return _test(context, ["--lib", "--bins"], dict(context.environment), outcome)
     with ExitStack() as stack:
-        environment = {**context.environment, **nix_environment(), **_machines(outcome), **_database(stack, outcome)}
+        environment = {**context.environment, **nix_environment(), **programs.variables(context)}
+        environment |= {**_machines(outcome), **_database(stack, outcome)}
         if shutil.which("nix") is None:
             environment["BERTH_TEST_WITHOUT_NIX"] = "1"
             outcome.skipped.append("everything that evaluates or builds: there is no nix")

@@ -1,12 +1,14 @@
 //! Who may do what: nothing is open unless it says so.
 
 use anyhow::{Context as _, Result};
-use berth_contract::NewToken;
+use berth_contract::{NewTicket, NewToken};
 use berth_tests::daemon::{Daemon, DaemonOptions};
 use berth_tests::drafts::{absent_machine, tenant};
 use berth_tests::raw::Raw;
 use berth_tests::stage::name;
+use berth_transfer::Ticket;
 use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 /// What every token may read; the lists hold only what concerns it.
@@ -19,11 +21,13 @@ const ANY_TOKEN: [&str; 5] = [
 ];
 
 /// What the reader of a tenant may do besides.
-const OWN_READER: [&str; 8] = [
+const OWN_READER: [&str; 10] = [
     "GET /v1/tenants/{name}",
     "GET /v1/tenants/{name}/configuration",
     "GET /v1/tenants/{name}/flake.tar.gz",
     "GET /v1/tenants/{name}/revisions",
+    "GET /v1/tenants/{name}/snapshots",
+    "GET /v1/tenants/{name}/drills",
     "GET /v1/tenants/{name}/nixops4-state",
     "GET /v1/tenants/{name}/nixops4-state/changes",
     "GET /v1/operations/{id}",
@@ -31,14 +35,30 @@ const OWN_READER: [&str; 8] = [
 ];
 
 /// What it may ask for although the tenant has none.
-const OWN_READER_MISSES: [&str; 2] =
-    ["GET /v1/tenants/{name}/revisions/{revision}/flake.tar.gz", "GET /v1/operations/{id}/preview"];
+const OWN_READER_MISSES: [&str; 6] = [
+    "GET /v1/tenants/{name}/revisions/{revision}/flake.tar.gz",
+    "GET /v1/tenants/{name}/snapshots/{id}",
+    "GET /v1/tenants/{name}/backups",
+    "GET /v1/tenants/{name}/drills/{id}",
+    "GET /v1/tenants/{name}/migration",
+    "GET /v1/operations/{id}/preview",
+];
 
-/// A daemon that knows the tenant `acme`, with an operation on it, and the tenant `bolt`.
+/// What the token of a ticket opens, and no other token.
+const TICKET: [&str; 5] = [
+    "GET /v1/transfers/{offer}",
+    "POST /v1/transfers/{offer}/claim",
+    "POST /v1/transfers/{offer}/manifest",
+    "POST /v1/transfers/{offer}/handover",
+    "POST /v1/transfers/{offer}/abort",
+];
+
+/// A daemon that knows the tenant `acme`, with an operation on it, and the tenant `bolt`, and that has issued a ticket.
 struct House {
     daemon: Daemon,
     admin: Raw,
     operation: String,
+    ticket: Ticket,
 }
 
 impl House {
@@ -51,7 +71,10 @@ impl House {
         }
         let operation = client.deploy(&name("acme")).await?.id;
         client.cancel(operation).await?;
-        Ok(Self { daemon, admin, operation: operation.to_string() })
+        client.create_machine(&absent_machine("m3")).await?;
+        let issued = client.issue_ticket(&NewTicket::for_machine("m3".parse()?)).await?;
+        let ticket = Ticket::parse(&issued.ticket.into())?;
+        Ok(Self { daemon, admin, operation: operation.to_string(), ticket })
     }
 
     /// Every route below /v1 as `GET /v1/…`, as the daemon itself describes them.
@@ -92,6 +115,7 @@ impl House {
             .replace("{name}", name)
             .replace("{tenant}", name)
             .replace("{fence}", "1")
+            .replace("{offer}", &self.ticket.offer.to_string())
             .replace("{id}", &self.operation);
         assert!(!path.contains('{'), "{path} has a parameter that this test does not know");
         let method: Method = method.parse()?;
@@ -106,6 +130,10 @@ impl House {
 async fn the_description_says_of_every_route_what_it_needs() -> Result<()> {
     let house = House::open().await?;
     for (route, description) in house.described().await? {
+        if TICKET.contains(&route.as_str()) {
+            assert_eq!(description["security"], json!([{"ticket": []}]), "{route}");
+            continue;
+        }
         let needs = description["security"][0]["bearer"].as_array().cloned().unwrap_or_default();
         assert_eq!(needs.len(), 1, "{route}: {}", description["security"]);
         let expected =
@@ -147,6 +175,8 @@ async fn a_token_of_another_tenant_opens_only_what_every_token_opens() -> Result
             if ANY_TOKEN.contains(&route.as_str()) {
                 assert_eq!(answer.status, StatusCode::OK, "{scope}, {route}: {}", answer.body);
                 assert!(!answer.body.contains("acme"), "{scope}, {route}: {}", answer.body);
+            } else if TICKET.contains(&route.as_str()) {
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{scope}, {route}: {}", answer.body);
             } else {
                 let refused = matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
                 assert!(refused, "{scope}, {route}: {}: {}", answer.status, answer.body);
@@ -167,12 +197,39 @@ async fn a_reader_of_a_tenant_changes_nothing_of_it() -> Result<()> {
             assert_eq!(answer.status, StatusCode::OK, "{route}: {}", answer.body);
         } else if OWN_READER_MISSES.contains(&route.as_str()) {
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{route}: {}", answer.body);
+        } else if TICKET.contains(&route.as_str()) {
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{route}: {}", answer.body);
         } else {
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{route}: {}", answer.body);
         }
     }
     let spec = house.daemon.client()?.tenant(&name("acme")).await?;
     assert_eq!(spec.version, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ticket_opens_its_own_transfer_alone_and_no_other_token_does() -> Result<()> {
+    let house = House::open().await?;
+    let admin = Raw::with(house.daemon.url(), &house.daemon.admin_token()?)?;
+    for route in TICKET {
+        let answer = house.attempt(route, &admin).await?;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{route}: {}", answer.body);
+    }
+    let holder = Raw::stranger(house.daemon.url(), Some(house.ticket.token.expose_secret()))?;
+    for route in house.routes().await?.iter().filter(|route| !TICKET.contains(&route.as_str())) {
+        // Each from another address: a ticket is a wrong token there.
+        let holder = Raw::stranger(house.daemon.url(), Some(house.ticket.token.expose_secret()))?;
+        let answer = house.attempt(route, &holder).await?;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{route}: {}", answer.body);
+    }
+    let view =
+        |id: &str| holder.request(Method::GET, &format!("/v1/transfers/{id}")).header("Berth-Nonce", "n");
+    let (own, other) = (house.ticket.offer.to_string(), house.operation.as_str());
+    assert_eq!(view(&own).send().await?.status(), StatusCode::OK);
+    assert_eq!(view(other).send().await?.status(), StatusCode::UNAUTHORIZED);
+    let unnamed = holder.get(&format!("/v1/transfers/{own}")).await?;
+    assert_eq!(unnamed.status, StatusCode::BAD_REQUEST, "{}", unnamed.body);
     Ok(())
 }
 

@@ -8,13 +8,20 @@ use uuid::Uuid;
 
 /// SQLite, and a new database of the tests' PostgreSQL where there is one.
 pub fn every() -> Result<Vec<Database>> {
-    let mut databases = vec![Database::Sqlite];
+    Ok([Some(Database::Sqlite), postgres()?].into_iter().flatten().collect())
+}
+
+/// A new database of the tests' PostgreSQL where there is one.
+pub fn postgres() -> Result<Option<Database>> {
     let required = std::env::var_os("BERTH_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
     match std::env::var("BERTH_TEST_POSTGRES_URL") {
-        Ok(url) => databases.push(Database::Postgres(create(&url)?)),
-        Err(_) => ensure!(!required, "BERTH_TEST_POSTGRES_URL is not set"),
+        Ok(url) => Ok(Some(Database::Postgres(create(&url)?))),
+        Err(_) => {
+            ensure!(!required, "BERTH_TEST_POSTGRES_URL is not set");
+            eprintln!("SKIPPED: BERTH_TEST_POSTGRES_URL names no PostgreSQL");
+            Ok(None)
+        }
     }
-    Ok(databases)
 }
 
 /// Makes a database; the whole server goes away after the tests.

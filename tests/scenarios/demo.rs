@@ -28,6 +28,29 @@ async fn the_demo_shows_everything_and_what_the_readme_does_with_it_works() -> R
     Ok(())
 }
 
+#[tokio::test]
+async fn the_demo_moves_a_tenant_to_a_second_provider_and_all_of_it_arrives() -> Result<()> {
+    if !stage::can_boot().await? {
+        return Ok(());
+    }
+    let folder = Folder::new()?;
+    let told = folder.demo(&["--migrate", "--exit", "--yes", "--json"]).await?;
+    assert_eq!(told["everything_arrived"], true, "{told}");
+    let services = told["services"].as_array().context("services")?;
+    assert_eq!(services.len(), 3, "{told}");
+    assert!(services.iter().all(|service| service["before"] == 20 && service["after"] == 20), "{told}");
+    assert_eq!(told["migration"]["phase"], "live");
+    assert_ne!(told["source_key"], told["target_key"]);
+    // Whoever asks all the time sees that it is away, and for about as long as the source says.
+    let (seen, said) = (&told["visitor"]["longest_gap_ms"], &told["downtime_ms"]);
+    let (seen, said) = (seen.as_u64().context("a gap")?, said.as_u64().context("a downtime")?);
+    assert!(
+        said > 0 && seen > 0 && seen < said + 15_000,
+        "a visitor saw {seen} ms, the source says {said} ms"
+    );
+    Ok(())
+}
+
 fn all_answer(shown: &Value) -> Result<()> {
     let services = shown["services"].as_array().context("services")?;
     let names: Vec<_> = services.iter().filter_map(|service| service["name"].as_str()).collect();

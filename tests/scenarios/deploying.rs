@@ -6,7 +6,7 @@ use berth_testbed::Machine;
 use berth_tests::drafts::{settings, tenant};
 use berth_tests::stage::Stage;
 use berth_tests::told::Told;
-use berth_tests::{units, web};
+use berth_tests::{notes, units, web};
 use reqwest::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
@@ -83,7 +83,7 @@ async fn changing_one_setting_restarts_that_service_alone_and_keeps_its_data() -
     let mut draft = tenant("acme", "change");
     stage.deployed(&draft).await?;
     let note = "kept over the restart";
-    write_note(&machine, "git.acme.example", note).await?;
+    notes::add(&machine, "git.acme.example", note).await?;
     let before = units::look(&machine).await?;
     draft.services.insert("gitea".to_owned(), settings(json!({ "app_name": "Changed" })));
     stage.change(&draft).await?;
@@ -93,16 +93,8 @@ async fn changing_one_setting_restarts_that_service_alone_and_keeps_its_data() -
     assert_ne!(before["gitea.service"].process, after["gitea.service"].process);
     let page = web::get(&machine, "git.acme.example", "/").await?;
     assert!(page.text.contains("Changed"), "{}", page.text);
-    let notes = web::get(&machine, "git.acme.example", "/stand-in/notes").await?.text;
-    assert!(notes.contains(note) && notes.contains("\"intact\": true"), "{notes}");
-    Ok(())
-}
-
-async fn write_note(machine: &Machine, host: &str, text: &str) -> Result<()> {
-    let url = format!("http://{}/stand-in/notes", machine.address());
-    let note = json!({ "text": text });
-    let response = web::http()?.post(url).header("Host", host).json(&note).send().await?;
-    assert!(response.status().is_success(), "{response:?}");
+    let kept = notes::read(&machine, "git.acme.example").await?;
+    assert!(kept.intact && kept.count == 1, "{kept:?}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use berth_domain::{StepName, StepStatus};
+use berth_domain::{EventKind, StepName, StepStatus};
 use berth_tests::daemon::DaemonOptions;
 use berth_tests::drafts::tenant;
 use berth_tests::stage::{self, Stage};
@@ -51,8 +51,10 @@ async fn a_machine_that_does_not_answer_fails_the_deployment_in_time_with_the_re
     assert!(error.retryable);
     let reason = error.message.to_lowercase();
     assert!(["timed out", "no route to host"].iter().any(|word| reason.contains(word)), "{reason}");
-    // The rest is evaluating and building before.
-    assert!(took < CONNECT_TIMEOUT + Duration::from_secs(15), "{took:?}");
+    // It is tried four times, ever later; the rest is evaluating and building before.
+    let retries = told.events.iter().filter(|event| event.kind == EventKind::Retrying).count();
+    assert_eq!(retries, 3, "{:#?}", told.events);
+    assert!(took < 4 * CONNECT_TIMEOUT + Duration::from_secs(50 + 15), "{took:?}");
     machine.heal_network().await?;
     stage.deploy("acme").await?.succeeded()?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use berth_domain::TenantDraft;
 use berth_testbed::Machine;
 use berth_tests::daemon::{DaemonOptions, Log};
 use berth_tests::drafts::tenant;
+use berth_tests::programs;
 use berth_tests::stage::{Stage, name};
 use berth_tests::told::Told;
 use serde_json::json;
@@ -103,6 +105,33 @@ async fn a_given_secret_is_kept_until_another_is_given_and_reaches_the_machine_u
     stage.change(&shown).await?;
     stage.deploy("acme").await?.succeeded()?;
     assert_eq!(given_to(&machine, 2).await?, "gitea 400 another-password-altogether");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secret_reaches_the_machine_after_the_key_that_it_is_sealed_to_was_rotated() -> Result<()> {
+    let Some(mut stage) = Stage::set_up().await? else { return Ok(()) };
+    let machine = stage.machine("rotated").await?;
+    let mut draft = tenant("acme", "rotated");
+    give_password(&mut draft, PASSWORD);
+    stage.deployed(&draft).await?.succeeded()?;
+    let key = fs::read_to_string(stage.daemon.data().join("secrets.key"))?;
+    stage.daemon.stop()?;
+    let mut command = Command::new(programs::find("berth")?);
+    command.args(["daemon", "rotate-secrets-key"]).env("BERTH_DATA_DIR", stage.daemon.data());
+    let output = command.output()?;
+    // The tenant's and its revision's.
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.starts_with("sealed 2 texts to age1"), "{output:?}");
+    assert_ne!(fs::read_to_string(stage.daemon.data().join("secrets.key"))?, key);
+    only_its_owner_reads(&stage.daemon.data().join("secrets.key"));
+    stage.daemon.start_again()?;
+    machine.exec(&["rm", "/var/lib/berth/secrets/gitea/smtp-password-1"]).await?;
+    let mut shown = stage.client.tenant(&name("acme")).await?.spec;
+    shown.services.get_mut("gitea").unwrap().insert("app_name".into(), json!("Rotated"));
+    stage.change(&shown).await?;
+    stage.deploy("acme").await?.succeeded()?;
+    assert_eq!(given_to(&machine, 1).await?, format!("gitea 400 {PASSWORD}"));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use berth_client::Client;
 use tempfile::TempDir;
 
 use crate::programs;
+use crate::wrong_clock::WrongClock;
 
 /// How long a daemon may take to be ready; with a debug build and two cores that others use as well.
 const READY: Duration = Duration::from_secs(60);
@@ -40,6 +41,10 @@ pub struct DaemonOptions {
     pub log: Log,
     /// A folder of programs that come before those of `PATH`.
     pub programs: Option<PathBuf>,
+    /// Its configuration file, in TOML; none when empty.
+    pub config: String,
+    /// What it takes for the time of day; the host's own clock when absent.
+    pub clock: Option<WrongClock>,
 }
 
 /// What a daemon logs.
@@ -82,6 +87,24 @@ impl Daemon {
         let process = spawn(&options, folder.path(), "127.0.0.1:0")?;
         let mut daemon =
             Self { options, process, folder, url: String::new(), ready_after: Duration::default() };
+        daemon.await_ready()?;
+        Ok(daemon)
+    }
+
+    /// Starts another daemon on the same database, with a folder of its own that holds this one's keys.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub fn replica(&self) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("berth-daemon-").tempdir()?;
+        let data = folder.path().join("data");
+        fs::create_dir_all(data.join("ssh"))?;
+        for shared in ["admin.token", "secrets.key", "ssh/id_ed25519", "ssh/id_ed25519.pub"] {
+            fs::copy(self.data().join(shared), data.join(shared)).with_context(|| shared.to_owned())?;
+        }
+        let (options, url) = (self.options.clone(), String::new());
+        let process = spawn(&options, folder.path(), "127.0.0.1:0")?;
+        let mut daemon = Self { options, process, folder, url, ready_after: Duration::default() };
         daemon.await_ready()?;
         Ok(daemon)
     }
@@ -217,7 +240,13 @@ impl Drop for Daemon {
 fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> {
     let log = File::options().create(true).append(true).open(log_path(folder))?;
     let mut command = Command::new(programs::find("berth")?);
-    command.args(["daemon", "serve"]).env_clear().env("NO_COLOR", "1");
+    command.arg("daemon");
+    if !options.config.is_empty() {
+        let file = folder.join("berth.toml");
+        fs::write(&file, &options.config)?;
+        command.arg("--config").arg(file);
+    }
+    command.arg("serve").env_clear().env("NO_COLOR", "1");
     for name in ["PATH", "HOME", "LANG"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -245,6 +274,7 @@ fn spawn(options: &DaemonOptions, folder: &Path, listen: &str) -> Result<Child> 
         // The builds of a workshop use the host's own shell, and nobody else has built them.
         command.env("NIX_CONFIG", "sandbox = false\nsubstituters =");
     }
+    command.envs(options.clock.iter().flat_map(WrongClock::environment));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().context("cannot start the daemon")
 }

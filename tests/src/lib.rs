@@ -11,19 +11,31 @@
 //! | [`provider`] | NixOps4's resource provider, spoken with as `nixops4` does |
 //! | [`programs`] | the built programs |
 //! | [`daemon`] | a daemon with a folder of its own, to be killed and started again |
+//! | [`chaos`] | faults at random instants of deployments, and what must hold after every one |
+//! | [`moving`] | faults at random instants of migrations, and what must hold after every one |
+//! | [`damage`] | what a power loss leaves of files |
 //! | [`contract`] | whether an answer keeps `openapi/openapi.json` |
 //! | [`raw`] | requests as any program could send them |
 //! | [`stage`] | a daemon and the machines that it may deploy to |
 //! | [`drafts`] | tenants and machines as a panel would send them |
+//! | [`gitea`] | a real Gitea, where there is one: what it is made of, and what its users do with it |
+//! | [`flake`] | a tenant's flake in a folder, for the tools that sysadmins use |
 //! | [`told`] | an operation followed to its end, with all that it told |
 //! | [`units`] | the units of a machine, to see which were restarted |
 //! | [`web`] | a machine's services as a visitor sees them |
 //! | [`workshop`] | platforms whose builds fail or wait |
+//! | [`wrong_clock`] | clocks that are wrong, and jump |
 
 pub mod browser;
+pub mod chaos;
 pub mod contract;
 pub mod daemon;
+pub mod damage;
 pub mod drafts;
+pub mod flake;
+pub mod gitea;
+pub mod moving;
+pub mod notes;
 pub mod programs;
 pub mod provider;
 pub mod raw;
@@ -32,3 +44,4 @@ pub mod told;
 pub mod units;
 pub mod web;
 pub mod workshop;
+pub mod wrong_clock;

@@ -1,12 +1,15 @@
 //! A daemon and the machines that it may deploy to.
 
-use anyhow::{Context as _, Result};
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result, ensure};
 use berth_client::Client;
 use berth_domain::ssh::SshPublicKey;
-use berth_domain::{MachineDraft, TenantDraft, TenantName};
-use berth_testbed::{Machine, Testbed, TestbedOptions, prerequisites};
+use berth_domain::{MachineDraft, MachineName, TenantDraft, TenantName};
+use berth_testbed::{Disk, Machine, Testbed, TestbedOptions, prerequisites};
 
 use crate::daemon::{Daemon, DaemonOptions};
+use crate::programs;
 use crate::told::Told;
 
 /// A daemon and the machines that it may deploy to. (The order matters: the daemon goes before its machines.)
@@ -50,7 +53,15 @@ impl Stage {
     /// # Errors
     /// If it does not come up or is refused.
     pub async fn machine(&self, name: &str) -> Result<Machine> {
-        let machine = self.boot(name).await?;
+        self.machine_with(name, Disk::default()).await
+    }
+
+    /// The same with a disk of a certain size.
+    ///
+    /// # Errors
+    /// As [`Self::machine`].
+    pub async fn machine_with(&self, name: &str, disk: Disk) -> Result<Machine> {
+        let machine = self.testbed.boot_with(&machine_name(name)?, &self.key, disk).await?;
         self.client.create_machine(&draft(&machine)).await?;
         Ok(machine)
     }
@@ -60,8 +71,7 @@ impl Stage {
     /// # Errors
     /// If it does not come up.
     pub async fn boot(&self, name: &str) -> Result<Machine> {
-        let name = name.parse().ok().context("a machine's name")?;
-        Ok(self.testbed.boot(&name, &self.key).await?)
+        Ok(self.testbed.boot(&machine_name(name)?, &self.key).await?)
     }
 
     /// Deploys a tenant as it is specified now, and follows that to its end.
@@ -91,6 +101,34 @@ impl Stage {
         self.client.put_tenant(&name(&tenant.name), tenant, Some(current.version)).await?;
         Ok(())
     }
+
+    /// What became of the program `berth` with these words and an administrator's token.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn berth(&self, words: &[&str]) -> Result<Output> {
+        let mut command = Command::new(programs::find("berth")?);
+        command
+            .args(words)
+            .env("BERTH_URL", self.daemon.url())
+            .env("BERTH_TOKEN", self.daemon.admin_token()?);
+        Ok(command.output()?)
+    }
+
+    /// What `berth daemon` prints of the stage's daemon.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn berth_daemon(&self, words: &[&str]) -> Result<String> {
+        let mut command = Command::new(programs::find("berth")?);
+        let output = command.arg("daemon").args(words).env("BERTH_DATA_DIR", self.daemon.data()).output()?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+}
+
+fn machine_name(name: &str) -> Result<MachineName> {
+    name.parse().ok().context("a machine's name")
 }
 
 /// A tenant's name.

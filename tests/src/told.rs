@@ -30,8 +30,16 @@ impl Told {
     /// # Errors
     /// If the daemon goes away or the operation does not end; with what it told until then.
     pub async fn follow(client: &Client, id: OperationId) -> Result<Self> {
+        Self::follow_within(client, id, LIMIT).await
+    }
+
+    /// The same for one that may take so long.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub async fn follow_within(client: &Client, id: OperationId, limit: Duration) -> Result<Self> {
         let mut events = Vec::new();
-        match timeout(LIMIT, Self::collect(client, id, &mut events)).await {
+        match timeout(limit, Self::collect(client, id, &mut events)).await {
             Ok(told) => told,
             Err(_) => {
                 let last: Vec<&str> =

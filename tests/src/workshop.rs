@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use berth_nix::{Nix, NixOptions, Run};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -27,6 +29,46 @@ pub enum Extra {
         /// The time between two lines.
         pause_ms: u32,
     },
+    /// Something that, once the gate is open, writes the lines `said 1`, `said 2`, … as fast as this.
+    Speaks {
+        /// How many lines a second.
+        per_second: u32,
+        /// For how long.
+        seconds: u32,
+    },
+    /// Something that says on which host it is built, and then twelve lines, a quarter of a second apart.
+    SaysWhere,
+    /// Something that is built at once. What makes trouble is [a tenant's plan](Trouble).
+    Nothing,
+}
+
+/// What a system of a workshop's platform does wrong. A tenant whose plan has that name gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its SSH server ends, with every connection, as long as it runs.
+    CutsSsh,
+    /// Its web server does not accept its configuration.
+    BreaksNginx,
+    /// One of its units fails.
+    FailsUnit,
+    /// It has another init system than the one that was booted.
+    NeedsReboot,
+    /// Nothing; but its Gitea is a newer one.
+    NewerGitea,
+}
+
+impl Trouble {
+    /// The name of the plan.
+    pub fn plan(self) -> String {
+        match self {
+            Self::CutsSsh => "cuts-ssh",
+            Self::BreaksNginx => "breaks-nginx",
+            Self::FailsUnit => "fails-unit",
+            Self::NeedsReboot => "needs-reboot",
+            Self::NewerGitea => "newer-gitea",
+        }
+        .to_owned()
+    }
 }
 
 impl Workshop {
@@ -57,6 +99,17 @@ impl Workshop {
     /// The flake reference that the daemon is given.
     pub fn reference(&self) -> String {
         format!("path:{}", self.tree().display())
+    }
+
+    /// The reference of a copy that nobody can change, in the Nix store: what a rollout can be given.
+    ///
+    /// # Errors
+    /// If it cannot be copied.
+    pub async fn stored(&self) -> Result<String> {
+        let (nix, run) = (Nix::new(NixOptions::default()), Run::within(Duration::from_secs(60)));
+        // A flake in the store must have this name for its path to be its identity.
+        let path = nix.add_tree(&self.tree(), "source", &run, |_| {}).await?;
+        Ok(format!("path:{path}"))
     }
 
     /// Whether something waits at the gate.
@@ -97,6 +150,21 @@ impl Workshop {
                 gate.display(),
                 f64::from(pause_ms) / 1000.0,
             ),
+            Extra::Speaks { per_second, seconds } => {
+                // `seq` writes a tenth of a second's lines at once.
+                let (at_once, times) = (per_second / 10, seconds * 10);
+                format!(
+                    "# {unique}\nwhile [ ! -e {} ]; do sleep 0.05; done\ni=0\nwhile [ $i -lt {times} ]; do\n\
+                     seq --format 'said %.0f' $((i * {at_once} + 1)) $(((i + 1) * {at_once})); i=$((i + 1)); sleep 0.1\n\
+                     done\necho built > \"$out\"\nexit 0\n",
+                    gate.display()
+                )
+            }
+            Extra::SaysWhere => format!(
+                "# {unique}\nread host < /etc/hostname\necho \"built on $host\"\n\
+                 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.25; echo \"line $i\"; done\necho built > \"$out\"\nexit 0\n"
+            ),
+            Extra::Nothing => format!("# {unique}\necho built > \"$out\"\nexit 0\n"),
         }
     }
 }
@@ -123,18 +191,57 @@ const FLAKE: &str = r#"{
           }
           // more
         );
+      # A tenant's plan says what is wrong with its system.
+      trouble =
+        { config, lib, ... }:
+        let
+          plan = name: lib.mkIf (config.berth.tenant.plan or null == name);
+          oneshot = start: more: {
+            wantedBy = [ "multi-user.target" ];
+            serviceConfig = {
+              Type = "oneshot";
+              RemainAfterExit = true;
+              ExecStart = start;
+            }
+            // more;
+          };
+        in
+        {
+          systemd.services.cuts-ssh = plan "cuts-ssh" (
+            # It goes on, as systemd at times cannot start what stops a unit that has no process any more.
+            oneshot "/bin/sh -c 'systemctl stop ssh.socket ssh.service; pkill -KILL sshd; exec sleep infinity'" {
+              Type = "exec";
+              RemainAfterExit = false;
+              ExecStop = "/usr/bin/systemctl start ssh.service";
+            }
+          );
+          systemd.services.fails-unit = plan "fails-unit" (oneshot "/bin/sh -c 'echo this is why; exit 1'" { });
+          services.nginx.commonHttpConfig = plan "breaks-nginx" "nonsense;";
+          services.gitea.package = plan "newer-gitea" {
+            type = "derivation";
+            name = "gitea";
+            version = "1.1.0";
+            outPath = builtins.path {
+              path = ./nix/rehearsal/machine/stand-in;
+              name = "stand-in";
+            };
+          };
+          environment.etc.other-init = plan "needs-reboot" { text = ""; };
+        };
       afterExtra =
         system: toplevel:
         derivation system {
           inherit (toplevel) name;
           args = [
             "-euc"
-            "cp -r --no-dereference $toplevel $out; exit 0"
+            "cp -r --no-dereference $toplevel $out; if [ -e $toplevel/etc/other-init ]; then chmod u+w $out; echo 3 > $out/init-interface-version; fi; exit 0"
           ];
           inherit toplevel;
           extra = derivation system {
             name = "extra-1.0";
             args = [ ./extra.sh ];
+            # A builder may be asked for it where there is one.
+            preferLocalBuild = false;
           };
         };
     in
@@ -143,7 +250,7 @@ const FLAKE: &str = r#"{
       evaluate =
         { modules }:
         let
-          done = evaluate { inherit modules; };
+          done = evaluate { modules = modules ++ [ trouble ]; };
           inherit (done.config.system) build;
           toplevel = afterExtra done.config.berth.machine.system build.toplevel;
         in

@@ -29,10 +29,32 @@ impl Accounts {
         self.users.get(name).copied()
     }
 
+    /// The name of a user with this number; of several, the first in the alphabet.
+    pub(crate) fn user_name(&self, number: u32) -> Option<&str> {
+        name_of(&self.users, number)
+    }
+
+    /// The same of a group.
+    pub(crate) fn group_name(&self, number: u32) -> Option<&str> {
+        name_of(&self.groups, number)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(users: &[(&str, u32)], groups: &[(&str, u32)]) -> Self {
+        let map = |pairs: &[(&str, u32)]| {
+            pairs.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+        };
+        Self { users: map(users), groups: map(groups) }
+    }
+
     /// A group's number.
     pub(crate) fn group(&self, name: &str) -> Option<u32> {
         self.groups.get(name).copied()
     }
+}
+
+fn name_of(numbers: &HashMap<String, u32>, wanted: u32) -> Option<&str> {
+    numbers.iter().filter(|(_, number)| **number == wanted).map(|(name, _)| name.as_str()).min()
 }
 
 /// In both files the first field is the name and the third its number.
@@ -58,6 +80,7 @@ mod tests {
         let accounts = Accounts::read_from(etc.path());
         assert_eq!(accounts.user("gitea"), Some(987));
         assert_eq!(accounts.group("git"), Some(986));
+        assert_eq!((accounts.user_name(987), accounts.group_name(1)), (Some("gitea"), None));
         assert_eq!((accounts.user("git"), accounts.group("bad")), (None, None));
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use berth_domain::preview::{MachineChange, RebootReason};
 use berth_protocol::{ActivationOutcome, SwitchAction};
 
-use crate::facts::resolved;
 use crate::failure::{Result, program};
+use crate::profile::resolved;
 use crate::programs::{exit_code, prepare, run};
 use crate::system::System;
 

@@ -1,15 +1,23 @@
 //! The program's command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use uuid::Uuid;
 
-use crate::failure::Result;
+use crate::failure::{Result, io};
+use crate::state::Machine;
 use crate::system::System;
-use crate::{activation, by_hand, facts, secrets, serve};
+use crate::{activation, by_hand, profile, secrets, serve, state};
 
 const USAGE: &str = "usage: berth-agent                           answer calls on standard input
        berth-agent run-activation OPERATION   switch as recorded; the agent starts this in a unit of its own
+       berth-agent run-guard OPERATION        wait for the deadline and put the previous system back, likewise
+       berth-agent run-state NAME             capture or restore as recorded, likewise
+       berth-agent run-settle NAME            put right what a capture or a restore left undone, likewise
+       berth-agent run-resume NAME            wait for the deadline and have quiet services serve again, likewise
+       berth-agent settle [--boot]            put right what captures and restores left undone before a boot; in one, for
+                                              units that wait for this
        berth-agent ensure-secrets SYSTEM [SERVICE]
                                               generate the secrets that a system declares and that do not exist yet
        berth-agent try SYSTEM                 switch to a system, and back unless its services answer
@@ -21,6 +29,13 @@ pub(crate) struct Myself {
     pub(crate) words: Vec<String>,
 }
 
+impl Myself {
+    /// The program's file, with every link on the way followed: the one in the store.
+    pub(crate) fn program(&self) -> Result<PathBuf> {
+        std::env::current_exe().map_err(io("cannot find the agent's own program"))
+    }
+}
+
 /// Runs the agent to its end. `words` are the command words by which the running program becomes the agent; none for
 /// `berth-agent` itself. It blocks the thread that it is called on.
 pub fn run(words: &[&str], arguments: impl Iterator<Item = String>) -> ExitCode {
@@ -30,9 +45,18 @@ pub fn run(words: &[&str], arguments: impl Iterator<Item = String>) -> ExitCode 
     match arguments.as_slice() {
         [] => exit(serve::serve(&myself)),
         ["run-activation", operation] => match operation.parse::<Uuid>() {
-            Ok(operation) => exit(activation::run(operation)),
+            Ok(operation) => exit(activation::run(operation, &myself)),
             Err(_) => usage(),
         },
+        ["run-guard", operation] => match operation.parse::<Uuid>() {
+            Ok(operation) => exit(activation::guard(operation)),
+            Err(_) => usage(),
+        },
+        ["run-state", name] => named(name, |name| state::run(name, &myself)),
+        ["run-settle", name] => named(name, |name| state::settle(name, Machine::Runs, &myself)),
+        ["run-resume", name] => named(name, state::resume_when_over),
+        ["settle"] => exit(state::settle_all(Machine::Runs, &myself)),
+        ["settle", "--boot"] => exit(state::settle_all(Machine::Boots, &myself)),
         ["ensure-secrets", system] => exit(ensure_secrets(system, None)),
         ["ensure-secrets", system, service] => exit(ensure_secrets(system, Some(service))),
         ["try", system] => exit(by_hand::attempt(system, &myself)),
@@ -41,9 +65,14 @@ pub fn run(words: &[&str], arguments: impl Iterator<Item = String>) -> ExitCode 
     }
 }
 
+/// Does what is named by a record of a capture or a restore.
+fn named(name: &str, work: impl FnOnce(state::Name) -> Result<()>) -> ExitCode {
+    name.parse().map_or_else(|_| usage(), |name| exit(work(name)))
+}
+
 /// `system` may be a link, such as `/run/current-system`.
 fn ensure_secrets(system: &str, service: Option<&str>) -> Result<()> {
-    let path = facts::resolved(system).unwrap_or_else(|| system.to_owned());
+    let path = profile::resolved(system).unwrap_or_else(|| system.to_owned());
     let mut manifest = System::open(&path)?.manifest()?;
     if let Some(only) = service {
         manifest.services.retain(|name, _| name.as_str() == only);

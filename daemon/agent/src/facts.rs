@@ -1,39 +1,34 @@
 //! What is this machine?
 
+use berth_domain::MachineFacts;
+use chrono::Utc;
 use std::collections::HashMap;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
-
-use berth_domain::MachineFacts;
-use chrono::Utc;
 
 use crate::failure::{Result, io};
-use crate::programs::{command, run_ok};
+use crate::profile;
 use crate::units;
-
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// The profile that the next boot follows.
-pub(crate) const PROFILE: &str = "/nix/var/nix/profiles/system";
+use crate::versions;
 
 /// Finds everything out. What a machine does not have is left out; what must be there and is not, is a failure.
 pub(crate) fn gather() -> Result<MachineFacts> {
     // The folder tells whether systemd is what runs here, and not merely installed: sd_booted(3).
     let runs_systemd = Path::new("/run/systemd/system").is_dir();
-    // Three programs are asked; at once, since each takes as long as all the rest.
+    // Programs are asked at once, since each takes as long as all the rest.
     let (systemd_version, nix_version, failed_units) = thread::scope(|scope| {
-        let systemd = scope.spawn(|| first_line("systemctl").and_then(|line| version(&line, 1)));
-        let nix = scope.spawn(|| first_line("nix").and_then(|line| version(&line, 2)));
+        let systemd = scope.spawn(|| versions::of("systemctl", 1));
+        let nix = scope.spawn(|| versions::of("nix", 2));
         let failed = if runs_systemd { units::all_failed() } else { Ok(Vec::new()) };
         (systemd.join().ok().flatten().filter(|_| runs_systemd), nix.join().ok().flatten(), failed)
     });
     let os_release = os_release(&std::fs::read_to_string("/etc/os-release").unwrap_or_default());
     let memory = std::fs::read_to_string("/proc/meminfo").map_err(io("cannot read /proc/meminfo"))?;
     let store = if Path::new("/nix/store").is_dir() { "/nix/store" } else { "/" };
-    let disk =
-        rustix::fs::statvfs(store).map_err(|error| io(format!("cannot look at {store}"))(error.into()))?;
+    let (disk, data_disk) = (space(store)?, space("/var/lib")?);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let (booted, committed) = (profile::resolved("/run/booted-system"), profile::committed());
+    let needs_reboot = needs_reboot(booted.as_deref(), committed.as_deref());
     Ok(MachineFacts {
         at: Utc::now(),
         os: os_release.get("PRETTY_NAME").cloned().unwrap_or_else(|| "Linux".into()),
@@ -47,29 +42,42 @@ pub(crate) fn gather() -> Result<MachineFacts> {
             .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)),
         memory_bytes: meminfo(&memory, "MemTotal"),
         memory_available_bytes: meminfo(&memory, "MemAvailable"),
-        disk_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
-        disk_available_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
-        running_system: resolved("/run/current-system"),
-        booted_system: resolved("/run/booted-system"),
-        committed_system: resolved(PROFILE),
+        disk_bytes: disk.0,
+        disk_available_bytes: disk.1,
+        data_disk_bytes: data_disk.0,
+        data_disk_available_bytes: data_disk.1,
+        running_system: profile::resolved("/run/current-system"),
+        booted_system: booted,
+        committed_system: committed,
+        needs_reboot,
         failed_units: failed_units?,
     })
 }
 
-/// What a link leads to in the end; nothing where there is no link or it leads nowhere.
-pub(crate) fn resolved(link: &str) -> Option<String> {
-    std::fs::canonicalize(link).ok()?.to_str().map(str::to_owned)
+/// Size of a folder's file system and what is left there, in bytes.
+fn space(folder: &str) -> Result<(u64, u64)> {
+    let disk =
+        rustix::fs::statvfs(folder).map_err(|error| io(format!("cannot look at {folder}"))(error.into()))?;
+    Ok((disk.f_blocks.saturating_mul(disk.f_frsize), disk.f_bavail.saturating_mul(disk.f_frsize)))
 }
 
-fn first_line(program: &str) -> Option<String> {
-    let mut ask = command(program).ok()?;
-    ask.arg("--version");
-    run_ok(ask, LIMIT).ok()?.lines().next().map(str::to_owned)
+/// What of a system only a boot takes over (NixOS' own `nixos-needsreboot` compares much the same).
+const TAKEN_OVER_BY_BOOT: [&str; 5] =
+    ["kernel", "initrd", "kernel-modules", "kernel-params", "init-interface-version"];
+
+/// Whether the system that was committed has parts that only a boot takes over, other than those that were booted. A
+/// machine that was booted without a system has none of them.
+fn needs_reboot(booted: Option<&str>, committed: Option<&str>) -> bool {
+    let Some(committed) = committed else { return false };
+    let booted = |part: &str| booted.and_then(|booted| content(booted, part));
+    TAKEN_OVER_BY_BOOT.iter().any(|part| booted(part) != content(committed, part))
 }
 
-/// The word of a version line that holds the version: `systemd 257 (257.6-1)`, `nix (Nix) 2.26.3`.
-fn version(line: &str, word: usize) -> Option<String> {
-    line.split_whitespace().nth(word).map(str::to_owned)
+/// A part of a system: where a link leads, or what a file says.
+fn content(system: &str, part: &str) -> Option<Vec<u8>> {
+    let path = Path::new(system).join(part);
+    let link = std::fs::canonicalize(&path).ok().filter(|target| *target != path);
+    link.map(|target| target.into_os_string().into_encoded_bytes()).or_else(|| std::fs::read(&path).ok())
 }
 
 /// The assignments of os-release(5).
@@ -109,19 +117,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_lines_are_read_as_the_programs_print_them() {
-        assert_eq!(version("systemd 257 (257.6-1)", 1).as_deref(), Some("257"));
-        assert_eq!(version("nix (Nix) 2.26.3", 2).as_deref(), Some("2.26.3"));
-        assert_eq!(version("nix", 2), None);
-    }
-
-    #[test]
     fn os_release_is_read_with_quotes_comments_and_escapes() {
         let text = "# a comment\nPRETTY_NAME=\"Debian \\\"13\\\"\"\nID=nixos\nVERSION_ID='25.05'\n\nodd\n";
         let values = os_release(text);
         assert_eq!(values["PRETTY_NAME"], "Debian \"13\"");
         assert_eq!(nixos_version(&values).as_deref(), Some("25.05"));
         assert_eq!(nixos_version(&os_release("ID=debian\nVERSION_ID=13\n")), None);
+    }
+
+    #[test]
+    fn a_reboot_is_needed_where_what_only_a_boot_takes_over_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = |name: &str, kernel: &str, interface: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(folder.path().join(kernel), "").unwrap();
+            std::os::unix::fs::symlink(folder.path().join(kernel), path.join("kernel")).unwrap();
+            std::fs::write(path.join("init-interface-version"), interface).unwrap();
+            path.display().to_string()
+        };
+        let booted = system("booted", "linux-1", "2");
+        let cases = [
+            ("same", "linux-1", "2", false),
+            ("kernel", "linux-2", "2", true),
+            ("init", "linux-1", "3", true),
+        ];
+        for (name, kernel, interface, expected) in cases {
+            let committed = system(name, kernel, interface);
+            assert_eq!(needs_reboot(Some(&booted), Some(&committed)), expected, "{name}");
+        }
+        assert!(needs_reboot(None, Some(&booted)) && !needs_reboot(Some(&booted), None));
     }
 
     #[test]

@@ -5,6 +5,14 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Result, io};
+
+/// The mode of a folder that is made: services read secrets below the agent's own folder.
+const FOLDER_MODE: u32 = 0o711;
+
 /// A file under a temporary name in the folder of the real one; removed unless it was given its real name.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -15,10 +23,11 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// A draft of `path` that its user alone can read, with its folders made where missing.
-    pub(crate) fn of(path: &Path, folder_mode: u32) -> std::io::Result<Self> {
+    /// A draft of `path` that its user alone can read. Folders that are missing are made such that others can pass through
+    /// to files of theirs below, and list nothing.
+    pub(crate) fn of(path: &Path) -> std::io::Result<Self> {
         let folder = path.parent().ok_or_else(|| std::io::Error::from(ErrorKind::InvalidInput))?.to_owned();
-        DirBuilder::new().recursive(true).mode(folder_mode).create(&folder)?;
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&folder)?;
         let mut random = [0; 8];
         getrandom::fill(&mut random)?;
         let temporary = folder.join(format!(".berth-{:016x}", u64::from_ne_bytes(random)));
@@ -54,9 +63,41 @@ impl Drop for Draft {
     }
 }
 
+/// Removes a file; nothing where there is none.
+pub(crate) fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// What a file of JSON holds; nothing where there is no such file.
+pub(crate) fn json_if_any<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let problem = || io(format!("cannot read {}", path.display()));
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| problem()(error.into())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(problem()(error)),
+    }
+}
+
+/// Replaces a file as a whole by what a value is in JSON.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let problem = || io(format!("cannot write {}", path.display()));
+    let bytes = serde_json::to_vec(value).map_err(|error| problem()(error.into()))?;
+    write_whole(path, &bytes).map_err(problem())
+}
+
+/// Replaces a file as a whole, in a place that does not outlive a boot anyway.
+pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut draft = Draft::of(path)?;
+    draft.file.write_all(bytes)?;
+    std::fs::rename(&draft.temporary, &draft.path)
+}
+
 /// Replaces a file as a whole.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut draft = Draft::of(path, 0o700)?;
+    let mut draft = Draft::of(path)?;
     draft.file.write_all(bytes)?;
     draft.replace()
 }
@@ -71,7 +112,7 @@ mod tests {
         let path = folder.path().join("a/b");
         write_whole(&path, b"one").unwrap();
         write_whole(&path, b"two").unwrap();
-        let mut draft = Draft::of(&path, 0o700).unwrap();
+        let mut draft = Draft::of(&path).unwrap();
         draft.file.write_all(b"three").unwrap();
         assert!(!draft.appear().unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"two");

@@ -27,10 +27,15 @@ const PATH: &str = "/run/berth/lock";
 impl Lock {
     /// Takes the machine's lock; [`FailureCode::Busy`] where another holds it. `what` tells the other who has it.
     pub(crate) fn machine(what: &str) -> Result<Self> {
-        Self::take(Path::new(PATH), what)
+        Self::take(Path::new(PATH), what, PATIENCE)
     }
 
-    fn take(path: &Path, what: &str) -> Result<Self> {
+    /// The same, but whoever has it is waited for so long.
+    pub(crate) fn machine_within(what: &str, patience: Duration) -> Result<Self> {
+        Self::take(Path::new(PATH), what, patience)
+    }
+
+    fn take(path: &Path, what: &str, patience: Duration) -> Result<Self> {
         let problem = || io(format!("cannot lock {}", path.display()));
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(problem())?;
@@ -42,7 +47,7 @@ impl Lock {
             .truncate(false)
             .open(path)
             .map_err(problem())?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -72,11 +77,11 @@ mod tests {
     fn the_second_who_wants_the_lock_learns_who_has_it_and_gets_it_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/lock");
-        let first = Lock::take(&path, "the first one").unwrap();
-        let failure = Lock::take(&path, "the second").unwrap_err();
+        let first = Lock::take(&path, "the first one", PATIENCE).unwrap();
+        let failure = Lock::take(&path, "the second", PATIENCE).unwrap_err();
         assert_eq!(failure.code, FailureCode::Busy);
         assert!(failure.message.ends_with("the first one"), "{failure}");
         drop(first);
-        Lock::take(&path, "the second").unwrap();
+        Lock::take(&path, "the second", PATIENCE).unwrap();
     }
 }

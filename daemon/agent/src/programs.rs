@@ -1,10 +1,11 @@
 //! Other programs: found, run, bounded.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,102 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Result<Output> {
     })
 }
 
+/// What a line that a program wrote says of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It got somewhere.
+    Moved,
+    /// Nothing.
+    Nothing,
+    /// It will never get anywhere, though it tries.
+    Hopeless,
+}
+
+/// Runs a command to its end and hands on each line that it writes, to whichever stream, as it comes. One that gets nowhere
+/// for longer than `stall` is ended, and so is one that is hopeless. What it wrote to its standard error is returned.
+pub(crate) fn stream(
+    mut command: Command,
+    stall: Duration,
+    on_line: &mut dyn FnMut(&str) -> Seen,
+) -> Result<Output> {
+    let name = PathBuf::from(command.get_program());
+    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().map_err(io(format!("cannot start {name}")))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (send, lines) = mpsc::channel();
+    let (mut words, mut moved, mut ended) = (String::new(), Instant::now(), None);
+    thread::scope(|scope| {
+        let also = send.clone();
+        scope.spawn(move || hand_on_lines(stdout, false, &send));
+        scope.spawn(move || hand_on_lines(stderr, true, &also));
+        loop {
+            let seen = match lines.recv_timeout(Duration::from_millis(500)) {
+                Ok((is_error, line)) => {
+                    if is_error && words.len() < MAX_WORDS {
+                        words.push_str(&line);
+                        words.push('\n');
+                    }
+                    on_line(&line)
+                }
+                Err(RecvTimeoutError::Timeout) => Seen::Nothing,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if seen == Seen::Moved {
+                moved = Instant::now();
+            }
+            if ended.is_none() && (seen == Seen::Hopeless || moved.elapsed() > stall) {
+                ended = Some(moved.elapsed());
+                end_group(&mut child);
+            }
+        }
+    });
+    let status = child.wait().map_err(io(format!("cannot wait for {name}")))?;
+    match ended {
+        None => Ok(Output { status, stdout: String::new(), stderr: words }),
+        Some(after) => {
+            let words = format!("it got nowhere for {} s and was ended: {}", after.as_secs(), words.trim());
+            Err(failed(&name, &words))
+        }
+    }
+}
+
+/// A line that is longer than this says nothing that anybody needs.
+const MAX_LINE: u64 = 256 * 1024;
+
+/// The most that is kept of what a program writes to its standard error while it is listened to, in bytes.
+const MAX_WORDS: usize = 64 * 1024;
+
+fn hand_on_lines(stream: Option<impl Read>, is_error: bool, send: &mpsc::Sender<(bool, String)>) {
+    let Some(stream) = stream else { return };
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        match reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
+            Ok(1..) => {
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if send.send((is_error, line)).is_err() {
+                    return;
+                }
+            }
+            _ => return,
+        }
+    }
+}
+
+/// How long a program may take to put its things away once it was asked to end.
+const ENDING: Duration = Duration::from_secs(5);
+
+fn end_group(child: &mut Child) {
+    let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    let _ = kill_process_group(group, Signal::TERM);
+    let end = Instant::now() + ENDING;
+    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+}
+
 /// Runs a command that must succeed and returns its standard output.
 pub(crate) fn run_ok(command: Command, limit: Duration) -> Result<String> {
     let name = PathBuf::from(command.get_program());
@@ -144,6 +241,31 @@ mod tests {
         let failure = run(slow, Duration::from_millis(100)).unwrap_err();
         assert!(failure.message.contains("longer than"), "{failure}");
         assert!(began.elapsed() < Duration::from_secs(5), "the grandchild kept the output open");
+    }
+
+    #[test]
+    fn lines_are_handed_on_as_they_come_and_a_program_that_gets_nowhere_is_ended() {
+        let mut script = command("sh").unwrap();
+        script.args(["-c", "echo one; echo two; sleep 0.1; echo why >&2; exit 3"]);
+        let mut lines = Vec::new();
+        let mut keep = |line: &str| {
+            lines.push(line.to_owned());
+            Seen::Moved
+        };
+        let output = stream(script, Duration::from_secs(20), &mut keep).unwrap();
+        assert_eq!((output.status.code(), output.stderr.trim()), (Some(3), "why"));
+        assert_eq!(lines, ["one", "two", "why"]);
+
+        for (seen, stall) in
+            [(Seen::Nothing, Duration::from_millis(700)), (Seen::Hopeless, Duration::from_secs(60))]
+        {
+            let mut idle = command("sh").unwrap();
+            idle.args(["-c", "while :; do echo same >&2; sleep 0.1; done"]);
+            let began = Instant::now();
+            let failure = stream(idle, stall, &mut |_| seen).unwrap_err();
+            assert!(failure.message.contains("got nowhere") && failure.message.contains("same"), "{failure}");
+            assert!(began.elapsed() < Duration::from_secs(10));
+        }
     }
 
     #[test]

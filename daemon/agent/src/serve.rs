@@ -2,10 +2,13 @@
 
 use berth_protocol::{Answer, Call, FailureCode, Hello, PROTOCOL, Reply, Request};
 
+use crate::activation::record::Asked;
 use crate::client::{Caller, Client, Line, read_line, write_end, write_line};
 use crate::entry::Myself;
 use crate::failure::{Result, failure, io};
-use crate::{activation, commit, dry_run, facts, logs, probe, quiet, wipe};
+use crate::{
+    activation, commit, dry_run, facts, integrity, logs, probe, quiet, reboot, secrets, state, wipe,
+};
 
 /// Greets, then answers the calls on standard input in their order until it ends.
 pub(crate) fn serve(myself: &Myself) -> Result<()> {
@@ -42,20 +45,61 @@ fn handle(request: Request, myself: &Myself, client: &mut impl Client) -> Result
         Request::AwaitQuiet { timeout_seconds } => {
             quiet::wait(timeout_seconds, client).map(|()| Answer::Quiet)
         }
-        Request::PrepareSecrets { system, given } => {
-            activation::prepare_secrets(&system, &given).map(|()| Answer::Prepared)
+        Request::PrepareSecrets { claim, system, given } => {
+            activation::prepare_secrets(&claim, &system, &given).map(|()| Answer::Prepared)
         }
-        Request::Activate { operation, system, action } => {
-            activation::activate(operation, &system, action, myself, client).map(Answer::Activation)
+        Request::Activate { claim, system, action, deadline } => {
+            let asked = Asked { system, action };
+            activation::activate(&claim, asked, deadline, myself, client).map(Answer::Activation)
         }
         Request::DryActivate { system } => {
             dry_run::dry_activate(&system).map(|change| Answer::DryActivation(Box::new(change)))
         }
+        Request::CheckStore { system, always } => integrity::check(&system, always).map(Answer::Store),
+        Request::Extend { claim, seconds } => activation::extend(&claim, seconds).map(Answer::Outcome),
+        Request::Revert { claim, from } => {
+            activation::revert(&claim, from, myself, client).map(Answer::Outcome)
+        }
+        Request::Outcome { operation } => activation::outcome(operation).map(Answer::Outcome),
         Request::Probe { system, timeout_seconds } => {
             probe::probe(&system, timeout_seconds, client).map(Answer::Health)
         }
-        Request::Commit { system } => commit::commit(&system, client),
+        Request::Commit { claim, system, keep_generations } => {
+            commit::commit(&claim, &system, keep_generations, client)
+        }
+        Request::Reboot { claim } => reboot::reboot(&claim),
         Request::Logs { units, lines } => logs::newest(&units, lines).map(Answer::Logs),
-        Request::Wipe { system } => wipe::wipe(&system, client).map(|removed| Answer::Wiped { removed }),
+        Request::Wipe { claim, system } => {
+            wipe::wipe(&claim, &system, client).map(|removed| Answer::Wiped { removed })
+        }
+        Request::Capture { claim, system, repository, pass, services, tag, limit_seconds } => {
+            let asked = state::CaptureAsked { system, pass, services, tag };
+            let call = state::Call { claim, repository, limit_seconds };
+            state::capture(call, asked, myself, client).map(Answer::Captured)
+        }
+        Request::KeepQuiet { claim, seconds } => {
+            state::keep_quiet(&claim, seconds).map(|()| Answer::KeptQuiet)
+        }
+        Request::Resume { claim } => state::resume(&claim).map(|not_started| Answer::Resumed { not_started }),
+        Request::Restore { claim, system, repository, parts, secrets, reuse, limit_seconds } => {
+            let asked = state::RestoreAsked { system, parts, secrets, reuse };
+            let call = state::Call { claim, repository, limit_seconds };
+            state::restore(call, asked, myself, client).map(|()| Answer::Restored)
+        }
+        Request::RestoreAhead { claim, system, repository, limit_seconds } => {
+            let call = state::Call { claim, repository, limit_seconds };
+            state::restore_ahead(call, system, myself, client).map(Answer::RestoredAhead)
+        }
+        Request::SecretsOf { claim, system } => secrets::of(&claim, &system).map(Answer::Secrets),
+        Request::AdoptSecrets { claim, system, secrets } => {
+            secrets::adopt(&claim, &system, &secrets).map(|()| Answer::Prepared)
+        }
+        Request::SumAhead { claim, system } => {
+            state::sum_ahead(&claim, &system, client).map(|()| Answer::Summed)
+        }
+        Request::Fingerprint { claim, system } => {
+            let fingerprint = state::fingerprint(&claim, &system, client);
+            fingerprint.map(|fingerprint| Answer::Fingerprint(Box::new(fingerprint)))
+        }
     }
 }

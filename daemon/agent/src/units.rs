@@ -17,6 +17,15 @@ pub(crate) struct UnitState {
     pub(crate) load: String,
     /// systemd's `ActiveState`, such as `active` or `failed`.
     pub(crate) active: String,
+    /// systemd's `SubState`, such as `running` or `auto-restart`.
+    pub(crate) sub: String,
+}
+
+impl UnitState {
+    /// Whether it has failed, be it that systemd is about to start it once more.
+    fn has_failed(&self) -> bool {
+        self.active == "failed" || self.sub.starts_with("auto-restart")
+    }
 }
 
 /// The states of some units, in their order. A unit that systemd does not know is `inactive`.
@@ -26,7 +35,7 @@ pub(crate) fn states(units: &[String]) -> Result<Vec<UnitState>> {
     }
     units.iter().try_for_each(|unit| check_name(unit))?;
     let mut show = command("systemctl")?;
-    show.args(["show", "--property=LoadState,ActiveState", "--"]).args(units);
+    show.args(["show", "--property=LoadState,ActiveState,SubState", "--"]).args(units);
     let states: Vec<_> = run_ok(show, LIMIT)?.split("\n\n").map(parse_state).collect();
     match states.len() == units.len() {
         true => Ok(states),
@@ -34,10 +43,10 @@ pub(crate) fn states(units: &[String]) -> Result<Vec<UnitState>> {
     }
 }
 
-/// Those of some units that have failed.
+/// Those of some units that have failed, among them those that systemd tries again.
 pub(crate) fn failed_among(units: &[String]) -> Result<Vec<String>> {
     let states = states(units)?;
-    let failed = units.iter().zip(states).filter(|(_, state)| state.active == "failed");
+    let failed = units.iter().zip(states).filter(|(_, state)| state.has_failed());
     Ok(failed.map(|(unit, _)| unit.clone()).collect())
 }
 
@@ -68,7 +77,7 @@ pub(crate) fn check_name(unit: &str) -> Result<()> {
 fn parse_state(block: &str) -> UnitState {
     let properties: HashMap<&str, &str> = block.lines().filter_map(|line| line.split_once('=')).collect();
     let property = |name: &str| properties.get(name).copied().unwrap_or_default().to_owned();
-    UnitState { load: property("LoadState"), active: property("ActiveState") }
+    UnitState { load: property("LoadState"), active: property("ActiveState"), sub: property("SubState") }
 }
 
 fn parse_list(text: &str) -> Vec<String> {
@@ -81,8 +90,11 @@ mod tests {
 
     #[test]
     fn systemctl_is_read_as_it_prints() {
-        let state = parse_state("LoadState=loaded\nActiveState=activating\n");
-        assert_eq!(state, UnitState { load: "loaded".into(), active: "activating".into() });
+        let state = parse_state("LoadState=loaded\nActiveState=activating\nSubState=auto-restart\n");
+        let [load, active, sub] = ["loaded", "activating", "auto-restart"].map(str::to_owned);
+        assert_eq!(state, UnitState { load, active, sub });
+        assert!(state.has_failed());
+        assert!(!parse_state("LoadState=loaded\nActiveState=active\nSubState=running\n").has_failed());
         let list = "gitea.service loaded failed failed Gitea: Git with a cup of tea\nx.timer not-found failed failed x\n";
         assert_eq!(parse_list(list), ["gitea.service", "x.timer"]);
         assert!(parse_list("").is_empty());

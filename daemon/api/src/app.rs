@@ -9,6 +9,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::routes::transfers;
 use crate::state::Api;
 use crate::{body, fallback, openapi, routes};
 
@@ -29,8 +30,18 @@ pub fn app(
         InitError = (),
     >,
 > {
-    let (app, contract) =
-        App::new().into_utoipa_app().openapi(openapi::head()).configure(routes::all).split_for_parts();
+    let vault = api.vault.clone();
+    let vaults = |config: &mut web::ServiceConfig| {
+        if let Some(vault) = vault {
+            config.service(berth_vault::scope_below(transfers::OFFER, vault));
+        }
+    };
+    let (app, contract) = App::new()
+        .configure(vaults)
+        .into_utoipa_app()
+        .openapi(openapi::head())
+        .configure(routes::all)
+        .split_for_parts();
     app.app_data(api)
         .app_data(body::limit())
         .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", contract))

@@ -149,10 +149,7 @@ async fn caller(request: &ServiceRequest) -> Result<Caller, Problem> {
         let peer = request.peer_addr().map(|address| address.ip());
         api.metrics.refused_logins.inc();
         // Only wrong tokens are slowed down: behind a proxy, all clients have one address.
-        if let Some(wait) = api.throttle.blocked(peer) {
-            return Err(too_many(wait));
-        }
-        api.throttle.failed(peer);
+        api.throttle.failed_unless_blocked(peer)?;
     }
     outcome
 }
@@ -202,14 +199,6 @@ fn in_query(request: &ServiceRequest) -> Option<TokenSecret> {
 
 fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "No valid token", detail)
-}
-
-fn too_many(wait: std::time::Duration) -> Problem {
-    let detail = "too many requests with a wrong token came from this address";
-    let mut problem =
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", "Too many failures", detail);
-    problem.retry_after = Some(wait.as_secs().max(1));
-    problem
 }
 
 #[cfg(test)]

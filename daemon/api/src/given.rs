@@ -1,7 +1,7 @@
 //! What customers give in confidence: settings that their schema calls `writeOnly`.
 //!
 //! The value is sealed before the tenant is stored, and never shown again. A change that leaves it out keeps it; `null`
-//! removes it; a text takes its place, under the next number.
+//! removes it; a text takes its place, under the next number that no revision uses.
 
 use berth_domain::setting::SECRET;
 use berth_domain::{SealedSecret, Setting, TenantDraft, TenantSpec};
@@ -21,16 +21,61 @@ pub(crate) fn seal(
     offer: &Offer,
     keys: &Keys,
     stored: Option<&TenantSpec>,
+    earlier: &[TenantSpec],
 ) -> Result<(), Problem> {
     let tenant = draft.name.clone();
+    let settings_of = |spec: &TenantSpec, service: &str| {
+        spec.services.get(service).map(|selection| Setting::Attrs(selection.settings.clone()))
+    };
     for (service, settings) in &mut draft.services {
         let Some(schema) = offer.schema(service) else { continue };
-        let before = stored.and_then(|spec| spec.services.get(service.as_str()));
-        let before = before.map(|selection| Setting::Attrs(selection.settings.clone()));
-        let sealer = Sealer { tenant: &tenant, service, keys, before: before.as_ref() };
+        let before = stored.and_then(|spec| settings_of(spec, service));
+        let earlier = earlier.iter().filter_map(|spec| settings_of(spec, service)).collect();
+        let sealer = Sealer { tenant: &tenant, service, keys, before: before.as_ref(), earlier };
         sealer.object(schema, "", settings)?;
     }
     Ok(())
+}
+
+/// Whether a draft, which must fit its schemas, gives a secret.
+pub(crate) fn gives_any(draft: &TenantDraft, offer: &Offer) -> bool {
+    let given = |(service, settings)| offer.schema(service).is_some_and(|schema| gives(schema, settings));
+    draft.services.iter().any(|(service, settings)| given((service.as_str(), settings)))
+}
+
+fn gives(schema: &Value, settings: &Map<String, Value>) -> bool {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    properties.into_iter().any(|(name, property)| match settings.get(name) {
+        Some(Value::String(_)) => property["writeOnly"] == true,
+        Some(Value::Object(inner)) => gives(property, inner),
+        _ => false,
+    })
+}
+
+/// Takes the numbers out of a draft that stand in the place of what was given to somebody else; gives their places, as
+/// `/SERVICE/SETTING`.
+pub(crate) fn take_numbers(draft: &mut TenantDraft, offer: &Offer) -> Vec<String> {
+    let mut places = Vec::new();
+    for (service, settings) in &mut draft.services {
+        if let Some(schema) = offer.schema(service) {
+            take_numbers_of(schema, &format!("/{service}"), settings, &mut places);
+        }
+    }
+    places
+}
+
+fn take_numbers_of(schema: &Value, at: &str, settings: &mut Map<String, Value>, places: &mut Vec<String>) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        // Names of settings are letters and `_`, which a pointer takes as they are.
+        let at = format!("{at}/{name}");
+        if property["writeOnly"] == true {
+            if settings.remove(name).is_some_and(|value| !value.is_null()) {
+                places.push(at);
+            }
+        } else if let Some(Value::Object(inner)) = settings.get_mut(name) {
+            take_numbers_of(property, &at, inner, places);
+        }
+    }
 }
 
 /// A draft without its secrets, as it is shown.
@@ -53,6 +98,8 @@ struct Sealer<'a> {
     service: &'a str,
     keys: &'a Keys,
     before: Option<&'a Setting>,
+    /// The service's settings in the tenant's revisions.
+    earlier: Vec<Setting>,
 }
 
 impl Sealer<'_> {
@@ -73,7 +120,8 @@ impl Sealer<'_> {
         let before = self.before.and_then(|before| before.secret_at(at));
         let secret = match settings.remove(name) {
             Some(Value::String(value)) => {
-                let version = before.map_or(1, |before| before.version + 1);
+                let used = self.earlier.iter().filter_map(|earlier| earlier.secret_at(at)).chain(before);
+                let version = used.map(|used| used.version).max().map_or(1, |newest| newest + 1);
                 Some(SealedSecret { version, sealed: self.sealed(at, version, value)? })
             }
             Some(_) => None,
@@ -121,7 +169,7 @@ mod tests {
     fn stored(keys: &Keys, password: Option<Value>, before: Option<&TenantSpec>) -> TenantSpec {
         let mut draft = draft(password);
         offer().check(&draft.services).unwrap();
-        seal(&mut draft, &offer(), keys, before).unwrap();
+        seal(&mut draft, &offer(), keys, before, &[]).unwrap();
         TenantSpec::try_from(draft).unwrap()
     }
 
@@ -151,6 +199,14 @@ mod tests {
         };
         assert_eq!(keys.open(&about, &sealed.sealed).unwrap().expose_secret(), "hunter3");
         assert!(secret(&stored(&keys, Some(Value::Null), Some(&second))).is_none());
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_secret_elsewhere_is_taken_out_and_named() {
+        let mut of_elsewhere = draft(Some(json!(3)));
+        assert_eq!(take_numbers(&mut of_elsewhere, &offer()), ["/gitea/smtp/password"]);
+        assert_eq!(of_elsewhere, draft(None));
+        assert!(take_numbers(&mut draft(Some(Value::Null)), &offer()).is_empty());
     }
 
     #[test]

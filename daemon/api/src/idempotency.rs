@@ -5,7 +5,7 @@
 //! alone cannot open it.
 
 use actix_web::{HttpRequest, HttpResponse};
-use berth_domain::Invalid;
+use berth_domain::{Invalid, Operation};
 use berth_store::IdempotencyRecord;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
@@ -19,7 +19,7 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use crate::auth::{Caller, TokenSecret};
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::state::Api;
+use crate::state::{Api, location};
 
 /// The header.
 pub const HEADER: &str = "Idempotency-Key";
@@ -109,6 +109,21 @@ impl<'a> Once<'a> {
         let text = serde_json::to_vec(reply).map_err(Problem::internal)?;
         record.reply = seal(&self.caller.secret, key, &record, &text)?;
         Ok(Some(record))
+    }
+
+    /// Has the engine begin an operation, and answers with it. `submit` is given the record to be stored with it.
+    ///
+    /// # Errors
+    /// As [`Self::record`] and [`Self::answer`].
+    pub async fn accept<T>(
+        &self,
+        api: &Api,
+        operation: &Operation,
+        submit: impl AsyncFnOnce(Option<&IdempotencyRecord>) -> Result<T, berth_store::StoreError>,
+    ) -> Result<HttpResponse, Problem> {
+        let reply = Reply::accepted(location(operation), &operation.after_acceptance())?;
+        let kept = self.record(&reply)?;
+        self.answer(api, &reply, submit(kept.as_ref()).await).await
     }
 
     /// The response to give after the store was asked to do it: the reply, or, where another request with the same

@@ -8,6 +8,7 @@
 //! | [`app`] | the application: routes, limits, what every answer carries |
 //! | [`routes`] | one file per resource, one function per route |
 //! | [`state`] | what the handlers share |
+//! | `arrival` | what this provider says and decides as a target of migrations |
 //! | [`auth`] | bearer tokens and what they open; every route below `/v1` denies by default |
 //! | [`throttle`] | slows down those who guess tokens |
 //! | [`problem`] | refusals, as problem+json |
@@ -25,6 +26,7 @@
 //! | [`openapi`] | the contract |
 
 pub mod app;
+mod arrival;
 pub mod auth;
 pub mod body;
 pub mod etag;

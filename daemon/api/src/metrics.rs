@@ -32,6 +32,14 @@ pub struct Metrics {
     pub open_streams: Gauge,
     /// Operations that run in this daemon.
     pub running_operations: Gauge<i64, AtomicI64>,
+    /// Tenants whose snapshot is due and could not begin in time.
+    pub backups_overdue: Gauge<i64, AtomicI64>,
+    /// Tenants whose last snapshot failed or was missed.
+    pub backups_failed: Gauge<i64, AtomicI64>,
+    /// Tenants whose drill is due and could not begin in time.
+    pub drills_overdue: Gauge<i64, AtomicI64>,
+    /// Tenants whose last drill failed or was missed.
+    pub drills_failed: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -42,6 +50,10 @@ impl Default for Metrics {
             refused_logins: Counter::default(),
             open_streams: Gauge::default(),
             running_operations: Gauge::default(),
+            backups_overdue: Gauge::default(),
+            backups_failed: Gauge::default(),
+            drills_overdue: Gauge::default(),
+            drills_failed: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests answered, by method and status", metrics.requests.clone());
@@ -53,6 +65,12 @@ impl Default for Metrics {
         registry.register("open_streams", "Event streams that are open", metrics.open_streams.clone());
         let running = metrics.running_operations.clone();
         registry.register("running_operations", "Operations that run in this daemon", running);
+        let (overdue, failed) = (metrics.backups_overdue.clone(), metrics.backups_failed.clone());
+        registry.register("backups_overdue", "Tenants whose snapshot could not begin in time", overdue);
+        registry.register("backups_failed", "Tenants without a whole snapshot since one failed", failed);
+        let (overdue, failed) = (metrics.drills_overdue.clone(), metrics.drills_failed.clone());
+        registry.register("drills_overdue", "Tenants whose drill could not begin in time", overdue);
+        registry.register("drills_failed", "Tenants whose last drill did not bring everything back", failed);
         Self { registry, ..metrics }
     }
 }

@@ -14,6 +14,9 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 /// `tenant:read` and `tenant:write` a token of that tenant or more, `operator`, `admin`.
 const BEARER: &str = "bearer";
 
+/// The scheme of what a source says to a target: there, no API token opens anything.
+const TICKET: &str = "ticket";
+
 /// How any route of `/v1` may refuse a request.
 pub struct Refusals;
 
@@ -54,7 +57,14 @@ pub fn head() -> OpenApi {
         .bearer_format("berth_<id>_<secret>")
         .description(Some("A token as POST /v1/tokens issues it."))
         .build();
-    let components = ComponentsBuilder::new().schemas_from_iter(schemas);
+    let ticket = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The token of a ticket that was issued for this very transfer."))
+        .build();
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(BEARER, SecurityScheme::Http(scheme))
+        .security_scheme(TICKET, SecurityScheme::Http(ticket));
     let license =
         LicenseBuilder::new().name("AGPL-3.0-or-later").identifier(Some("AGPL-3.0-or-later")).build();
     let info = InfoBuilder::new()
@@ -66,6 +76,6 @@ pub fn head() -> OpenApi {
     OpenApiBuilder::new()
         .info(info)
         .servers(Some([ServerBuilder::new().url("/").build()]))
-        .components(Some(components.security_scheme(BEARER, SecurityScheme::Http(scheme)).build()))
+        .components(Some(components.build()))
         .build()
 }

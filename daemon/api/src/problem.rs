@@ -8,6 +8,8 @@ use actix_web::{HttpResponse, ResponseError};
 use berth_contract::problem::PREFIX;
 use berth_domain::Invalid;
 use berth_engine::StepError;
+use berth_engine::conditions::CheckError;
+use berth_engine::rollouts::SelectError;
 use berth_store::StoreError;
 
 /// Why a request was refused: the contract's problem, as a response.
@@ -139,6 +141,8 @@ impl From<StoreError> for Problem {
             StoreError::Exists { .. } => Self::conflict("exists", detail),
             StoreError::DomainTaken { .. } => Self::conflict("domain-taken", detail),
             StoreError::MachineTaken { .. } => Self::conflict("machine-taken", detail),
+            StoreError::MachineLent { .. } => Self::conflict("machine-lent", detail),
+            StoreError::NoSnapshot { .. } => Self::conflict("no-snapshot", detail),
             StoreError::MachineHoldsData { .. } => Self::conflict("machine-holds-data", detail),
             StoreError::MachineInUse { .. } => Self::conflict("machine-in-use", detail),
             StoreError::TenantDeployed { .. } => Self::conflict("tenant-deployed", detail),
@@ -158,10 +162,34 @@ impl From<StoreError> for Problem {
                 problem
             }
             StoreError::StateLeaseLost { .. } => Self::conflict("state-lease-lost", detail),
+            StoreError::RolloutFinished { .. } => Self::conflict("rollout-finished", detail),
+            StoreError::RolloutChanged => Self::conflict("rollout-changed", detail),
+            StoreError::VaultInUse { operation } => {
+                Self::conflict("operation-running", detail).with_operation(operation)
+            }
+            StoreError::NotDeployed { .. } => Self::conflict("not-deployed", detail),
             StoreError::InvalidCursor => {
                 Invalid::one("/after", "cursor", "must be the `next` of an earlier page of this list").into()
             }
             other => Self::internal(other),
+        }
+    }
+}
+
+impl From<CheckError> for Problem {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Store(error) => error.into(),
+            CheckError::Daemon(error) => error.into(),
+        }
+    }
+}
+
+impl From<SelectError> for Problem {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::Invalid(invalid) => invalid.into(),
+            SelectError::Store(error) => error.into(),
         }
     }
 }
@@ -175,7 +203,7 @@ impl From<StepError> for Problem {
                 problem.retry_after = failure.retryable.then_some(5);
                 problem
             }
-            StepError::Cancelled | StepError::Stopping => Self::stopping(),
+            StepError::Cancelled | StepError::Stopping | StepError::LeaseLost => Self::stopping(),
         }
     }
 }

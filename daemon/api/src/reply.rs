@@ -24,6 +24,14 @@ impl Reply {
         Self::new(StatusCode::CREATED, Some(location), body)
     }
 
+    /// `200 OK`: it was done while the caller waited.
+    ///
+    /// # Errors
+    /// As [`Reply::created`].
+    pub fn done(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::new(StatusCode::OK, None, body)
+    }
+
     /// `202 Accepted` with where to look.
     ///
     /// # Errors

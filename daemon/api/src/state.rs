@@ -8,6 +8,7 @@ use berth_domain::Operation;
 use berth_engine::Engine;
 use berth_render::Tls;
 use berth_store::Store;
+use berth_vault::Vault;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -18,6 +19,10 @@ use crate::throttle::Throttle;
 pub struct Api {
     /// Runs operations.
     pub engine: Engine,
+    /// The database.
+    store: Store,
+    /// The vault, for those who bring a tenant here.
+    pub vault: Option<Vault>,
     /// The services on offer.
     pub offer: Offer,
     /// What this provider tells of itself.
@@ -39,6 +44,7 @@ impl Api {
     /// The state of a daemon that is not ready yet.
     pub fn new(
         engine: Engine,
+        store: Store,
         offer: Offer,
         provider: Provider,
         tls: Tls,
@@ -46,6 +52,8 @@ impl Api {
     ) -> Self {
         Self {
             engine,
+            store,
+            vault: None,
             offer,
             provider,
             tls,
@@ -57,9 +65,15 @@ impl Api {
         }
     }
 
+    /// The same, whose vault is open to those who bring a tenant here.
+    #[must_use]
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self { vault: Some(vault), ..self }
+    }
+
     /// The database.
     pub fn store(&self) -> &Store {
-        self.engine.store()
+        &self.store
     }
 
     /// From now on `/readyz` says so.

@@ -5,6 +5,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use actix_web::http::StatusCode;
+
+use crate::problem::Problem;
+
 /// How many failures one address has within [`WINDOW`].
 const ALLOWED: u32 = 20;
 
@@ -34,6 +38,20 @@ impl Throttle {
         (failures.count >= ALLOWED).then_some(left)
     }
 
+    /// Notes a failure, unless this address has to wait.
+    ///
+    /// # Errors
+    /// A problem of status 429: it has to wait.
+    pub fn failed_unless_blocked(&self, peer: Option<IpAddr>) -> Result<(), Problem> {
+        match self.blocked(peer) {
+            Some(wait) => Err(too_many(wait)),
+            None => {
+                self.failed(peer);
+                Ok(())
+            }
+        }
+    }
+
     /// Notes a failure.
     pub fn failed(&self, peer: Option<IpAddr>) {
         let Some(peer) = peer else { return };
@@ -54,6 +72,14 @@ impl Throttle {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Failures>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_many(wait: std::time::Duration) -> Problem {
+    let detail = "too many requests with a wrong token came from this address";
+    let mut problem =
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", "Too many failures", detail);
+    problem.retry_after = Some(wait.as_secs().max(1));
+    problem
 }
 
 #[cfg(test)]

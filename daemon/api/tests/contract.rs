@@ -26,7 +26,24 @@ fn every_route_has_a_name_of_its_own_and_says_which_token_it_needs() {
         for (method, operation) in item.as_object().unwrap() {
             assert!(names.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
             let needed = operation["security"][0]["bearer"][0].as_str();
-            assert_eq!(needed.is_some(), path.starts_with("/v1/"), "{method} {path}");
+            let a_ticket = path.starts_with("/v1/transfers/");
+            assert_eq!(needed.is_some(), path.starts_with("/v1/") && !a_ticket, "{method} {path}");
+            assert_eq!(operation["security"][0]["ticket"].is_array(), a_ticket, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn every_way_to_authenticate_is_described() {
+    let contract = serde_json::to_value(berth_api::contract()).unwrap();
+    let schemes = contract["components"]["securitySchemes"].as_object().unwrap();
+    for item in contract["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            for needed in operation["security"].as_array().into_iter().flatten() {
+                for scheme in needed.as_object().unwrap().keys() {
+                    assert!(schemes.contains_key(scheme), "{}: {scheme}", operation["operationId"]);
+                }
+            }
         }
     }
 }

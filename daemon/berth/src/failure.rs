@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use berth_client::ClientError;
 use berth_domain::operation::OperationError;
-use berth_domain::{Operation, OperationId, OperationStatus};
+use berth_domain::{Operation, OperationId, OperationStatus, Rollout, RolloutId, RolloutStatus, TenantName};
 use serde_json::{Value, json};
 
 use crate::advice;
+use crate::commands::rollout;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +19,27 @@ pub enum Failure {
     /// The operation ended otherwise than well. It was shown already.
     #[error("{}", describe(.0))]
     Operation(Box<Operation>),
+    /// The rollout ended otherwise than well.
+    #[error("{}", describe_rollout(.0))]
+    Rollout(Box<Rollout>),
+    /// A check found something. It was shown already.
+    #[error("not everything of {tenant} is as it should be")]
+    Unsound {
+        /// The tenant.
+        tenant: TenantName,
+    },
+    /// Watching was interrupted; the rollout goes on.
+    #[error("no longer watching; the rollout goes on")]
+    DetachedRollout(RolloutId),
     /// Watching was interrupted; the operation goes on.
     #[error("no longer watching; the operation goes on")]
     Detached(OperationId),
     /// The user ended the demo.
     #[error("interrupted; everything was put away")]
     Interrupted,
+    /// The user had no answer to a question.
+    #[error("interrupted; nothing was changed")]
+    Unanswered,
     /// What was given on the command line does not fit together.
     #[error("{0}")]
     Usage(String),
@@ -40,6 +56,15 @@ pub enum Failure {
     /// A folder that cannot be taken back. Why was shown already.
     #[error("nothing was taken back: {0} of the folder’s parts cannot be")]
     NotAdopted(usize),
+    /// A bundle that is not whole. What is wrong with it was shown already.
+    #[error("the bundle is not whole: {0} of its parts are not as they were signed")]
+    NotWhole(u64),
+    /// A bundle that is whole, and signed by somebody else. It was shown already.
+    #[error("the bundle is not signed with a trusted key")]
+    ForeignSigner,
+    /// A migration's proof that does not hold. Why was shown already.
+    #[error("what the two signatures say does not hold")]
+    NotProven,
     /// Some of the demo's services did not answer as they should. What they said was shown already.
     #[error("not every service answered as it should: {0}")]
     Visits(String),
@@ -67,16 +92,23 @@ impl Failure {
         Self::Local { what: what.into(), advice: Some(advice.into()) }
     }
 
+    /// What failed on this side, in its own words.
+    pub fn local_error(error: impl std::error::Error) -> Self {
+        Self::local(error.to_string())
+    }
+
     /// The number that `berth --help` explains.
     pub fn code(&self) -> u8 {
         match self {
             Self::Client(error) if error.is_absence() => 4,
             Self::Client(_) | Self::Visits(_) | Self::NotAdopted(_) | Self::Local { .. } => 1,
+            Self::NotWhole(_) | Self::ForeignSigner | Self::NotProven => 1,
             Self::Usage(_) => 2,
             Self::NoMachines { .. } => 3,
             Self::Operation(operation) if operation.status == OperationStatus::Cancelled => 6,
-            Self::Operation(_) => 5,
-            Self::Detached(_) | Self::Interrupted => 130,
+            Self::Rollout(rollout) if rollout.status == RolloutStatus::Aborted => 6,
+            Self::Operation(_) | Self::Rollout(_) | Self::Unsound { .. } => 5,
+            Self::Detached(_) | Self::DetachedRollout(_) | Self::Interrupted | Self::Unanswered => 130,
         }
     }
 
@@ -92,16 +124,38 @@ impl Failure {
             Self::Detached(id) => {
                 Some(format!("berth watch {id} shows it again\nberth operation cancel {id} ends it"))
             }
+            Self::DetachedRollout(id) => {
+                Some(format!("berth rollout watch {id} shows it again\nberth rollout abort {id} ends it"))
+            }
+            Self::Rollout(rollout) => Some(format!("berth rollout show {} has it all", rollout.id)),
             Self::NoMachines { advice, .. } => Some(advice.clone()),
             Self::Local { advice, .. } => advice.clone(),
             Self::Operation(operation) => advice::for_operation(operation),
-            Self::Visits(_) | Self::NotAdopted(_) | Self::Interrupted | Self::Usage(_) => None,
+            Self::Visits(_)
+            | Self::NotAdopted(_)
+            | Self::NotWhole(_)
+            | Self::ForeignSigner
+            | Self::NotProven
+            | Self::Interrupted
+            | Self::Unanswered
+            | Self::Usage(_)
+            | Self::Unsound { .. } => None,
         }
     }
 
     /// Whether the result that says it all was written already.
     pub fn was_shown(&self) -> bool {
-        matches!(self, Self::Operation(_) | Self::Visits(_) | Self::NotAdopted(_))
+        matches!(
+            self,
+            Self::Operation(_)
+                | Self::Rollout(_)
+                | Self::Unsound { .. }
+                | Self::Visits(_)
+                | Self::NotAdopted(_)
+                | Self::NotWhole(_)
+                | Self::ForeignSigner
+                | Self::NotProven
+        )
     }
 
     /// The same for programs.
@@ -111,9 +165,16 @@ impl Failure {
             Self::Client(error) if error.is_absence() => "unreachable",
             Self::Client(_) => "client",
             Self::Operation(_) => "operation",
+            Self::Rollout(_) => "rollout",
+            Self::Unsound { .. } => "unsound",
             Self::Visits(_) => "visits",
             Self::NotAdopted(_) => "not-adopted",
-            Self::Detached(_) | Self::Interrupted => "interrupted",
+            Self::NotWhole(_) => "not-whole",
+            Self::ForeignSigner => "foreign-signer",
+            Self::NotProven => "not-proven",
+            Self::Detached(_) | Self::DetachedRollout(_) | Self::Interrupted | Self::Unanswered => {
+                "interrupted"
+            }
             Self::Usage(_) => "usage",
             Self::NoMachines { .. } => "no-machines",
             Self::Local { .. } => "local",
@@ -134,6 +195,11 @@ impl Failure {
         }
         json!({ "error": error })
     }
+}
+
+fn describe_rollout(rollout: &Rollout) -> String {
+    let summary = rollout::summary(rollout);
+    rollout.error.as_ref().map_or(summary.clone(), |error| format!("{summary}: {}", error.message))
 }
 
 fn describe(operation: &Operation) -> String {

@@ -9,6 +9,7 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`args`] | what the command line takes |
+//! | [`asking`] | questions on the terminal |
 //! | [`connection`] | which daemon, and which token |
 //! | [`commands`] | what the commands do |
 //! | [`progress`] | showing how an operation comes along |
@@ -18,6 +19,7 @@
 
 pub mod advice;
 pub mod args;
+pub mod asking;
 pub mod commands;
 pub mod connection;
 pub mod demo;

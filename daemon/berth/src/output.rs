@@ -1,7 +1,7 @@
 //! What is written where: results to standard output, everything else to standard error.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use console::style;
 use serde::Serialize;
@@ -70,7 +70,10 @@ impl Output {
     /// A failure for people: what, every broken rule, and what to do.
     pub fn explain(self, failure: &Failure) {
         let word = match failure {
-            Failure::Detached(_) | Failure::Interrupted => style("note:").for_stderr().yellow().bold(),
+            Failure::Detached(_)
+            | Failure::DetachedRollout(_)
+            | Failure::Interrupted
+            | Failure::Unanswered => style("note:").for_stderr().yellow().bold(),
             _ => style("error:").for_stderr().red().bold(),
         };
         say(&format!("{word} {}", summary(failure)));
@@ -99,37 +102,4 @@ fn summary(failure: &Failure) -> String {
 
 fn say(text: &impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Asks a question that is answered with yes or no; `None` where nobody is there to answer.
-pub async fn ask(question: String) -> Option<bool> {
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return None;
-    }
-    let (sender, answer) = tokio::sync::oneshot::channel();
-    // A thread of its own that nobody waits for: reading cannot be interrupted, but the program can.
-    std::thread::spawn(move || {
-        let _ = write!(std::io::stderr(), "{question} [y/N] ");
-        let mut line = String::new();
-        if std::io::stdin().read_line(&mut line).is_ok_and(|length| length > 0) {
-            let _ = sender.send(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"));
-        }
-    });
-    let mut prompt = Prompt { answered: false };
-    let answer = answer.await.ok();
-    prompt.answered = answer.is_some();
-    answer
-}
-
-/// A question on the terminal. Dropped unanswered, for instance by Ctrl-C, its line is ended.
-struct Prompt {
-    answered: bool,
-}
-
-impl Drop for Prompt {
-    fn drop(&mut self) {
-        if !self.answered {
-            say(&"");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! `serve`, `migrate`, `check-config`, `openapi`.
+//! `serve`, `migrate`, `rotate-secrets-key`, `vault-key`, `check-config`, `openapi`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,6 +8,8 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Config;
+use crate::rotation::{self, Rotation};
+use crate::vault_key::{self, VaultKey};
 use crate::{data_dir, logging, serve};
 
 /// Berth's daemon: serves the deployment API and carries its operations out.
@@ -27,6 +29,11 @@ enum Command {
     Serve,
     /// Brings the database's tables up to this version. `serve` does so too.
     Migrate,
+    /// Seals what customers gave in confidence to another key. The daemon must be stopped, and every other one on the same
+    /// database. Stopped in the middle, nothing is lost: run it again.
+    RotateSecretsKey(Rotation),
+    /// Prints the key of a tenant's vault, for restic: `RESTIC_PASSWORD_COMMAND="berth daemon vault-key acme"`.
+    VaultKey(VaultKey),
     /// Checks the configuration, and prints what is in force.
     CheckConfig,
     /// Prints the API's contract (OpenAPI 3.1).
@@ -65,12 +72,17 @@ fn perform(arguments: &Arguments) -> anyhow::Result<()> {
         return print(&berth_api::contract().to_pretty_json()?);
     }
     let config = Config::load(arguments.config.as_deref())?;
-    match arguments.command {
+    match &arguments.command {
         Command::Serve => {
             logging::start(&config)?;
             runtime()?.block_on(serve::serve(config))
         }
         Command::Migrate => runtime()?.block_on(migrate(&config)),
+        Command::RotateSecretsKey(wanted) => runtime()?.block_on(rotate(&config, wanted)),
+        Command::VaultKey(wanted) => {
+            let found = runtime()?.block_on(vault_key::find(&config, wanted))?;
+            print(vault_key::shown(&found))
+        }
         Command::CheckConfig => print(&toml::to_string(&config)?),
         Command::Openapi => Ok(()),
     }
@@ -83,6 +95,19 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
         return print("nothing to do");
     }
     done.iter().try_for_each(|name| print(&format!("done: {name}")))
+}
+
+async fn rotate(config: &Config, wanted: &Rotation) -> anyhow::Result<()> {
+    let done = rotation::rotate(config, wanted).await?;
+    match done.sealed {
+        Some(count) => print(&format!("sealed {count} texts to {}", done.recipient))?,
+        None => print(&format!("everything is sealed to {}", done.recipient))?,
+    }
+    done.unreadable.iter().try_for_each(|error| print(&format!("{error}: it has to be given again")))?;
+    match &done.to_give {
+        Some(file) => print(&format!("give the daemon {} as its key before it starts", file.display())),
+        None => Ok(()),
+    }
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

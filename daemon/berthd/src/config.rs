@@ -1,5 +1,8 @@
 //! The TOML file and the `BERTH_*` variables. Variables override the file, the file overrides the defaults.
 
+mod builders;
+mod vault;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +11,9 @@ use berth_contract::resources::REHEARSAL;
 use berth_render::Tls;
 use berth_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
+
+pub use builders::BuilderConfig;
+pub use vault::{S3Choice, VaultConfig};
 
 /// What the daemon is told. `berthd check-config` prints it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,6 +39,16 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How many operations run at once.
     pub parallel_operations: usize,
+    /// How many generations of its system a machine keeps.
+    pub keep_generations: u32,
+    /// Where derivations are built.
+    pub builders: BuilderConfig,
+    /// How deployed tenants are checked.
+    pub checks: CheckConfig,
+    /// Where tenants' snapshots are kept.
+    pub vault: VaultConfig,
+    /// Bundles that are brought here.
+    pub bundles: BundleConfig,
     /// This provider.
     pub provider: ProviderConfig,
     /// When the parts of an operation give up.
@@ -71,6 +87,26 @@ pub struct ProviderConfig {
     pub public_url: Option<String>,
 }
 
+/// Bundles that are brought here.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BundleConfig {
+    /// Where they lie until they are taken in; `bundles` in the data folder when absent.
+    pub folder: Option<PathBuf>,
+    /// Files with the keys of providers whose signature counts without anybody's word: JWK, JWK Set or PEM.
+    pub trusted_signers: Vec<PathBuf>,
+}
+
+/// How deployed tenants are checked by themselves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckConfig {
+    /// How often each is checked, in seconds, give or take a tenth; 0 for never.
+    pub interval: u64,
+    /// How many at once.
+    pub parallel: usize,
+}
+
 /// When the parts of an operation give up, in seconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -87,6 +123,12 @@ pub struct TimeoutConfig {
     pub activate: u64,
     /// Waiting for health.
     pub verify: u64,
+    /// How much longer than that a machine waits for the commit before it puts its previous system back by itself.
+    pub dead_man: u64,
+    /// Starting the machine anew, until it is back.
+    pub reboot: u64,
+    /// Copying a tenant's state into its vault, or back.
+    pub state: u64,
 }
 
 /// Why the configuration cannot be used.
@@ -130,6 +172,11 @@ impl Default for Config {
             log: "info".into(),
             log_format: LogFormat::Pretty,
             parallel_operations: 4,
+            keep_generations: 10,
+            builders: BuilderConfig::default(),
+            checks: CheckConfig::default(),
+            vault: VaultConfig::default(),
+            bundles: BundleConfig::default(),
             provider: ProviderConfig::default(),
             timeouts: TimeoutConfig::default(),
         }
@@ -139,6 +186,21 @@ impl Default for Config {
 impl Default for ProviderConfig {
     fn default() -> Self {
         Self { name: "Berth".into(), public_url: None }
+    }
+}
+
+impl Default for CheckConfig {
+    fn default() -> Self {
+        let engine = berth_engine::CheckOptions::default();
+        Self { interval: engine.every.map_or(0, |every| every.as_secs()), parallel: engine.parallel }
+    }
+}
+
+impl CheckConfig {
+    /// For the engine.
+    pub fn checks(&self) -> berth_engine::CheckOptions {
+        let every = (self.interval > 0).then(|| Duration::from_secs(self.interval));
+        berth_engine::CheckOptions { every, parallel: self.parallel }
     }
 }
 
@@ -152,6 +214,9 @@ impl Default for TimeoutConfig {
             copy: engine.copy.as_secs(),
             activate: engine.activate.as_secs(),
             verify: engine.verify.as_secs(),
+            dead_man: engine.dead_man.as_secs(),
+            reboot: engine.reboot.as_secs(),
+            state: engine.state.as_secs(),
         }
     }
 }
@@ -167,6 +232,9 @@ impl TimeoutConfig {
             copy: seconds(self.copy),
             activate: seconds(self.activate),
             verify: seconds(self.verify),
+            dead_man: seconds(self.dead_man),
+            reboot: seconds(self.reboot),
+            state: seconds(self.state),
             ..berth_engine::Timeouts::default()
         }
     }
@@ -263,9 +331,18 @@ impl Config {
         if !(1..=1000).contains(&self.parallel_operations) {
             return Err(value("parallel_operations", "must be between 1 and 1000"));
         }
+        if !(1..=1000).contains(&self.keep_generations) {
+            return Err(value("keep_generations", "must be between 1 and 1000"));
+        }
+        if self.checks.interval > 365 * 24 * 60 * 60 || !(1..=1000).contains(&self.checks.parallel) {
+            let rule = "interval must be 0 or at most a year of seconds, parallel between 1 and 1000";
+            return Err(value("checks", rule));
+        }
         if self.provider.name.trim().is_empty() || self.provider.name.chars().any(char::is_control) {
             return Err(value("provider.name", "must not be empty or hold control characters"));
         }
+        self.builders.check()?;
+        self.vault.check()?;
         self.check_public_url()?;
         self.check_timeouts()
     }
@@ -284,9 +361,10 @@ impl Config {
     }
 
     fn check_timeouts(&self) -> Result<(), ConfigError> {
-        let TimeoutConfig { evaluate, build, connect, copy, activate, verify } = self.timeouts;
+        let TimeoutConfig { evaluate, build, connect, copy, activate, verify, dead_man, reboot, state } =
+            self.timeouts;
         let good = |seconds: u64| (1..=7 * 24 * 60 * 60).contains(&seconds);
-        if [evaluate, build, connect, copy, activate, verify].into_iter().all(good) {
+        if [evaluate, build, connect, copy, activate, verify, dead_man, reboot, state].into_iter().all(good) {
             return Ok(());
         }
         Err(value("timeouts", "must each be between 1 second and 7 days (604800)"))
@@ -301,6 +379,11 @@ impl Config {
             None if self.platform == REHEARSAL => Tls::None,
             None => Tls::Acme,
         }
+    }
+
+    /// The folder in which snapshots are kept, where they are not in a bucket.
+    pub fn vault_folder(&self) -> PathBuf {
+        self.vault.folder.clone().unwrap_or_else(|| self.data_dir.join("vault"))
     }
 
     /// The database.
@@ -363,8 +446,17 @@ mod tests {
             ("parallel_operations = 0", "parallel_operations"),
             ("tls = \"acme\"", "tls: must be self-signed or none"),
             ("tls = \"selfsigned\"", "unknown variant"),
+            ("keep_generations = 0", "keep_generations"),
+            ("[vault.s3]\nendpoint = \"x\"", "missing field"),
+            (
+                "[vault.s3]\nendpoint = \"x\"\nregion = \"r\"\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key_file = \"/x\"",
+                "vault.s3.endpoint",
+            ),
+            ("[builders]\nmachines = \"\"", "builders.machines"),
+            ("[checks]\nparallel = 0", "checks"),
             ("[provider]\npublic_url = \"b.example\"", "provider.public_url"),
             ("[timeouts]\nbuild = 0", "timeouts"),
+            ("[timeouts]\ndead_man = 0", "timeouts"),
         ] {
             let error = of(text, &[]).err().unwrap_or_default();
             assert!(error.contains(field), "{text}: {error}");

@@ -19,6 +19,9 @@ pub enum DataDirError {
     /// Another daemon uses it.
     #[error("another daemon uses the data folder {}", .0.display())]
     InUse(PathBuf),
+    /// Another daemon uses the SQLite database.
+    #[error("another daemon uses the database {}; daemons that share the work need PostgreSQL", .0.display())]
+    DatabaseInUse(PathBuf),
 }
 
 /// Held as long as the daemon runs.
@@ -42,13 +45,26 @@ pub fn create(path: &Path) -> Result<(), DataDirError> {
 /// # Errors
 /// [`DataDirError::InUse`] where another one has it.
 pub fn lock(path: &Path) -> Result<Lock, DataDirError> {
-    let file = path.join("lock");
-    let io = |source| DataDirError::Io { path: file.clone(), source };
+    take(&path.join("lock"), || DataDirError::InUse(path.to_owned()))
+}
+
+/// Takes an SQLite database for this daemon, wherever its file is.
+///
+/// # Errors
+/// [`DataDirError::DatabaseInUse`] where another one has it.
+pub fn lock_database(path: &Path) -> Result<Lock, DataDirError> {
+    let mut file = path.as_os_str().to_owned();
+    file.push(".lock");
+    take(Path::new(&file), || DataDirError::DatabaseInUse(path.to_owned()))
+}
+
+fn take(file: &Path, in_use: impl FnOnce() -> DataDirError) -> Result<Lock, DataDirError> {
+    let io = |source| DataDirError::Io { path: file.to_owned(), source };
     let lock =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(io)?;
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(file).map_err(io)?;
     match lock.try_lock() {
         Ok(()) => Ok(Lock { _file: lock }),
-        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(in_use()),
         Err(TryLockError::Error(source)) => Err(io(source)),
     }
 }
@@ -64,10 +80,21 @@ pub fn write_private(path: &Path, text: &[u8]) -> Result<(), DataDirError> {
         let _ = std::fs::remove_file(&new);
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
         file.write_all(text)?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
+        file.sync_all()
     };
-    write().map_err(io)
+    write().map_err(io)?;
+    rename(&new, path)
+}
+
+/// Puts a file in the place of another one in the same folder, also after a power failure.
+///
+/// # Errors
+/// [`DataDirError::Io`]
+pub fn rename(from: &Path, to: &Path) -> Result<(), DataDirError> {
+    let io = |source| DataDirError::Io { path: to.to_owned(), source };
+    std::fs::rename(from, to).map_err(io)?;
+    let folder = to.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
 #[cfg(test)]
@@ -84,6 +111,12 @@ mod tests {
         assert!(matches!(lock(&data), Err(DataDirError::InUse(_))));
         drop(first);
         assert!(lock(&data).is_ok());
+        let database = data.join("berth.db");
+        let first = lock_database(&database).unwrap();
+        let second = lock_database(&database).unwrap_err().to_string();
+        assert!(second.contains("berth.db; daemons that share the work need PostgreSQL"), "{second}");
+        drop(first);
+        assert!(lock_database(&database).is_ok());
         let file = data.join("admin.token");
         write_private(&file, b"one").unwrap();
         write_private(&file, b"two").unwrap();

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::client::Client;
+use crate::download::Download;
 use crate::error::{ClientError, Result};
 use crate::pause;
 
@@ -140,6 +141,28 @@ impl<'a> Call<'a> {
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// Sends it once, and leaves the body of the answer to be read piece by piece.
+    pub(crate) async fn download(self) -> Result<Download> {
+        let (after, url) = (self.client.options.timeout, self.url.to_string());
+        let failed = |error: reqwest::Error| ClientError::of(&url, &error, after);
+        let request =
+            self.client.http.request(self.method.clone(), self.url.clone()).headers(self.headers.clone());
+        let late = |_| ClientError::Timeout { url: url.clone(), after };
+        let response = tokio::time::timeout(after, request.send()).await.map_err(late)?.map_err(failed)?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.bytes().await.map_err(failed)?;
+            return Err(refusal(&url, status, &body));
+        }
+        Ok(Download::new(response, url, after))
+    }
+
+    /// The client, the request without a body, and its address.
+    pub(crate) fn begun(self) -> (&'a Client, reqwest::RequestBuilder, String) {
+        let url = self.url.to_string();
+        (self.client, self.client.http.request(self.method, self.url).headers(self.headers), url)
     }
 
     /// How long to wait before sending it again; `None` if it must not be, or it would not help.

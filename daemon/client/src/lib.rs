@@ -32,19 +32,23 @@
 //! | [`client`] | [`Client`]: where the daemon is, the token, the bounds |
 //! | [`error`] | what can go wrong |
 //! | [`resources`] | the routes, a file per resource |
-//! | [`events`] | following an operation |
+//! | [`events`] | following an operation or a rollout |
 //! | `call` | one request: timeout, sending again, reading the answer |
+//! | `upload` | a body that is sent piece by piece |
 //! | `pause` | how long to wait before trying again |
 
 mod call;
 pub mod client;
+mod download;
 pub mod error;
 pub mod events;
 mod pause;
 pub mod resources;
+mod upload;
 
 pub use client::{Client, ClientOptions};
+pub use download::Download;
 pub use error::{ClientError, Result};
-pub use events::{Update, Watch};
+pub use events::{Followed, Update, Watch};
 pub use resources::operations::OperationFilter;
 pub use resources::tenants::{DeleteTenant, Deleted, Put};

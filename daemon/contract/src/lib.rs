@@ -17,8 +17,12 @@ pub mod resources;
 
 pub use page::Page;
 pub use problem::Problem;
-pub use requests::{NewCancellation, NewDeployment, NewToken, NewWatchLink};
+pub use requests::{
+    BroughtSecret, NewAbortion, NewAcceptance, NewBundle, NewCancellation, NewCheck, NewDeployment, NewDrill,
+    NewExport, NewImport, NewMigration, NewReboot, NewRestore, NewRollback, NewSnapshot, NewTicket, NewToken,
+    NewWatchLink, NewWish,
+};
 pub use resources::{
-    Configuration, IssuedToken, Machine, Platform, Provider, RevisionInfo, Service, Tenant, TokenInfo,
-    WatchLink,
+    Configuration, IssuedTicket, IssuedToken, Machine, Platform, Provider, RevisionInfo, Service, Tenant,
+    TenantBackups, TokenInfo, WatchLink,
 };

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use berth_domain::catalogue::CatalogueEntry;
 use berth_domain::revision::Files;
-use berth_domain::{MachineDraft, MachineFacts, RevisionId, Scope, ServiceName, TenantDraft, TenantName};
+use berth_domain::{
+    Arrival, BackupDraft, BackupFailure, Condition, Drill, Finding, LastWhole, MachineDraft, MachineFacts,
+    Pause, RevisionId, Scope, ServiceName, TenantDraft, TenantName,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -58,6 +61,9 @@ pub struct Machine {
     pub facts: Option<MachineFacts>,
     /// The tenant that was taken off it and whose data it still holds.
     pub holds_data_of: Option<TenantName>,
+    /// The tenant for whose drill it is lent: nobody else gets it until that has left nothing there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lent_to: Option<TenantName>,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
 }
@@ -74,9 +80,63 @@ pub struct Tenant {
     pub urls: BTreeMap<ServiceName, String>,
     /// The revision that was deployed last; absent before the first deployment.
     pub deployed_revision: Option<RevisionId>,
+    /// The platform that was deployed last, which later deployments keep until a rollout brings it to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// What the last check found, and what of its backups is not as it should be; absent until there is either since the last
+    /// deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When its spec was changed last.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A tenant's backup plan, and how its backups stand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TenantBackups {
+    /// The plan; this is what `PUT` takes.
+    pub plan: BackupDraft,
+    /// Counts the plan's changes; also the `ETag`.
+    pub version: i64,
+    /// When the next snapshot is due, the tenant's share of the jitter included; in the past for one that could not begin yet.
+    /// Absent while the plan rests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due_at: Option<DateTime<Utc>>,
+    /// Why the plan rests; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// Since when a snapshot is missing that was due and could not begin within the plan's grace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_since: Option<DateTime<Utc>>,
+    /// The newest whole snapshot, whoever asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_whole: Option<LastWhole>,
+    /// What failed, or was missed, since the newest whole snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<BackupFailure>,
+    /// The last try to remove what is not kept, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_failure: Option<BackupFailure>,
+    /// When the next drill is due; in the past for one that could not begin yet. Absent where the plan has none, and while it
+    /// rests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_drill_at: Option<DateTime<Utc>>,
+    /// Since when a drill is missing that was due and could not begin within its grace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_overdue_since: Option<DateTime<Utc>>,
+    /// The last drill that passed, whoever asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drill: Option<Drill>,
+    /// The drill that failed, or was missed, since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_failure: Option<BackupFailure>,
+    /// What is not as it should be; also part of the tenant's `condition`.
+    pub findings: Vec<Finding>,
+    /// When the plan was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was changed last.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -123,6 +183,15 @@ pub struct IssuedToken {
     pub info: TokenInfo,
     /// The token itself, for `Authorization: Bearer`; shown this once.
     pub token: String,
+}
+
+/// A ticket that was issued.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct IssuedTicket {
+    /// What is known of it.
+    pub info: Arrival,
+    /// The ticket itself, to be handed in at the tenant's old provider; shown this once.
+    pub ticket: String,
 }
 
 /// A link that shows one operation to whoever has it.

@@ -21,12 +21,16 @@ words! {
         StepStarted = "step_started",
         /// A step came further.
         StepProgress = "step_progress",
+        /// A step failed in a way that may pass by itself, and is tried again after a while.
+        Retrying = "retrying",
         /// A step ended; `step_status` says how.
         StepFinished = "step_finished",
         /// A line that some program wrote.
         Log = "log",
         /// Something that a person should know of, though it does not stop the operation.
         Warning = "warning",
+        /// What was done takes full effect only with a reboot of the machine.
+        NeedsReboot = "needs_reboot",
         /// Somebody asked to cancel.
         CancelRequested = "cancel_requested",
         /// The operation ended; always the last event. `status` says how.

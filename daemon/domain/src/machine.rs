@@ -162,12 +162,21 @@ pub struct MachineFacts {
     pub disk_bytes: u64,
     /// Space left there, in bytes.
     pub disk_available_bytes: u64,
+    /// Size of the file system that holds `/var/lib`, where the services' data is, in bytes.
+    #[serde(default)]
+    pub data_disk_bytes: u64,
+    /// Space left there, in bytes.
+    #[serde(default)]
+    pub data_disk_available_bytes: u64,
     /// What `/run/current-system` points at: the system that runs.
     pub running_system: Option<String>,
     /// What `/run/booted-system` points at: the system that the machine booted into.
     pub booted_system: Option<String>,
     /// What `/nix/var/nix/profiles/system` resolves to: the system that the next boot runs.
     pub committed_system: Option<String>,
+    /// Whether the committed system has parts that only a reboot takes over: another kernel, or another init system.
+    #[serde(default)]
+    pub needs_reboot: bool,
     /// Names of units that have failed.
     pub failed_units: Vec<String>,
 }

@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 
 use crate::name::ServiceName;
 
+pub mod data_version;
 pub mod secret;
 pub mod state;
 
+pub use data_version::DataVersion;
 pub use secret::{Generator, Loss, Secret};
 pub use state::{Bucket, Directory, StateContract};
 
@@ -49,6 +51,10 @@ pub struct ServiceManifest {
     pub probes: Vec<Probe>,
     /// What must be kept for the customer.
     pub state: StateContract,
+    /// The version that its data is of. It grows whenever the software changes its data in a way that an older version
+    /// cannot read; nothing where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_version: Option<DataVersion>,
     /// The secrets that it reads.
     #[serde(default)]
     pub secrets: Vec<Secret>,
@@ -79,7 +85,7 @@ pub struct Probe {
     /// Whether only the machine itself can ask, as in a mode that shows visitors something else.
     #[serde(default)]
     pub inside_only: bool,
-    /// Whether any certificate will do, since the machine made its own.
+    /// Whether no authority vouches for the certificate, since the machine made its own: then it has to be that one.
     #[serde(default)]
     pub any_certificate: bool,
 }

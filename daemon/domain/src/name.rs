@@ -1,4 +1,4 @@
-//! Names that are DNS labels: tenants, machines, services, plans.
+//! Names that are DNS labels: tenants, machines, services, plans, labels.
 //!
 //! One rule serves all of them (RFC 1123 label, lower case): 1 to 63 of `a`–`z`, `0`–`9` and `-`, neither
 //! first nor last a `-`. Such a name is safe as a host name, a systemd unit, a file and a Nix attribute.
@@ -129,6 +129,11 @@ label!(
 label!(
     /// The name of a plan in the panel's price list; Berth only keeps it.
     PlanName,
+    &[]
+);
+label!(
+    /// A word by which tenants are found again; Berth only keeps it.
+    Label,
     &[]
 );
 

@@ -60,10 +60,34 @@ words! {
     OperationKind {
         /// Brings the tenant's configuration onto its machine.
         Deploy = "deploy",
+        /// Brings an earlier revision of the tenant's configuration back onto its machine.
+        Rollback = "rollback",
+        /// Starts the tenant's machine anew.
+        Reboot = "reboot",
         /// Takes the tenant off its machine and forgets it.
         Destroy = "destroy",
         /// Finds out what a deployment would change, and changes nothing.
         Preview = "preview",
+        /// Copies the tenant's state into its vault.
+        Snapshot = "snapshot",
+        /// Removes snapshots that are not kept any more from the tenant's vault.
+        Prune = "prune",
+        /// Puts a snapshot in place of the tenant's state.
+        Restore = "restore",
+        /// Puts a snapshot onto a machine that is free, behind a fence, to find out whether and how fast it comes back.
+        Drill = "drill",
+        /// Makes a bundle of everything that the tenant owns, to be downloaded.
+        Export = "export",
+        /// Moves the tenant to another provider, and forwards to it.
+        Migrate = "migrate",
+        /// Takes in a tenant that another provider moves here.
+        Import = "import",
+        /// Has another provider try out whether the tenant could move there; the tenant stays, and goes on.
+        Rehearse = "rehearse",
+        /// Tries out a copy of a tenant that another provider may move here, behind a fence, and throws it away.
+        TryOut = "try-out",
+        /// Makes the tenant of a bundle that somebody brought here.
+        TakeIn = "take-in",
     }
 }
 
@@ -107,6 +131,38 @@ words! {
         DryActivate = "dry-activate",
         /// Removes the tenant's data from the machine.
         Wipe = "wipe",
+        /// The machine goes down and comes back with what was committed.
+        Reboot = "reboot",
+        /// Most of the state is copied into the vault while the services go on.
+        Precopy = "precopy",
+        /// What is left of the state is copied, each service being quiet meanwhile.
+        Capture = "capture",
+        /// Snapshots that are not kept any more are removed from the vault.
+        Prune = "prune",
+        /// A snapshot takes the place of the state.
+        Restore = "restore",
+        /// The machine that was lent for a drill, or that a copy was tried out on, is emptied.
+        Empty = "empty",
+        /// A snapshot becomes a signed bundle.
+        Bundle = "bundle",
+        /// The target is shown what is to be moved, and accepts it.
+        Agree = "agree",
+        /// This provider stops for good, and the target takes over.
+        HandOver = "hand-over",
+        /// The tenant's system comes onto its machine, its services stopped.
+        Prepare = "prepare",
+        /// The source sends the state.
+        Receive = "receive",
+        /// A bundle becomes a snapshot in the tenant's vault.
+        Unpack = "unpack",
+        /// The state that was brought takes its place, and is compared with what was signed.
+        PutInPlace = "put-in-place",
+        /// Nobody else serves the tenant any more; the services are started.
+        GoLive = "go-live",
+        /// The target tries the copy out; what it finds is waited for.
+        Rehearse = "rehearse",
+        /// The services of a copy are started behind a fence, and asked.
+        TryOut = "try-out",
         /// The machine switches to the new system.
         Activate = "activate",
         /// The new system proves that it serves.
@@ -141,14 +197,43 @@ words! {
 }
 
 impl OperationKind {
+    /// Whether the tenant is on its machine afterwards, as one of its revisions says.
+    pub fn deploys(self) -> bool {
+        matches!(self, Self::Deploy | Self::Rollback)
+    }
+
+    /// Whether it works on the tenant itself, so that no other such operation may at the same time. A drill works on a copy.
+    pub fn is_alone(self) -> bool {
+        self != Self::Drill
+    }
+
+    /// Whether the tenant comes or goes by it: it deploys within its steps, in one mode after the other.
+    pub fn moves(self) -> bool {
+        matches!(self, Self::Migrate | Self::Import | Self::TakeIn | Self::TryOut)
+    }
+
     /// The steps of such an operation, in their order. `wipe` says whether a destroy also removes the data.
     pub fn steps(self, wipe: bool) -> Vec<StepName> {
         use StepName::{
-            Activate, Build, Commit, Compare, Copy, DryActivate, Evaluate, Forget, Render, Verify, Wipe,
+            Activate, Agree, Build, Bundle, Capture, Commit, Compare, Copy, DryActivate, Empty, Evaluate,
+            Forget, GoLive, HandOver, Precopy, Prepare, Prune, PutInPlace, Reboot, Receive, Rehearse, Render,
+            Restore, TryOut, Unpack, Verify, Wipe,
         };
         match self {
-            Self::Deploy => vec![Render, Evaluate, Build, Copy, Activate, Verify, Commit],
+            Self::Deploy | Self::Rollback => vec![Render, Evaluate, Build, Copy, Activate, Verify, Commit],
             Self::Preview => vec![Render, Evaluate, Build, Compare, Copy, DryActivate],
+            Self::Reboot => vec![Reboot, Verify],
+            Self::Snapshot => vec![Precopy, Capture],
+            Self::Prune => vec![Prune],
+            Self::Restore => vec![Restore, Verify],
+            Self::Drill => vec![Render, Evaluate, Build, Copy, Activate, Commit, Restore, Verify, Empty],
+            Self::Export => vec![Precopy, Capture, Bundle],
+            Self::Migrate => vec![Agree, Precopy, Capture, HandOver],
+            Self::Import => vec![Prepare, Receive, PutInPlace, GoLive],
+            // Neither has a step in which anybody hands over, or goes live.
+            Self::Rehearse => vec![Agree, Precopy, Capture, Rehearse],
+            Self::TryOut => vec![Prepare, Receive, PutInPlace, TryOut, Empty],
+            Self::TakeIn => vec![Prepare, Unpack, PutInPlace, GoLive],
             Self::Destroy if wipe => {
                 vec![Render, Evaluate, Build, Copy, Wipe, Activate, Verify, Commit, Forget]
             }
@@ -218,10 +303,25 @@ pub struct Operation {
     pub revision: Option<RevisionId>,
     /// The system's store path; known once evaluated.
     pub system: Option<String>,
+    /// The snapshot that it makes, puts in place, tries out, makes a bundle of, or was asked to remove.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Uuid>,
+    /// When the snapshot that it makes, or the drill, was due by the tenant's backup plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<DateTime<Utc>>,
+    /// The age recipient that the secrets in a bundle are sealed to; without one, no secrets are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// The migration that it is one provider's half of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Uuid>,
     /// Its steps, in order.
     pub steps: Vec<Step>,
     /// Whether somebody asked to cancel it.
     pub cancel_requested: bool,
+    /// The rollout that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Uuid>,
     /// Why it failed.
     pub error: Option<OperationError>,
     /// The name of the token that asked for it.
@@ -236,6 +336,11 @@ pub struct Operation {
     pub last_seq: i64,
 }
 
+/// Whether it makes a snapshot, which then has its id.
+fn makes_snapshot(kind: OperationKind) -> bool {
+    matches!(kind, OperationKind::Snapshot | OperationKind::Export | OperationKind::TakeIn)
+}
+
 impl Operation {
     /// A queued operation.
     pub fn queued(
@@ -246,8 +351,9 @@ impl Operation {
         requested_by: String,
         now: DateTime<Utc>,
     ) -> Self {
+        let id = Uuid::now_v7();
         Self {
-            id: Uuid::now_v7(),
+            id,
             tenant,
             machine,
             kind,
@@ -255,8 +361,13 @@ impl Operation {
             status: OperationStatus::Queued,
             revision: None,
             system: None,
+            snapshot: makes_snapshot(kind).then_some(id),
+            due_at: None,
+            recipient: None,
+            migration: None,
             steps: kind.steps(wipe).into_iter().map(Step::pending).collect(),
             cancel_requested: false,
+            rollout: None,
             error: None,
             requested_by,
             created_at: now,

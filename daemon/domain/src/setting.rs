@@ -59,6 +59,25 @@ impl Setting {
         }
     }
 
+    /// Does something with each secret in this setting, and where it stands: `at`, then the keys that lead there. The secret may
+    /// be changed, or something else put in its place.
+    ///
+    /// # Errors
+    /// The first that `each` gives.
+    pub fn try_each_secret<E>(
+        &mut self,
+        at: &str,
+        each: &mut impl FnMut(&str, &mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Setting::Attrs(inner) => inner
+                .iter_mut()
+                .try_for_each(|(name, setting)| setting.try_each_secret(&format!("{at}/{name}"), each)),
+            Setting::Secret(_) => each(at, self),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a JSON value.
     ///
     /// # Errors

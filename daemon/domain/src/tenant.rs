@@ -1,6 +1,6 @@
 //! A tenant: one customer's unit, from the request's draft to the checked specification.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::contact::Email;
 use crate::hostname::{Address, DomainName};
 use crate::invalid::{Invalid, Rule, pointer_segment};
-use crate::name::{MachineName, PlanName, ServiceName, TenantName};
+use crate::name::{Label, MachineName, PlanName, ServiceName, TenantName};
 use crate::network::Network;
 use crate::setting::Setting;
 use crate::ssh::SshPublicKey;
@@ -19,6 +19,9 @@ pub const MAX_NOTICE: usize = 500;
 
 /// How many networks administrators may come from.
 pub const MAX_ADMIN_ADDRESSES: usize = 20;
+
+/// How many labels a tenant may have.
+pub const MAX_LABELS: usize = 20;
 
 /// A tenant as a client writes it: unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -41,6 +44,10 @@ pub struct TenantDraft {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<PlanName>)]
     pub plan: Option<String>,
+    /// Words by which the provider finds it again, such as `beta`, for rollouts; kept, not interpreted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Label>, max_items = 20)]
+    pub labels: Vec<String>,
     /// The machine that this tenant is deployed to.
     #[schema(value_type = MachineName)]
     pub machine: String,
@@ -58,7 +65,7 @@ pub struct TenantDraft {
     /// When the machine may restart services and itself; any time when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance_window: Option<MaintenanceWindow>,
-    /// `active`, `standby`, `maintenance`, `suspended` or `moved`; `active` when absent.
+    /// `active`, `standby`, `maintenance`, `suspended`, `moved` or `fenced`; `active` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "active")]
     pub mode: Option<String>,
@@ -89,6 +96,8 @@ pub enum Mode {
         /// Where the tenant lives now.
         to: Address,
     },
+    /// Services run, and nothing that they send leaves the machine: for copies of what runs elsewhere.
+    Fenced,
 }
 
 impl Mode {
@@ -100,6 +109,7 @@ impl Mode {
             Mode::Maintenance => "maintenance",
             Mode::Suspended { .. } => "suspended",
             Mode::Moved { .. } => "moved",
+            Mode::Fenced => "fenced",
         }
     }
 }
@@ -124,6 +134,8 @@ pub struct TenantSpec {
     pub contact_email: Email,
     /// The panel's plan.
     pub plan: Option<PlanName>,
+    /// Words by which it is found again.
+    pub labels: BTreeSet<Label>,
     /// Where it is deployed.
     pub machine: MachineName,
     /// The selected services.
@@ -138,6 +150,27 @@ pub struct TenantSpec {
     pub mode: Mode,
 }
 
+impl TenantSpec {
+    /// Does something with each secret among the services' settings, and where it stands: the service, and a JSON pointer within its
+    /// settings, such as `/smtp/password`. See [`Setting::try_each_secret`].
+    ///
+    /// # Errors
+    /// The first that `each` gives.
+    pub fn try_each_secret<E>(
+        &mut self,
+        mut each: impl FnMut(&ServiceName, &str, &mut Setting) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (service, selection) in &mut self.services {
+            for (name, setting) in &mut selection.settings {
+                setting.try_each_secret(&format!("/{name}"), &mut |at, setting: &mut Setting| {
+                    each(service, at, setting)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl TryFrom<TenantDraft> for TenantSpec {
     type Error = Invalid;
 
@@ -149,6 +182,7 @@ impl TryFrom<TenantDraft> for TenantSpec {
         let domain = invalid.take("/domain", draft.domain.parse());
         let contact_email = invalid.take("/contact_email", draft.contact_email.parse());
         let plan = draft.plan.and_then(|plan| invalid.take("/plan", plan.parse()));
+        let labels = labels(&draft.labels, &mut invalid);
         let machine = invalid.take("/machine", draft.machine.parse());
         let services = services(draft.services, &mut invalid);
         let ssh_keys = ssh_keys(draft.ssh_keys, &mut invalid);
@@ -167,6 +201,7 @@ impl TryFrom<TenantDraft> for TenantSpec {
                     domain,
                     contact_email,
                     plan,
+                    labels,
                     machine,
                     services,
                     ssh_keys,
@@ -186,13 +221,14 @@ impl From<TenantSpec> for TenantDraft {
         let (notice, moved_to) = match spec.mode {
             Mode::Suspended { notice } => (notice, None),
             Mode::Moved { to } => (None, Some(to.to_string())),
-            Mode::Active | Mode::Standby | Mode::Maintenance => (None, None),
+            Mode::Active | Mode::Standby | Mode::Maintenance | Mode::Fenced => (None, None),
         };
         Self {
             name: spec.name.into(),
             domain: spec.domain.into(),
             contact_email: spec.contact_email.into(),
             plan: spec.plan.map(Into::into),
+            labels: spec.labels.into_iter().map(Into::into).collect(),
             machine: spec.machine.into(),
             services: spec
                 .services
@@ -261,6 +297,14 @@ fn services(
     services
 }
 
+fn labels(drafts: &[String], invalid: &mut Invalid) -> BTreeSet<Label> {
+    if drafts.len() > MAX_LABELS {
+        invalid.push("/labels", "max-items", format!("must be at most {MAX_LABELS}"));
+    }
+    let labels = drafts.iter().enumerate();
+    labels.filter_map(|(i, label)| invalid.take(&format!("/labels/{i}"), label.parse())).collect()
+}
+
 fn ssh_keys(drafts: Vec<String>, invalid: &mut Invalid) -> Vec<SshPublicKey> {
     drafts
         .iter()
@@ -297,6 +341,7 @@ fn mode(
         "active" => Some(Mode::Active),
         "standby" => Some(Mode::Standby),
         "maintenance" => Some(Mode::Maintenance),
+        "fenced" => Some(Mode::Fenced),
         "suspended" => {
             let notice = notice.map(|text| invalid.take("/notice", check_notice(text)));
             (notice != Some(None)).then(|| Mode::Suspended { notice: notice.flatten() })
@@ -313,7 +358,8 @@ fn mode(
             }
         },
         _ => {
-            invalid.push("/mode", "one-of", "must be active, standby, maintenance, suspended or moved");
+            let rule = "must be active, standby, maintenance, suspended, moved or fenced";
+            invalid.push("/mode", "one-of", rule);
             None
         }
     }

@@ -1,22 +1,31 @@
 //! The handle that the API holds: submit, cancel, follow.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use berth_domain::event::NewEvent;
-use berth_domain::{EventKind, Operation, OperationId, TenantSpec};
+use berth_domain::{
+    BundleId, EventKind, Operation, OperationId, OperationKind, Snapshot, StepName, TenantSpec,
+};
 use berth_seal::Keys;
 use berth_store::idempotency::IdempotencyRecord;
-use berth_store::{Store, StoreError};
-use chrono::Utc;
-use tokio::sync::Notify;
+use berth_store::{DepartureRecord, StoreError};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backups::{self, BackupOptions};
+use crate::bundles::Spool;
+use crate::conditions::{self, CheckOptions};
+use crate::exports::Exports;
 use crate::follow::Follower;
 use crate::hub::{Hub, locked};
-use crate::ports::{Builder, Machines};
+use crate::ports::{Builder, Clock, Machines, Vaults};
+use crate::records::Records;
+use crate::retries::Retries;
+use crate::rollouts::{self, Fleet};
+use crate::tenure::Tenure;
 use crate::worker;
 
 /// What bounds the engine.
@@ -26,8 +35,21 @@ pub struct EngineOptions {
     pub parallel_operations: usize,
     /// How many of an operation's newest events are kept once it has ended.
     pub keep_events: i64,
+    /// How many generations of its system a machine keeps.
+    pub keep_generations: u32,
     /// When each part gives up.
     pub timeouts: Timeouts,
+    /// This daemon's own id: the same whenever it is started again, and no other daemon's on the same database. What a
+    /// daemon of that id left behind is taken up at once.
+    pub replica: String,
+    /// How long an operation is held without renewal; as long, others wait for a daemon that does not answer any more.
+    pub lease: Duration,
+    /// When what failed is tried again.
+    pub retries: Retries,
+    /// How deployed tenants are checked.
+    pub checks: CheckOptions,
+    /// How backup plans are kept.
+    pub backups: BackupOptions,
 }
 
 /// When each part of an operation gives up.
@@ -45,8 +67,16 @@ pub struct Timeouts {
     pub activate: Duration,
     /// Waiting until the services are healthy.
     pub verify: Duration,
+    /// How much longer than that a machine waits for the commit before it puts its previous system back by itself.
+    pub dead_man: Duration,
+    /// Starting the machine anew, from the wish until it is back.
+    pub reboot: Duration,
+    /// Copying a tenant's state into its vault, or back.
+    pub state: Duration,
     /// Everything that should be quick: facts, commit, logs.
     pub brief: Duration,
+    /// Waiting for people at another provider, and for what they decide to come about.
+    pub consent: Duration,
 }
 
 impl Default for Timeouts {
@@ -58,15 +88,90 @@ impl Default for Timeouts {
             copy: Duration::from_secs(2 * 60 * 60),
             activate: Duration::from_secs(15 * 60),
             verify: Duration::from_secs(3 * 60),
+            dead_man: Duration::from_secs(60),
+            reboot: Duration::from_secs(10 * 60),
+            state: Duration::from_secs(12 * 60 * 60),
             brief: Duration::from_secs(60),
+            consent: Duration::from_secs(7 * 24 * 60 * 60),
         }
+    }
+}
+
+impl Timeouts {
+    /// How long a machine waits for the commit, from the end of the switch on.
+    pub(crate) fn commit(&self) -> Duration {
+        self.verify + self.dead_man
+    }
+
+    /// How long a step of such an operation may be attempted.
+    pub(crate) fn of(&self, kind: OperationKind, step: StepName) -> Duration {
+        match step {
+            // All state is read as well.
+            StepName::Verify if kind == OperationKind::Drill => self.verify + self.state,
+            StepName::Render | StepName::Evaluate | StepName::Compare => self.evaluate,
+            StepName::Build => self.build,
+            StepName::Copy => self.copy,
+            StepName::Empty => self.build,
+            StepName::Wipe | StepName::Activate | StepName::DryActivate | StepName::Commit => self.activate,
+            StepName::Verify => self.verify,
+            StepName::Reboot => self.reboot,
+            StepName::Precopy
+            | StepName::Capture
+            | StepName::Prune
+            | StepName::Restore
+            | StepName::Unpack
+            | StepName::PutInPlace
+            | StepName::Bundle => self.state,
+            StepName::Agree
+            | StepName::Receive
+            | StepName::Rehearse
+            | StepName::HandOver
+            | StepName::GoLive => self.consent,
+            StepName::Prepare | StepName::TryOut => self.build,
+            StepName::Forget => self.brief,
+        }
+    }
+
+    /// What a step may take on top: for reaching the machine, for asking it about itself, for reading logs.
+    pub(crate) fn around(&self) -> Duration {
+        self.connect * 3 + self.brief * 2
     }
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { parallel_operations: 4, keep_events: 50_000, timeouts: Timeouts::default() }
+        Self {
+            parallel_operations: 4,
+            keep_events: 50_000,
+            keep_generations: 10,
+            timeouts: Timeouts::default(),
+            checks: CheckOptions::default(),
+            backups: BackupOptions::default(),
+            replica: uuid::Uuid::now_v7().to_string(),
+            lease: Duration::from_secs(15),
+            retries: Retries::default(),
+        }
     }
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The database.
+    pub records: Arc<dyn Records>,
+    /// What seals customers' secrets.
+    pub keys: Keys,
+    /// Evaluates and builds.
+    pub builder: Arc<dyn Builder>,
+    /// Reaches machines.
+    pub machines: Arc<dyn Machines>,
+    /// Keeps snapshots.
+    pub vaults: Arc<dyn Vaults>,
+    /// Where bundles are made, and who signs them.
+    pub exports: Exports,
+    /// The bundles that somebody brings here.
+    pub spool: Spool,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Runs operations. Clones are the same engine.
@@ -76,49 +181,63 @@ pub struct Engine {
 }
 
 pub(crate) struct Shared {
-    pub store: Store,
+    pub records: Arc<dyn Records>,
     pub keys: Keys,
     pub hub: Arc<Hub>,
     pub builder: Arc<dyn Builder>,
     pub machines: Arc<dyn Machines>,
+    pub vaults: Arc<dyn Vaults>,
+    pub exports: Arc<Exports>,
+    pub spool: Arc<Spool>,
+    pub clock: Arc<dyn Clock>,
     pub options: EngineOptions,
     /// Something was queued.
     pub queued: Notify,
     /// Cancelled when the daemon stops: no operation is begun, running ones are left for the successor.
     pub stopping: CancellationToken,
-    /// The operations that run here, and what cancels them.
-    pub running: Mutex<HashMap<OperationId, CancellationToken>>,
+    /// The operations that run here.
+    pub running: Mutex<BTreeMap<OperationId, Arc<Tenure>>>,
+    /// How many operations may still be begun.
+    pub slots: Arc<Semaphore>,
     pub tasks: TaskTracker,
+    pub fleet: Fleet,
 }
 
 impl Engine {
     /// An engine that does nothing until [`Engine::start`].
-    pub fn new(
-        store: Store,
-        keys: Keys,
-        builder: Arc<dyn Builder>,
-        machines: Arc<dyn Machines>,
-        options: EngineOptions,
-    ) -> Self {
+    pub fn new(parts: Parts, options: EngineOptions) -> Self {
+        let Parts { records, keys, builder, machines, vaults, exports, spool, clock } = parts;
         Self {
             shared: Arc::new(Shared {
-                store,
+                records,
                 keys,
                 hub: Arc::default(),
                 builder,
                 machines,
+                vaults,
+                exports: Arc::new(exports),
+                spool: Arc::new(spool),
+                clock,
+                slots: Arc::new(Semaphore::new(options.parallel_operations)),
                 options,
                 queued: Notify::new(),
                 stopping: CancellationToken::new(),
                 running: Mutex::default(),
                 tasks: TaskTracker::new(),
+                fleet: Fleet::default(),
             }),
         }
     }
 
-    /// Takes up what a predecessor left running, then begins to claim what is queued.
+    /// Begins to claim what is queued, what a predecessor left running, and what nobody holds any more.
     pub fn start(&self) {
+        if let Some(listener) = self.shared.records.listen() {
+            self.shared.tasks.spawn(worker::listen(Arc::clone(&self.shared), listener));
+        }
         self.shared.tasks.spawn(worker::work(self.clone()));
+        self.shared.tasks.spawn(rollouts::drive_all(self.clone()));
+        self.shared.tasks.spawn(conditions::check_all(self.clone()));
+        self.shared.tasks.spawn(backups::keep_all(self.clone()));
     }
 
     /// Stops: nothing new is begun; what runs is interrupted and left for the successor to resume. Returns when
@@ -129,14 +248,29 @@ impl Engine {
         self.shared.tasks.wait().await;
     }
 
-    /// The database.
-    pub fn store(&self) -> &Store {
-        &self.shared.store
-    }
-
     /// What seals customers' secrets.
     pub fn keys(&self) -> &Keys {
         &self.shared.keys
+    }
+
+    /// Where bundles are.
+    pub fn exports(&self) -> &Exports {
+        &self.shared.exports
+    }
+
+    /// The bundles that somebody brings here.
+    pub fn spool(&self) -> &Arc<Spool> {
+        &self.shared.spool
+    }
+
+    /// Has a bundle that is all here compared with what is signed, unless that is going on.
+    pub fn examine_bundle(&self, id: BundleId) {
+        let (spool, stop) = (Arc::clone(&self.shared.spool), self.shared.stopping.clone());
+        self.shared.tasks.spawn(async move {
+            if let Err(error) = spool.examine(id, stop).await {
+                tracing::warn!(bundle = %id, %error, "a bundle could not be verified");
+            }
+        });
     }
 
     /// How many operations run here.
@@ -153,7 +287,23 @@ impl Engine {
         operation: &Operation,
         idempotency: Option<&IdempotencyRecord>,
     ) -> Result<(), StoreError> {
-        self.shared.store.create_operation(operation, accepted(operation), idempotency).await?;
+        self.shared.records.create_operation(operation, accepted(operation), idempotency).await?;
+        self.shared.queued.notify_one();
+        Ok(())
+    }
+
+    /// The same for a drill of a snapshot, whose machine is lent to it at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError::OperationRunning`] while another drill of the tenant goes on, [`StoreError::NotDeployed`], whatever keeps
+    /// the machine from being lent, [`StoreError::IdempotencyReplay`].
+    pub async fn submit_drill(
+        &self,
+        operation: &Operation,
+        snapshot: &Snapshot,
+        idempotency: Option<&IdempotencyRecord>,
+    ) -> Result<(), StoreError> {
+        self.shared.records.create_drill(operation, snapshot, accepted(operation), idempotency).await?;
         self.shared.queued.notify_one();
         Ok(())
     }
@@ -168,7 +318,40 @@ impl Engine {
         spec: &TenantSpec,
         idempotency: Option<&IdempotencyRecord>,
     ) -> Result<(), StoreError> {
-        self.shared.store.create_preview(operation, spec, accepted(operation), idempotency).await?;
+        self.shared.records.create_preview(operation, spec, accepted(operation), idempotency).await?;
+        self.shared.queued.notify_one();
+        Ok(())
+    }
+
+    /// The same for an operation that moves a tenant away, with its ticket.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn submit_departure(
+        &self,
+        operation: &Operation,
+        record: &DepartureRecord,
+        idempotency: Option<&IdempotencyRecord>,
+    ) -> Result<(), StoreError> {
+        self.shared.records.create_departure(operation, record, accepted(operation), idempotency).await?;
+        self.shared.queued.notify_one();
+        Ok(())
+    }
+
+    /// The same for a rollback, which makes the tenant `spec` at the same time; `expected` is the tenant's version that was
+    /// looked at.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], and whatever refuses to make the tenant that.
+    pub async fn submit_rollback(
+        &self,
+        operation: &Operation,
+        spec: &TenantSpec,
+        expected: i64,
+        idempotency: Option<&IdempotencyRecord>,
+    ) -> Result<(), StoreError> {
+        let records = &self.shared.records;
+        records.create_rollback(operation, spec, expected, accepted(operation), idempotency).await?;
         self.shared.queued.notify_one();
         Ok(())
     }
@@ -183,13 +366,17 @@ impl Engine {
         by: &str,
         idempotency: Option<&IdempotencyRecord>,
     ) -> Result<Operation, StoreError> {
-        let event = NewEvent::new(Utc::now(), EventKind::CancelRequested, format!("{by} asked to cancel"));
-        let (operation, event) = self.shared.store.request_cancel(id, event, idempotency).await?;
+        let event = NewEvent::new(
+            self.shared.clock.now(),
+            EventKind::CancelRequested,
+            format!("{by} asked to cancel"),
+        );
+        let (operation, event) = self.shared.records.request_cancel(id, event, idempotency).await?;
         if let Some(event) = event {
             self.shared.hub.publish(id, &[event]);
         }
-        if let Some(token) = locked(&self.shared.running).get(&id) {
-            token.cancel();
+        if let Some(tenure) = locked(&self.shared.running).get(&id) {
+            tenure.cancel();
         }
         // One that is still queued is ended by the worker.
         self.shared.queued.notify_one();
@@ -198,12 +385,12 @@ impl Engine {
 
     /// Follows an operation from the event after number `after`.
     pub fn follow(&self, id: OperationId, after: i64) -> Follower {
-        Follower::new(self.shared.store.clone(), self.shared.hub.channel(id), id, after)
+        self.shared.hub.follow(Arc::clone(&self.shared.records), id, after)
     }
 }
 
 /// The first event of an operation.
-fn accepted(operation: &Operation) -> NewEvent {
+pub(crate) fn accepted(operation: &Operation) -> NewEvent {
     let message = format!("{} of {} accepted", operation.kind, operation.tenant);
     NewEvent::new(operation.created_at, EventKind::Accepted, message)
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use berth_domain::{Operation, OperationKind, StepName, StepStatus};
-use berth_store::Store;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use crate::records::Records;
 
 impl crate::Engine {
     /// When an operation will probably end, if it has not.
@@ -12,7 +13,7 @@ impl crate::Engine {
         if operation.status.is_final() {
             return None;
         }
-        Durations::load(self.store(), operation.kind).await.end_of(operation, now)
+        Durations::load(&*self.shared.records, operation.kind).await.end_of(operation, now)
     }
 }
 
@@ -28,15 +29,16 @@ pub struct Durations {
 impl Durations {
     /// From the operations of this kind that succeeded; empty where none did or the database fails, as an estimate
     /// is never worth an error.
-    pub async fn load(store: &Store, kind: OperationKind) -> Self {
-        let samples = store.step_durations(kind, SAMPLES).await.unwrap_or_default();
+    pub async fn load(records: &dyn Records, kind: OperationKind) -> Self {
+        let samples = records.step_durations(kind, SAMPLES).await.unwrap_or_default();
         Self::of(samples)
     }
 
     fn of(samples: Vec<(StepName, i64)>) -> Self {
         let mut by_step: BTreeMap<StepName, Vec<i64>> = BTreeMap::new();
         for (step, milliseconds) in samples {
-            by_step.entry(step).or_default().push(milliseconds);
+            // A clock that was set back meanwhile made it seem to end before it began.
+            by_step.entry(step).or_default().push(milliseconds.max(0));
         }
         let median = |mut values: Vec<i64>| {
             values.sort_unstable();
@@ -51,7 +53,7 @@ impl Durations {
         let now = now.trunc_subsecs(3);
         operation.steps.iter().filter(|step| open(step.status)).try_fold(now, |end, step| {
             let median = *self.medians.get(&step.name)?;
-            let spent = step.started_at.map_or(TimeDelta::zero(), |at| now - at);
+            let spent = step.started_at.map_or(TimeDelta::zero(), |at| (now - at).max(TimeDelta::zero()));
             Some(end + (median - spent).max(TimeDelta::zero()))
         })
     }

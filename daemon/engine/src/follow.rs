@@ -2,19 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use berth_domain::{Event, EventKind, OperationId};
-use berth_store::{Store, StoreError};
-use tokio::sync::watch;
+use berth_domain::{EventKind, Operation};
 
+use crate::flights::Outcome;
 use crate::hub::Channel;
-
-/// How many events one batch holds at the most.
-const BATCH: usize = 500;
-
-/// How often the database is asked although nobody told of news: another daemon may have written.
-const POLL: Duration = Duration::from_secs(2);
+use crate::past::{PAGE, POLL, Page, Past};
+use crate::published::Published;
 
 /// What a follower is given.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,36 +19,34 @@ pub enum Batch {
         oldest: i64,
     },
     /// The next events, without a hole.
-    Events(Vec<Arc<Event>>),
+    Events(Vec<Arc<Published>>),
     /// The operation has ended and every event was handed out.
     End,
 }
 
 /// Follows one operation.
-#[derive(Debug)]
+///
+/// Many may follow the same one: who keeps up is served from memory and leaves the database alone, and what those who
+/// do not keep up want of it is read once for all of them.
 pub struct Follower {
-    store: Store,
-    operation: OperationId,
     channel: Arc<Channel>,
-    news: watch::Receiver<i64>,
+    past: Arc<Past>,
     cursor: i64,
     queue: VecDeque<Batch>,
     ended: bool,
 }
 
 impl Follower {
-    /// Follows `operation` from the event after number `after`.
-    pub(crate) fn new(store: Store, channel: Arc<Channel>, operation: OperationId, after: i64) -> Self {
-        // Subscribed before the first look, so that nothing falls between looking and waiting.
-        let news = channel.subscribe();
-        Self { store, operation, channel, news, cursor: after, queue: VecDeque::new(), ended: false }
+    /// Follows the operation of a channel from the event after number `after`.
+    pub(crate) fn new(channel: Arc<Channel>, past: Arc<Past>, after: i64) -> Self {
+        Self { channel, past, cursor: after, queue: VecDeque::new(), ended: false }
     }
 
     /// The next batch; waits for one. After [`Batch::End`] it answers `None`. Safe to drop while it waits.
     ///
     /// # Errors
-    /// The database failed.
-    pub async fn next(&mut self) -> Result<Option<Batch>, StoreError> {
+    /// The database failed; everybody who asked it for the same has the same error.
+    pub async fn next(&mut self) -> Outcome<Option<Batch>> {
         loop {
             if let Some(batch) = self.queue.pop_front() {
                 return Ok(Some(batch));
@@ -62,48 +54,75 @@ impl Follower {
             if self.ended {
                 return Ok(None);
             }
-            self.news.borrow_and_update();
-            let events = self.channel.after(self.cursor, BATCH);
-            if events.is_empty() && !self.read_store().await? {
-                // A closed channel cannot be: this follower holds it.
-                let _ = tokio::time::timeout(POLL, self.news.changed()).await;
-            } else if !events.is_empty() {
-                self.hand_out(events);
-            }
+            self.look_and_wait().await?;
         }
     }
 
-    /// Queues what the database has after the cursor; false if there is nothing new.
-    async fn read_store(&mut self) -> Result<bool, StoreError> {
-        let page = self.store.events(self.operation, self.cursor, BATCH as u32).await?;
-        let Some(first) = page.events.first().map(|event| event.seq) else {
-            return self.end_if_over().await;
-        };
+    /// The operation as it ended; to be asked after [`Batch::End`].
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn ending(&self) -> Outcome<Arc<Operation>> {
+        self.past.ending().await
+    }
+
+    /// Queues what there is after the cursor; waits where there is nothing, and may return without anything.
+    async fn look_and_wait(&mut self) -> Outcome<()> {
+        let (channel, past) = (Arc::clone(&self.channel), Arc::clone(&self.past));
+        // Registered before looking, so that nothing falls between looking and waiting.
+        let news = channel.news();
+        tokio::pin!(news);
+        let events = channel.after(self.cursor, PAGE);
+        if !events.is_empty() {
+            self.hand_out(events);
+        } else if let Some(page) = past.kept(self.cursor) {
+            self.take(&page);
+        } else if past.is_over(self.cursor) {
+            self.end();
+        } else if channel.last() > self.cursor {
+            let page = past.read(self.cursor).await?;
+            if !self.take(&page) {
+                // It was trimmed.
+                let _ = tokio::time::timeout(POLL, news).await;
+            }
+        } else if !past.due_in().is_zero() {
+            let _ = tokio::time::timeout(past.due_in(), news).await;
+        } else {
+            tokio::select! {
+                // News are handed out without waiting for the database.
+                biased;
+                () = news => {}
+                looked = past.look(self.cursor) => match looked {
+                    Ok(page) => drop(self.take(&page)),
+                    // Nothing is known to be missing, so there is time to look again.
+                    Err(error) if error.is_transient() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues what a page has after the cursor; false if there is nothing.
+    fn take(&mut self, page: &Page) -> bool {
+        let events = page.after(self.cursor);
+        let Some(first) = events.first().map(|event| event.seq) else { return false };
         if first > self.cursor + 1 {
             self.queue.push_back(Batch::Gap { oldest: first });
         }
-        self.hand_out(page.events.into_iter().map(Arc::new).collect());
-        Ok(true)
+        self.hand_out(events);
+        true
     }
 
-    fn hand_out(&mut self, events: Vec<Arc<Event>>) {
+    fn hand_out(&mut self, events: Vec<Arc<Published>>) {
         let Some(last) = events.last() else { return };
         self.cursor = last.seq;
         let over = last.kind == EventKind::Finished;
         self.queue.push_back(Batch::Events(events));
         if over {
+            self.past.ends_with(self.cursor);
             self.end();
         }
-    }
-
-    /// A client that comes back after the last event has nothing to wait for.
-    async fn end_if_over(&mut self) -> Result<bool, StoreError> {
-        let operation = self.store.operation(self.operation).await?;
-        let over = operation.status.is_final() && operation.last_seq <= self.cursor;
-        if over {
-            self.end();
-        }
-        Ok(over)
     }
 
     fn end(&mut self) {
@@ -111,3 +130,6 @@ impl Follower {
         self.queue.push_back(Batch::End);
     }
 }
+
+#[cfg(test)]
+mod tests;

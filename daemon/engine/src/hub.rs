@@ -1,33 +1,65 @@
 //! Who waits for news of which operation.
 //!
 //! Every running operation has a channel: the newest events, and the number of the last one. A follower that keeps
-//! up is served from here without touching the database; one that is behind reads the database first.
+//! up is served from here without touching the database; what one that is behind reads there is shared as well
+//! ([`Past`]).
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use berth_domain::{Event, OperationId};
-use tokio::sync::watch;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore};
 
-/// How many events a channel keeps for followers that are a little behind.
-const TAIL: usize = 2048;
+use crate::follow::Follower;
+use crate::past::{Past, Reader, Source};
+use crate::published::Published;
+use crate::tail::Tail;
+
+/// How many reads for followers take place at once, whatever they follow. Fewer than there are connections to the
+/// database: the others are for requests.
+const READS: usize = 2;
 
 /// All channels.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hub {
-    channels: Mutex<HashMap<OperationId, Arc<Channel>>>,
+    channels: Mutex<BTreeMap<OperationId, Arc<Channel>>>,
+    turns: Arc<Semaphore>,
 }
 
 /// One operation's newest events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Channel {
-    tail: Mutex<VecDeque<Arc<Event>>>,
-    last: watch::Sender<i64>,
+    tail: Mutex<Tail>,
+    last: AtomicI64,
+    /// Wakes in the order in which they began to wait, so that a simulation can be repeated.
+    news: Notify,
+    /// What those who follow have read, for as long as somebody does.
+    past: Mutex<Weak<Past>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { channels: Mutex::default(), turns: Arc::new(Semaphore::new(READS)) }
+    }
 }
 
 impl Hub {
+    /// Follows an operation from the event after number `after`.
+    pub fn follow(&self, source: impl Source + 'static, operation: OperationId, after: i64) -> Follower {
+        let channel = self.channel(operation);
+        let past = channel.past(|| Past::new(Reader::new(source, self.turns()), operation));
+        Follower::new(channel, past, after)
+    }
+
+    /// What every read for followers waits for, so that only so many take place at once.
+    pub fn turns(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.turns)
+    }
+
     /// The operation's channel; made where there is none.
-    pub fn channel(&self, operation: OperationId) -> Arc<Channel> {
+    fn channel(&self, operation: OperationId) -> Arc<Channel> {
         let mut channels = locked(&self.channels);
         // Channels that nobody holds any more go whenever one is made: the map stays as small as what is followed.
         if !channels.contains_key(&operation) {
@@ -36,96 +68,74 @@ impl Hub {
         Arc::clone(channels.entry(operation).or_default())
     }
 
+    /// The operation's channel, where somebody follows it.
+    pub fn followed(&self, operation: OperationId) -> Option<Arc<Channel>> {
+        let channels = locked(&self.channels);
+        channels.get(&operation).filter(|channel| channel.is_followed()).cloned()
+    }
+
+    /// Has the database be looked at for every operation that is followed: events may have come of which nobody told.
+    pub fn doubt_all(&self) {
+        locked(&self.channels).values().for_each(|channel| channel.doubt());
+    }
+
     /// Hands out events that are in the database.
     pub fn publish(&self, operation: OperationId, events: &[Event]) {
         self.channel(operation).publish(events);
     }
 }
 
-impl Default for Channel {
-    fn default() -> Self {
-        Self { tail: Mutex::default(), last: watch::Sender::new(0) }
-    }
-}
-
 impl Channel {
-    fn publish(&self, events: &[Event]) {
-        let Some(newest) = events.last().map(|event| event.seq) else { return };
-        {
-            let mut tail = locked(&self.tail);
-            tail.extend(events.iter().cloned().map(Arc::new));
-            // Two writers may publish in another order than they committed.
-            if !tail.iter().zip(tail.iter().skip(1)).all(|(a, b)| a.seq < b.seq) {
-                tail.make_contiguous().sort_by_key(|event| event.seq);
-            }
-            let surplus = tail.len().saturating_sub(TAIL);
-            tail.drain(..surplus);
+    /// The number of the newest event that came this way; 0 for none.
+    pub fn last(&self) -> i64 {
+        self.last.load(Ordering::Acquire)
+    }
+
+    /// What those who follow have read; `new` where nobody does.
+    fn past(&self, new: impl FnOnce() -> Past) -> Arc<Past> {
+        let mut past = locked(&self.past);
+        past.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(new());
+            *past = Arc::downgrade(&new);
+            new
+        })
+    }
+
+    fn is_followed(&self) -> bool {
+        locked(&self.past).strong_count() > 0
+    }
+
+    /// Has its followers look at the database.
+    pub fn doubt(&self) {
+        let past = locked(&self.past).upgrade();
+        if let Some(past) = past {
+            past.doubt();
+            self.news.notify_waiters();
         }
-        self.last.send_if_modified(|last| {
-            let newer = newest > *last;
-            *last = newest.max(*last);
-            newer
-        });
     }
 
-    /// Told whenever there is something new.
-    pub fn subscribe(&self) -> watch::Receiver<i64> {
-        self.last.subscribe()
+    /// Hands out events that are in the database.
+    pub fn publish(&self, events: &[Event]) {
+        let Some(newest) = events.last().map(|event| event.seq) else { return };
+        locked(&self.tail).extend(events);
+        if self.last.fetch_max(newest, Ordering::AcqRel) < newest {
+            self.news.notify_waiters();
+        }
     }
 
-    /// The events that follow number `after` without a hole, at most `limit`; empty where the tail does not reach
-    /// back that far.
-    pub fn after(&self, after: i64, limit: usize) -> Vec<Arc<Event>> {
-        let tail = locked(&self.tail);
-        let start = tail.partition_point(|event| event.seq <= after);
-        tail.iter()
-            .skip(start)
-            .zip(after + 1..)
-            .take_while(|(event, expected)| event.seq == *expected)
-            .map(|(event, _)| Arc::clone(event))
-            .take(limit)
-            .collect()
+    /// Ends when there is something that was not there when this was called.
+    pub fn news(&self) -> Notified<'_> {
+        self.news.notified()
+    }
+
+    /// The events that follow number `after` without a hole, at most `limit`; empty where what is kept here does not
+    /// reach back that far.
+    pub fn after(&self, after: i64, limit: usize) -> Vec<Arc<Published>> {
+        locked(&self.tail).after(after, limit)
     }
 }
 
 /// The lock's content; a panic elsewhere leaves it whole, as every critical section here is a few plain moves.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use berth_domain::event::{EventKind, NewEvent};
-
-    fn event(seq: i64) -> Event {
-        NewEvent::new(chrono::Utc::now(), EventKind::Log, "x").numbered(OperationId::nil(), seq)
-    }
-
-    fn seqs(channel: &Channel, after: i64) -> Vec<i64> {
-        channel.after(after, 100).iter().map(|e| e.seq).collect()
-    }
-
-    #[test]
-    fn the_tail_never_hands_out_a_hole() {
-        let channel = Channel::default();
-        channel.publish(&[event(4), event(5)]);
-        assert_eq!(seqs(&channel, 3), [4, 5]);
-        assert_eq!(seqs(&channel, 4), [5]);
-        assert!(seqs(&channel, 2).is_empty(), "3 is not here, so nothing is");
-        channel.publish(&[event(7)]);
-        assert_eq!(seqs(&channel, 3), [4, 5]);
-        channel.publish(&[event(6)]);
-        assert_eq!(seqs(&channel, 3), [4, 5, 6, 7]);
-        assert_eq!(*channel.subscribe().borrow(), 7);
-    }
-
-    #[test]
-    fn the_tail_is_bounded() {
-        let channel = Channel::default();
-        for seq in 1..=3 * TAIL as i64 {
-            channel.publish(&[event(seq)]);
-        }
-        assert_eq!(locked(&channel.tail).len(), TAIL);
-    }
 }

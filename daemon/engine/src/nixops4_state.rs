@@ -84,7 +84,7 @@ impl Engine {
     /// # Errors
     /// [`StateError`]
     pub async fn nixops4_state(&self, tenant: &TenantName) -> Result<ShownState, StateError> {
-        let record = self.shared.store.nixops4_state(tenant).await?;
+        let record = self.shared.records.nixops4_state(tenant).await?;
         let state = redact::json(&self.shared.document(tenant, &record)?, &record.sensitive);
         let lease = record.lease.filter(|lease| lease.until > Utc::now());
         Ok(ShownState { state, serial: record.serial, lease })
@@ -135,9 +135,9 @@ impl Engine {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<ShownChange>, StateError> {
-        let store = &self.shared.store;
-        let sensitive = store.nixops4_state(tenant).await?.sensitive;
-        let page = store.list_nixops4_changes(tenant, after, limit).await?;
+        let records = &self.shared.records;
+        let sensitive = records.nixops4_state(tenant).await?.sensitive;
+        let page = records.list_nixops4_changes(tenant, after, limit).await?;
         let shown = page.items.into_iter().map(|record| {
             let patch = self.shared.opened(&about(tenant, "/patch", record.serial), &record.patch)?;
             Ok(ShownChange { patch: shown_patch(&patch, &sensitive), record })
@@ -152,7 +152,7 @@ impl Shared {
         tenant: &TenantName,
         fence: i64,
     ) -> Result<Value, StateError> {
-        let record = self.store.nixops4_state(tenant).await?;
+        let record = self.records.nixops4_state(tenant).await?;
         held(&record, fence)?;
         self.document(tenant, &record)
     }
@@ -165,7 +165,7 @@ impl Shared {
     ) -> Result<Lease, StateError> {
         let now = Utc::now().trunc_subsecs(3);
         let record = LeaseRecord { holder: holder.into(), held_by: held_by.into(), until: now + LEASE };
-        let fence = self.store.lease_nixops4_state(tenant, &record, now).await?;
+        let fence = self.records.lease_nixops4_state(tenant, &record, now).await?;
         Ok(Lease { fence, record })
     }
 
@@ -177,7 +177,7 @@ impl Shared {
         change: StateChange,
     ) -> Result<NewState, StateError> {
         let operations = checked(&change)?;
-        let record = self.store.nixops4_state(tenant).await?;
+        let record = self.records.nixops4_state(tenant).await?;
         held(&record, fence)?;
         let document = patched(self.document(tenant, &record)?, &operations)?;
         let serial = record.serial + 1;
@@ -228,8 +228,7 @@ fn empty() -> Value {
 }
 
 fn about(tenant: &TenantName, setting: &str, serial: i64) -> About {
-    let (tenant, service) = (tenant.to_string(), "nixops4".to_owned());
-    About { tenant, service, setting: setting.to_owned(), version: serial.unsigned_abs() }
+    About::nixops4(tenant.as_str(), setting, serial)
 }
 
 fn held(record: &StateRecord, fence: i64) -> Result<(), StoreError> {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use berth_domain::event::NewEvent;
 use berth_domain::operation::OperationError;
-use berth_domain::{EventKind, Operation, OperationStatus, StepName, StepStatus};
+use berth_domain::{EventKind, Operation, OperationKind, OperationStatus, Step, StepName, StepStatus};
 use berth_store::StoreError;
-use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Shared;
-use crate::error::{Failure, StepError};
+use crate::error::{Failure, REVERTED_BY_TIMER, StepError};
 use crate::eta::Durations;
 use crate::journal::Journal;
-use crate::steps::{Context, Outcome};
+use crate::steps::{Context, Left, Outcome};
+use crate::tenure::Tenure;
 
 /// How long to wait before the database is asked again to write an operation's end.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -24,8 +24,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub(crate) enum Beginning {
     /// It was queued.
     Claimed,
-    /// A predecessor had begun it.
-    Resumed,
+    /// A predecessor, or another daemon, had begun it.
+    TakenOver,
 }
 
 /// How the walk ended.
@@ -33,43 +33,109 @@ enum Ending {
     Succeeded,
     Cancelled,
     Failed(OperationError),
-    /// The daemon stops; nothing is written, the successor goes on.
+    /// The daemon stops or does not hold the operation any more; nothing is written, a successor goes on.
     Left,
 }
 
 pub(crate) struct Runner {
-    shared: Arc<Shared>,
-    journal: Journal,
-    cancel: CancellationToken,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) tenure: Arc<Tenure>,
 }
 
 impl Runner {
-    pub(crate) fn new(shared: Arc<Shared>, journal: Journal, cancel: CancellationToken) -> Self {
-        Self { shared, journal, cancel }
+    pub(crate) fn new(shared: Arc<Shared>, journal: Journal, tenure: Arc<Tenure>) -> Self {
+        Self { shared, journal, tenure }
     }
 
-    /// Runs the operation to its end, or leaves it for the successor when the daemon stops.
-    pub(crate) async fn run(mut self, beginning: Beginning) {
+    /// Runs the operation to its end, or leaves it for a successor.
+    pub(crate) async fn run(self, beginning: Beginning) {
         let flushing = CancellationToken::new();
         let flusher = tokio::spawn(self.journal.clone().keep_flushing(flushing.clone()));
         let operation = self.journal.operation().await;
         if is_past_the_point_of_no_return(&operation) {
-            self.cancel = self.shared.stopping.child_token();
+            self.tenure.begin_to_commit();
         }
-        let mut context = Context::new(Arc::clone(&self.shared), &operation, self.cancel.clone());
+        let mut context = Context::new(Arc::clone(&self.shared), &operation, Arc::clone(&self.tenure));
         let ending = match self.walk(beginning, &operation, &mut context).await {
             Ok(ending) => ending,
+            Err(_) if self.tenure.is_over() => Ending::Left,
             Err(error) => Ending::Failed(database_failure(&error)),
         };
-        if matches!(ending, Ending::Cancelled | Ending::Failed(_)) {
-            context.undo(&self.journal.sink(StepName::Activate)).await;
-        }
+        let ending = self.put_back(ending, &mut context).await;
+        flushing.cancel();
+        let _ = flusher.await;
         if !matches!(ending, Ending::Left) {
             context.conclude().await;
         }
-        flushing.cancel();
-        let _ = flusher.await;
-        self.finish(ending).await;
+        drop(context);
+        match ending {
+            Ending::Left => self.leave().await,
+            ending => self.finish(ending).await,
+        }
+    }
+
+    /// Gives the operation back, so that nobody waits for the lease to run out.
+    async fn leave(&self) {
+        if self.tenure.is_lost() {
+            return;
+        }
+        if let Err(error) = self.shared.records.release(self.tenure.hold()).await {
+            tracing::warn!(operation = %self.journal.id(), %error, "cannot give the operation back");
+        }
+    }
+
+    /// Undoes what has to be undone, and has the ending say what became of the machine.
+    async fn put_back(&self, ending: Ending, context: &mut Context) -> Ending {
+        if matches!(ending, Ending::Succeeded | Ending::Left) {
+            return ending;
+        }
+        if context.is_a_drill() {
+            return self.empty_after(ending, context).await;
+        }
+        if context.tries_out() {
+            return self.throw_away_after(ending, context).await;
+        }
+        let ending = match (context.undo(&self.journal.sink(StepName::Activate)).await, ending) {
+            (Left::Unknown, _) => return Ending::Left,
+            (Left::ByItsTimer, Ending::Failed(error)) => Ending::Failed(reverted_by_timer(error)),
+            (_, ending) => ending,
+        };
+        self.give_up_moving(ending, StepName::Activate, context).await
+    }
+
+    /// The other side is told that it came to nothing.
+    async fn give_up_moving(&self, ending: Ending, step: StepName, context: &mut Context) -> Ending {
+        let why = match &ending {
+            Ending::Failed(error) => &error.message,
+            _ => "it was cancelled",
+        };
+        match context.give_up_moving(why, &self.journal.sink(step)).await {
+            Left::Unknown => Ending::Left,
+            Left::Asked | Left::ByItsTimer => ending,
+        }
+    }
+
+    /// A copy that was tried out leaves nothing either; whoever waits at the other provider hears of it then.
+    async fn throw_away_after(&self, ending: Ending, context: &mut Context) -> Ending {
+        match self.empty_after(ending, context).await {
+            Ending::Left => Ending::Left,
+            ending => self.give_up_moving(ending, StepName::Empty, context).await,
+        }
+    }
+
+    /// A drill, or a copy that is tried out, that did not come to its end leaves nothing on its machine.
+    async fn empty_after(&self, ending: Ending, context: &mut Context) -> Ending {
+        let operation = self.journal.operation().await;
+        let touched =
+            operation.step(StepName::Activate).is_some_and(|step| step.status != StepStatus::Pending);
+        if context.undo(&self.journal.sink(StepName::Activate)).await == Left::Unknown {
+            return Ending::Left;
+        }
+        match context.empty_in_the_end(touched, &self.journal.sink(StepName::Empty)).await {
+            Left::Unknown => Ending::Left,
+            Left::Asked | Left::ByItsTimer => ending,
+        }
     }
 
     async fn walk(
@@ -79,13 +145,22 @@ impl Runner {
         context: &mut Context,
     ) -> Result<Ending, StoreError> {
         self.begin(beginning).await?;
-        let durations = Durations::load(&self.shared.store, operation.kind).await;
+        if let Some(ending) = began_to_end(operation) {
+            return Ok(ending);
+        }
+        if beginning == Beginning::TakenOver
+            && let Some(error) = context.was_reverted(&self.journal.sink(StepName::Activate)).await
+            && let Some(ending) = self.end_step(StepName::Activate, Err(error), context).await?
+        {
+            return Ok(ending);
+        }
+        let durations = Durations::load(&*self.shared.records, operation.kind).await;
         for name in operation.steps.iter().map(|step| step.name) {
             if self.is_behind_us(name, context).await {
                 continue;
             }
             self.start_step(name, &durations).await?;
-            let outcome = context.run(name, &self.journal).await;
+            let outcome = self.attempt(name, context).await;
             if let Some(ending) = self.end_step(name, outcome, context).await? {
                 return Ok(ending);
             }
@@ -98,18 +173,15 @@ impl Runner {
     async fn begin(&self, beginning: Beginning) -> Result<(), StoreError> {
         self.journal
             .write(|operation| {
-                let now = Utc::now();
+                let now = self.journal.now();
                 operation.status = OperationStatus::Running;
                 operation.started_at.get_or_insert(now);
                 match beginning {
                     Beginning::Claimed => Some(NewEvent::new(now, EventKind::Started, "started")),
-                    Beginning::Resumed => {
+                    Beginning::TakenOver => {
                         reopen(operation);
-                        Some(NewEvent::new(
-                            now,
-                            EventKind::Resumed,
-                            "the daemon was restarted; looking at the machine first",
-                        ))
+                        let message = "the daemon that ran this ended; looking at the machine first";
+                        Some(NewEvent::new(now, EventKind::Resumed, message))
                     }
                 }
             })
@@ -128,7 +200,7 @@ impl Runner {
     async fn start_step(&self, name: StepName, durations: &Durations) -> Result<(), StoreError> {
         self.journal
             .write(|operation| {
-                let now = Utc::now();
+                let now = self.journal.now();
                 if let Some(step) = operation.step_mut(name) {
                     step.status = StepStatus::Running;
                     step.started_at = Some(now);
@@ -152,8 +224,12 @@ impl Runner {
             Ok(Outcome::Done(message)) => (StepStatus::Succeeded, message, None),
             Ok(Outcome::Without(message)) => (StepStatus::Missed, message, None),
             Ok(Outcome::AlreadyThere(message)) => (StepStatus::Skipped, message, None),
-            Err(_) if self.shared.stopping.is_cancelled() => return Ok(Some(Ending::Left)),
+            Err(_) if self.tenure.is_over() => return Ok(Some(Ending::Left)),
             Err(StepError::Stopping) => return Ok(Some(Ending::Left)),
+            Err(StepError::LeaseLost) => {
+                self.tenure.lose();
+                return Ok(Some(Ending::Left));
+            }
             Err(StepError::Cancelled) => (StepStatus::Cancelled, "cancelled".into(), Some(Ending::Cancelled)),
             Err(StepError::Failed(failure)) => {
                 let message = failure.message.clone();
@@ -161,32 +237,37 @@ impl Runner {
             }
         };
         let (revision, system) = context.identity();
+        let error = match &ending {
+            Some(Ending::Failed(error)) => Some(error.clone()),
+            _ => None,
+        };
         self.journal
             .write(|operation| {
-                let now = Utc::now();
+                let now = self.journal.now();
                 operation.revision = revision.or(operation.revision.take());
                 operation.system = system.or(operation.system.take());
                 if let Some(step) = operation.step_mut(name) {
                     step.status = status;
                     step.finished_at = Some(now);
                 }
+                // For a successor, should this daemon end before the machine was put back.
+                operation.error = error;
                 let mut event = NewEvent::new(now, EventKind::StepFinished, message).of_step(name);
                 event.step_status = Some(status);
                 Some(event)
             })
             .await?;
-        if ending.is_none() && self.cancel.is_cancelled() && may_stop_after(name) {
-            return Ok(Some(if self.shared.stopping.is_cancelled() {
-                Ending::Left
-            } else {
-                Ending::Cancelled
-            }));
+        if ending.is_none()
+            && self.tenure.interruption().is_cancelled()
+            && (context.is_a_drill() || may_stop_after(name))
+        {
+            return Ok(Some(if self.tenure.is_over() { Ending::Left } else { Ending::Cancelled }));
         }
         Ok(ending)
     }
 
-    /// Writes the end, however long the database takes to answer again. A daemon that stops before leaves the row as it
-    /// was: the next one finds it unfinished and observes the machine.
+    /// Writes the end, however long the database takes to answer again. A daemon that stops before, or does not hold the
+    /// operation any more, leaves the row as it was: the next one finds it unfinished and observes the machine.
     async fn finish(&self, ending: Ending) {
         let (status, message, error) = match ending {
             Ending::Left => return,
@@ -195,13 +276,14 @@ impl Runner {
             Ending::Failed(error) => (OperationStatus::Failed, error.message.clone(), Some(error)),
         };
         while let Err(failed) = self.write_end(status, message.clone(), error.clone()).await {
-            tracing::error!(operation = %self.journal.id(), error = %failed, "cannot write the operation's end yet");
-            if self.shared.stopping.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
-                return;
+            if self.tenure.is_over() {
+                return self.leave().await;
             }
+            tracing::error!(operation = %self.journal.id(), error = %failed, "cannot write the operation's end yet");
+            self.tenure.end().run_until_cancelled(tokio::time::sleep(AGAIN)).await;
         }
         if let Err(error) =
-            self.shared.store.trim_events(self.journal.id(), self.shared.options.keep_events).await
+            self.shared.records.trim_events(self.journal.id(), self.shared.options.keep_events).await
         {
             tracing::warn!(operation = %self.journal.id(), %error, "cannot trim events");
         }
@@ -215,7 +297,7 @@ impl Runner {
     ) -> Result<(), StoreError> {
         self.journal
             .write(|operation| {
-                let now = Utc::now();
+                let now = self.journal.now();
                 operation.status = status;
                 operation.finished_at = Some(now);
                 operation.error = error.clone();
@@ -237,8 +319,24 @@ fn reopen(operation: &mut Operation) {
     }
 }
 
+/// How the operation ends whose predecessor had seen a step end badly: that is not tried again, only what is left of
+/// the way back.
+fn began_to_end(operation: &Operation) -> Option<Ending> {
+    let bad = |step: &&Step| matches!(step.status, StepStatus::Failed | StepStatus::Cancelled);
+    let step = operation.steps.iter().find(bad)?;
+    if step.status == StepStatus::Cancelled {
+        return Some(Ending::Cancelled);
+    }
+    let unknown = || Failure { code: "internal", message: "a step failed".into(), ..Failure::default() };
+    Some(Ending::Failed(operation.error.clone().unwrap_or_else(|| unknown().at(step.name))))
+}
+
 /// Whether a predecessor told the machine to commit, so that a wish to cancel comes too late.
 fn is_past_the_point_of_no_return(operation: &Operation) -> bool {
+    // A drill commits what is removed again.
+    if operation.kind == OperationKind::Drill {
+        return false;
+    }
     let commit = operation.step(StepName::Commit).map(|step| step.status);
     matches!(
         commit,
@@ -249,7 +347,26 @@ fn is_past_the_point_of_no_return(operation: &Operation) -> bool {
 /// Between activation and commit an operation is not left: a machine that runs a system which it will not boot is
 /// a half-done thing.
 fn may_stop_after(name: StepName) -> bool {
-    !matches!(name, StepName::Activate | StepName::Verify | StepName::Commit | StepName::Forget)
+    !matches!(
+        name,
+        StepName::Activate
+            | StepName::Verify
+            | StepName::Commit
+            | StepName::Forget
+            | StepName::HandOver
+            | StepName::GoLive
+            | StepName::Rehearse
+            | StepName::Empty
+    )
+}
+
+/// A failure after which the machine put its previous system back by itself.
+fn reverted_by_timer(error: OperationError) -> OperationError {
+    if error.code == REVERTED_BY_TIMER {
+        return error;
+    }
+    let message = format!("{}; the machine put its previous system back by itself", error.message);
+    OperationError { code: REVERTED_BY_TIMER.into(), message, ..error }
 }
 
 fn database_failure(error: &StoreError) -> OperationError {

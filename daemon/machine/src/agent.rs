@@ -185,7 +185,12 @@ async fn not_started(connection: Connection, endpoint: &Endpoint, path: &StorePa
             MachineError::Unreachable { machine, reason } => MachineError::Lost { machine, reason },
             other => other,
         },
-        _ => MachineError::Lost { machine, reason: ended(status, &words) },
+        None => MachineError::Lost { machine, reason: ended(status, &words) },
+        // It was started and ended without a word, as a program of which only a part is on the disk does.
+        Some(_) => {
+            let reason = ended(status, &words);
+            MachineError::AgentMissing { machine, path: path.to_string(), reason }
+        }
     }
 }
 
@@ -237,10 +242,24 @@ fn name_of(request: &Request) -> &'static str {
         Request::PrepareSecrets { .. } => "the secrets",
         Request::Activate { .. } => "the activation",
         Request::DryActivate { .. } => "what a switch would do",
+        Request::CheckStore { .. } => "a look at the store",
+        Request::Extend { .. } => "more time",
+        Request::Revert { .. } => "the way back",
+        Request::Outcome { .. } => "the outcome of the activation",
         Request::Probe { .. } => "probing the services",
         Request::Commit { .. } => "the commit",
+        Request::Reboot { .. } => "starting the machine anew",
         Request::Logs { .. } => "reading logs",
         Request::AwaitQuiet { .. } => "waiting for its quiet",
         Request::Wipe { .. } => "removing the data",
+        Request::Capture { .. } => "the capture",
+        Request::KeepQuiet { .. } => "more time in quiet",
+        Request::Resume { .. } => "starting the services again",
+        Request::Restore { .. } => "bringing the state back",
+        Request::RestoreAhead { .. } => "restoring what has arrived",
+        Request::SecretsOf { .. } => "reading the secrets",
+        Request::AdoptSecrets { .. } => "taking the secrets over",
+        Request::SumAhead { .. } => "reading the files ahead",
+        Request::Fingerprint { .. } => "fingerprinting the state",
     }
 }

@@ -95,6 +95,14 @@ pub enum MachineError {
         /// Why, as far as `ssh` told.
         reason: String,
     },
+    /// The machine's SSH server opens no port for the daemon.
+    #[error("machine {machine} does not let a port be forwarded (sshd_config: AllowTcpForwarding): {reason}")]
+    ForwardRefused {
+        /// The machine.
+        machine: MachineName,
+        /// `ssh`'s own words.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -17,15 +17,19 @@
 //! | [`connector`] | [`Connector`]: the identity, and one master connection per machine |
 //! | [`session`] | [`Session`]: what can be done over that connection |
 //! | [`agent`] | [`Agent`]: questions and answers |
+//! | [`forward`] | [`Forward`]: a port of the machine's that leads here |
 //! | [`outside`] | HTTP probes from the daemon to a machine |
+//! | [`certificate`] | when the certificates expire that customers see |
 //! | [`error`] | what can go wrong, told apart |
 //! | `runtime` | the folder of sockets and generated files, and what its path must be like |
 //! | `ssh` | the files that `ssh` reads, its processes, and what its words mean |
 //! | `lines` | lines of bounded length |
 
 pub mod agent;
+pub mod certificate;
 pub mod connector;
 pub mod error;
+pub mod forward;
 mod lines;
 pub mod outside;
 mod runtime;
@@ -36,4 +40,5 @@ pub use agent::Agent;
 pub use berth_protocol::StorePath;
 pub use connector::{Connector, ConnectorOptions};
 pub use error::MachineError;
+pub use forward::Forward;
 pub use session::Session;

@@ -1,16 +1,20 @@
 //! HTTP probes from the daemon to a machine: what the tenant's customers would see, over a new connection and
 //! without asking the DNS for the tenant's domain, which may not point at the machine yet.
 //!
-//! Certificates are verified against the daemon's usual authorities, unless the machine makes its own. A machine that has no certificate for the
+//! Certificates are verified against the daemon's usual authorities. Of a machine that makes its own the certificate is told, to be
+//! compared with what the machine itself says of it. A machine that has no certificate for the
 //! domain yet fails an `https` probe, and the outcome says so.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use berth_domain::manifest::{Manifest, Probe};
 use berth_domain::{Address, ServiceName};
 use berth_protocol::{Health, ProbeHealth};
 use reqwest::redirect::Policy;
+use reqwest::tls::TlsInfo;
 use tokio::time::{Instant, sleep, timeout};
 
 /// The most that is read of a body, in bytes.
@@ -31,7 +35,7 @@ pub async fn probe_manifest(address: &Address, manifest: &Manifest, limit: Durat
         let probes = round(address, manifest, end).await;
         let healthy = probes.iter().all(|probe| probe.healthy);
         if healthy || Instant::now() + pause >= end {
-            return Health { healthy, units: Vec::new(), probes };
+            return Health { healthy, units: Vec::new(), probes, also_failed: Vec::new() };
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
@@ -56,31 +60,42 @@ pub async fn probe_http(
     probe: &Probe,
     limit: Duration,
 ) -> ProbeHealth {
-    let outcome = timeout(limit, async { ask(&addresses(address, probe).await?, probe).await }).await;
+    let outcome = timeout(limit, async { ask(&addresses(address, &probe.scheme).await?, probe).await }).await;
     of(service, probe, outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs_f64()))))
 }
 
-fn of(service: &ServiceName, probe: &Probe, outcome: Result<(u16, Vec<u8>), String>) -> ProbeHealth {
-    let (status, problem) = match outcome {
-        Ok((status, body)) => (Some(status), judge(probe, status, &body)),
-        Err(problem) => (None, Some(problem)),
+fn of(service: &ServiceName, probe: &Probe, outcome: Result<Answer, String>) -> ProbeHealth {
+    let (status, problem, certificate) = match outcome {
+        Ok(answer) => (Some(answer.status), judge(probe, answer.status, &answer.body), answer.certificate),
+        Err(problem) => (None, Some(problem), None),
     };
     let healthy = problem.is_none();
-    ProbeHealth { service: service.to_string(), probe: probe.clone(), status, healthy, problem }
+    ProbeHealth { service: service.to_string(), probe: probe.clone(), status, healthy, problem, certificate }
 }
 
-async fn addresses(address: &Address, probe: &Probe) -> Result<Vec<SocketAddr>, String> {
-    let port = if probe.scheme == "https" { 443 } else { 80 };
+/// What came back.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    /// The certificate that was shown, DER in Base64, where any will do.
+    certificate: Option<String>,
+}
+
+pub(crate) async fn addresses(address: &Address, scheme: &str) -> Result<Vec<SocketAddr>, String> {
+    let port = if scheme == "https" { 443 } else { 80 };
     let found = tokio::net::lookup_host((address.as_str(), port)).await;
     found.map(Iterator::collect).map_err(|error| format!("{address} is not found: {error}"))
 }
 
-async fn ask(addresses: &[SocketAddr], probe: &Probe) -> Result<(u16, Vec<u8>), String> {
+async fn ask(addresses: &[SocketAddr], probe: &Probe) -> Result<Answer, String> {
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none());
-    let client = client.tls_danger_accept_invalid_certs(probe.any_certificate);
+    let client =
+        client.tls_danger_accept_invalid_certs(probe.any_certificate).tls_info(probe.any_certificate);
     let client = client.resolve_to_addrs(&probe.host, addresses).build().map_err(|error| words(&error))?;
     let url = format!("{}://{}{}", probe.scheme, probe.host, probe.path);
     let mut response = client.get(url).send().await.map_err(|error| words(&error))?;
+    let shown = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+    let certificate = shown.map(|der| STANDARD.encode(der));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| words(&error))? {
         body.extend_from_slice(&chunk[..chunk.len().min(MAX_BODY - body.len())]);
@@ -88,7 +103,7 @@ async fn ask(addresses: &[SocketAddr], probe: &Probe) -> Result<(u16, Vec<u8>), 
             break;
         }
     }
-    Ok((response.status().as_u16(), body))
+    Ok(Answer { status: response.status().as_u16(), body, certificate })
 }
 
 fn judge(probe: &Probe, status: u16, body: &[u8]) -> Option<String> {
@@ -101,7 +116,7 @@ fn judge(probe: &Probe, status: u16, body: &[u8]) -> Option<String> {
 }
 
 /// An error with its causes, the innermost of which usually tells most.
-fn words(error: &dyn std::error::Error) -> String {
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -176,14 +191,14 @@ mod tests {
     async fn an_endless_body_is_read_in_part_only() {
         let answer = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; 8 * MAX_BODY]].concat();
         let (address, _serving) = serve(answer).await;
-        let (_, body) = ask(&[address], &probe(200, None)).await.unwrap();
-        assert_eq!(body.len(), MAX_BODY);
+        let answer = ask(&[address], &probe(200, None)).await.unwrap();
+        assert_eq!(answer.body.len(), MAX_BODY);
     }
 
     #[tokio::test]
     async fn a_closed_port_is_said_in_words() {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let problem = ask(&[closed], &probe(200, None)).await.unwrap_err();
+        let problem = ask(&[closed], &probe(200, None)).await.err().unwrap();
         assert!(problem.contains("Connection refused"), "{problem}");
     }
 }

@@ -79,13 +79,22 @@ impl RuntimeDir {
             let mut builder = tempfile::Builder::new();
             builder.prefix(PREFIX).permissions(PermissionsExt::from_mode(0o700));
             let folder = builder.tempdir_in(&base)?;
-            let lock = File::create_new(folder.path().join(LOCK))?;
-            lock.lock()?;
+            let lock = locked(folder.path())?;
             Ok(Own { folder, _lock: lock })
         };
         let own = made().map_err(MachineError::io(format!("cannot make a folder in {}", base.display())))?;
         Ok(Self { path: own.folder.path().to_owned(), own: Some(own) })
     }
+}
+
+/// The lock of a new folder. It is there from the moment on in which it is held: one that nobody holds yet would be taken for that
+/// of a killed daemon by whoever sweeps at that moment.
+fn locked(folder: &Path) -> std::io::Result<File> {
+    let new = folder.join("lock.new");
+    let lock = File::create_new(&new)?;
+    lock.lock()?;
+    std::fs::rename(&new, folder.join(LOCK))?;
+    Ok(lock)
 }
 
 /// Removes the folders that killed daemons of this user left in `base`: those whose lock nobody holds. Connections over
@@ -134,6 +143,28 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         drop(dir);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_being_made_is_not_swept_by_others() {
+        let base = tempfile::tempdir().unwrap();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    sweep(base.path());
+                }
+            });
+            for number in 0..500 {
+                let folder = base.path().join(format!("{PREFIX}{number}"));
+                std::fs::create_dir(&folder).unwrap();
+                let lock = locked(&folder);
+                let there = folder.join(LOCK).exists();
+                over.store(lock.is_err() || !there || number == 499, std::sync::atomic::Ordering::Relaxed);
+                lock.unwrap();
+                assert!(there, "{number}");
+            }
+        });
     }
 
     #[test]

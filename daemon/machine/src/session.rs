@@ -1,5 +1,6 @@
 //! What can be done over a connection to a machine.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::connector::{Shared, or_cancelled};
 use crate::error::MachineError;
+use crate::forward::Forward;
 use crate::ssh::{Endpoint, command, diagnosis};
 
 /// How long a quick question to the machine may take.
@@ -88,6 +90,20 @@ impl Session {
             }
         };
         or_cancelled(cancel, self.within(QUICK, "looking for a store path", ask)).await
+    }
+
+    /// Has a port of the machine's loopback device lead to an address of the daemon's own, as long as the connection lasts.
+    ///
+    /// # Errors
+    /// [`MachineError::ForwardRefused`] where the machine's SSH server does not allow it or the connection has ended,
+    /// [`MachineError::Timeout`] where nobody answers.
+    pub async fn forward_to(
+        &self,
+        local: SocketAddr,
+        cancel: &CancellationToken,
+    ) -> Result<Forward, MachineError> {
+        let open = Forward::open(Arc::clone(&self.shared), Arc::clone(&self.endpoint), local);
+        or_cancelled(cancel, self.within(QUICK, "forwarding a port", open)).await
     }
 
     async fn within<T>(

@@ -18,7 +18,8 @@ impl Nix {
     /// takes a bare `DRV` for the derivation's own file, and does not understand that in 2.8.
     ///
     /// # Errors
-    /// [`NixError::BuildFailed`] with the failing derivation and the end of its log.
+    /// [`NixError::BuildFailed`] with the failing derivation and the end of its log; [`NixError::NoBuilder`] where other
+    /// machines are to build and none does.
     pub async fn build(
         &self,
         drv: &StorePath,
@@ -36,6 +37,9 @@ impl Nix {
         }
         let finished = self.run(command, run, sink).await?;
         if !finished.success() {
+            if finished.found_no_builder() {
+                return Err(NixError::NoBuilder { message: finished.message_of_all() });
+            }
             let (derivation, log) = finished.failed_build();
             return Err(NixError::BuildFailed { derivation, log, message: finished.message() });
         }

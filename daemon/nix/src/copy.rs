@@ -1,5 +1,7 @@
 //! Copying paths to another store.
 
+use tokio::process::Command;
+
 use crate::error::NixError;
 use crate::log::{Tracker, Update};
 use crate::nix::{Nix, Run};
@@ -40,9 +42,7 @@ impl Nix {
         if let Some(options) = to.ssh_options {
             command.env("NIX_SSHOPTS", options);
         }
-        if let Some(agent) = std::env::var_os("SSH_AUTH_SOCK") {
-            command.env("SSH_AUTH_SOCK", agent);
-        }
+        lend_the_ssh_agent(&mut command);
         let tracker = Tracker::with_sizes(self.closure_sizes(paths, run).await?);
         let finished = self.run_tracked(command, run, tracker, sink).await?;
         if finished.success() {
@@ -50,5 +50,12 @@ impl Nix {
         } else {
             Err(NixError::CopyFailed { message: finished.message_of_all() })
         }
+    }
+}
+
+/// Nothing of this process's environment reaches what it starts, but `ssh` needs the way to whoever holds its keys.
+pub(crate) fn lend_the_ssh_agent(command: &mut Command) {
+    if let Some(agent) = std::env::var_os("SSH_AUTH_SOCK") {
+        command.env("SSH_AUTH_SOCK", agent);
     }
 }

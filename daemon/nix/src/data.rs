@@ -3,13 +3,14 @@
 //! The text is evaluated by the real Nix, purely: it sees no file, no variable, no network and no store, and can build
 //! nothing. What is data in it is told apart from what is not, attribute by attribute, each with the reason.
 
+use std::fmt;
 use std::io::{Seek, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::error::NixError;
@@ -47,6 +48,15 @@ pub struct Data {
     pub leaves: Vec<(Place, Value)>,
     /// The parts that are not, each with why.
     pub rest: Vec<(Place, String)>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Item(number) => write!(f, "{number}"),
+        }
+    }
 }
 
 /// How the question is put. On one line, so that Nix's messages count the file's own lines; as a function that is
@@ -112,11 +122,60 @@ impl Nix {
 }
 
 impl Data {
+    /// The value below some attributes, and everything that is elsewhere or no data, each with why.
+    pub fn below(self, root: &[&str]) -> (Value, Vec<(Place, String)>) {
+        let root: Place = root.iter().map(|name| Step::Name((*name).to_owned())).collect();
+        let (mut value, mut others) = (Value::Null, self.rest);
+        for (at, leaf) in self.leaves {
+            match at.strip_prefix(&root[..]) {
+                Some(inner) => insert(&mut value, inner, leaf),
+                // An empty set on the way there.
+                None if root.starts_with(&at) && leaf == Value::Object(Map::new()) => {}
+                None => {
+                    let names: Vec<String> = root.iter().map(ToString::to_string).collect();
+                    let why = format!("it is not part of {}, which is all that is taken", names.join("."));
+                    others.push((at, why));
+                }
+            }
+        }
+        (value, others)
+    }
+
     fn take(&mut self, found: Vec<Found>) {
         for Found { path, not, data } in found {
             match not {
                 Some(why) => self.rest.push((path, why)),
                 None => self.leaves.push((path, data)),
+            }
+        }
+    }
+}
+
+/// Puts a leaf in its place. Leaves come in order, so that a list's items follow each other.
+fn insert(value: &mut Value, at: &[Step], leaf: Value) {
+    let Some((step, rest)) = at.split_first() else {
+        *value = leaf;
+        return;
+    };
+    match step {
+        Step::Name(name) => {
+            if !value.is_object() {
+                *value = Value::Object(Map::new());
+            }
+            insert(&mut value[name.as_str()], rest, leaf);
+        }
+        Step::Item(number) => {
+            if !value.is_array() {
+                *value = Value::Array(Vec::new());
+            }
+            if let Value::Array(items) = value {
+                // One that is no data leaves no gap; it is an obstacle anyway.
+                if items.len() <= *number {
+                    items.push(Value::Null);
+                }
+                if let Some(item) = items.last_mut() {
+                    insert(item, rest, leaf);
+                }
             }
         }
     }
@@ -213,7 +272,7 @@ fn held(text: &str) -> Result<Stdio, NixError> {
         file.rewind()?;
         Ok(file)
     };
-    write().map(Stdio::from).map_err(|source| NixError::Io { program: "nix-instantiate".to_owned(), source })
+    write().map(Stdio::from).map_err(NixError::io("nix-instantiate"))
 }
 
 /// What Nix says before it shows where.

@@ -44,6 +44,12 @@ pub enum NixError {
         /// Nix's message.
         message: String,
     },
+    /// Nothing was built, as no machine that builds could be reached or takes this kind of derivation.
+    #[error("{message}")]
+    NoBuilder {
+        /// Nix's message, which names the machines that it tried and why they do not build.
+        message: String,
+    },
     /// Paths could not be copied.
     #[error("{message}")]
     CopyFailed {
@@ -88,5 +94,13 @@ pub enum NixError {
 impl From<InvalidStorePath> for NixError {
     fn from(error: InvalidStorePath) -> Self {
         Self::UnexpectedOutput { command: "nix", problem: error.to_string() }
+    }
+}
+
+impl NixError {
+    /// That a program could not be started or talked to.
+    pub(crate) fn io(program: &str) -> impl FnOnce(std::io::Error) -> Self {
+        let program = program.to_owned();
+        move |source| Self::Io { program, source }
     }
 }

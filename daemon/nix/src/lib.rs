@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | [`nix`] | [`Nix`]: how the command is called |
 //! | [`evaluate`], [`build`], [`copy`], [`closure`], [`flake`], [`store`] | the operations |
+//! | [`mend`] | sending a path again that another store holds damaged |
 //! | [`data`] | reads files that should hold nothing but data |
 //! | [`rebuild`] | the command `nixos-rebuild` |
 //! | [`nixops4`] | the command `nixops4` |
@@ -29,6 +30,7 @@ pub mod error;
 pub mod evaluate;
 pub mod flake;
 pub mod log;
+pub mod mend;
 pub mod nix;
 pub mod nixops4;
 mod process;
@@ -44,6 +46,7 @@ pub use flake::{LockedFlake, Package};
 pub use log::{Level, Update};
 pub use nix::{Nix, NixOptions, Run};
 pub use nixops4::Applied;
+pub use process::end_marked;
 pub use rebuild::{NixosRebuild, RebuildError};
 pub use store::PathInfo;
 pub use store_path::StorePath;

@@ -176,7 +176,7 @@ impl Nix {
         &self.options
     }
 
-    fn bare(&self, name: &str) -> Command {
+    pub(crate) fn bare(&self, name: &str) -> Command {
         let mut command = Command::new(&self.options.program);
         command.arg0(name).current_dir("/");
         self.environment(&mut command);

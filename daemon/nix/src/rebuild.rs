@@ -26,7 +26,7 @@ pub use job::{Action, Job, Source, Target};
 use crate::error::NixError;
 use crate::log::{Tracker, Update};
 use crate::nix::{Nix, QUICK, Run};
-use crate::process::{Stdout, run, sweep};
+use crate::process::{Stdout, end_marked, run};
 
 /// Marks what a job starts, so that it is found again when the daemon that started it is gone.
 const MARK: &str = "BERTH_OPERATION";
@@ -96,9 +96,7 @@ impl Nix {
 
     /// Ends whatever a job under this mark left running on this host: a daemon that is killed takes nothing along.
     pub async fn sweep_rebuild(mark: &str) {
-        let variable = format!("{MARK}={mark}");
-        // Looking through all processes is no work for a thread that others wait for.
-        let _ = tokio::task::spawn_blocking(move || sweep(&variable)).await;
+        end_marked(MARK, mark).await;
     }
 
     fn rebuild_program(&self) -> String {

@@ -23,7 +23,7 @@ pub struct PathInfo {
     pub references: Vec<StorePath>,
 }
 
-const PATH_INFO: &str = "nix path-info";
+pub(crate) const PATH_INFO: &str = "nix path-info";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,20 +42,20 @@ struct RawSize {
 /// `nix path-info --json`: a list before Nix 2.19, an object by path since.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum RawInfos<T> {
+pub(crate) enum RawInfos<T> {
     List(Vec<WithPath<T>>),
     ByPath(BTreeMap<String, T>),
 }
 
 #[derive(Deserialize)]
-struct WithPath<T> {
+pub(crate) struct WithPath<T> {
     path: String,
     #[serde(flatten)]
     info: T,
 }
 
 impl<T: 'static> RawInfos<T> {
-    fn by_path(self) -> Box<dyn Iterator<Item = (String, T)>> {
+    pub(crate) fn by_path(self) -> Box<dyn Iterator<Item = (String, T)>> {
         match self {
             Self::List(list) => Box::new(list.into_iter().map(|entry| (entry.path, entry.info))),
             Self::ByPath(by_path) => Box::new(by_path.into_iter()),
@@ -63,7 +63,7 @@ impl<T: 'static> RawInfos<T> {
     }
 }
 
-fn parsed<T: for<'de> Deserialize<'de>>(finished: &Finished) -> Result<RawInfos<T>, NixError> {
+pub(crate) fn parsed<T: for<'de> Deserialize<'de>>(finished: &Finished) -> Result<RawInfos<T>, NixError> {
     serde_json::from_str(&finished.stdout).map_err(|error| unexpected(error.to_string()))
 }
 

@@ -3,24 +3,36 @@
 //! The agent greets first: one [`Hello`] line. Then each line from the daemon is a [`Call`], and the agent answers it
 //! with any number of [`Reply::Note`] lines and exactly one [`Reply::Done`] or [`Reply::Failed`], all carrying the
 //! call's id. Calls are answered in the order in which they came. The agent ends when its standard input ends; what
-//! it started on the machine (an activation) goes on in a systemd unit of its own and is found again by its
+//! it started on the machine (an activation, a capture) goes on in a systemd unit of its own and is found again by its
 //! operation's id. No line is longer than [`MAX_LINE`] bytes.
 
+use berth_domain::ServiceName;
 use berth_domain::machine::MachineFacts;
 use berth_domain::manifest::Probe;
 use berth_domain::preview::MachineChange;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub mod activation;
 pub mod nixops4;
 pub mod secret;
+pub mod state;
 pub mod store_path;
+pub mod tenant_file;
 
+pub use activation::{
+    Activation, ActivationOutcome, Claim, Deadline, Outcome, Reverted, RevertedBy, SwitchAction,
+};
 pub use secret::{GivenSecret, SecretText};
+pub use state::{
+    Capture, Captured, DatabaseFingerprint, DirectoryFingerprint, Fingerprint, Pass, Repository, RestorePart,
+    RestoredAhead, SecretsPart, ServiceCapture, ServiceFingerprint, Transfer, TransferPhase,
+};
 pub use store_path::{InvalidStorePath, StorePath};
+pub use tenant_file::{GivenSetting, TenantFile, TenantFileError};
 
 /// The protocol's version; daemon and agent must agree on it.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 6;
 
 /// The longest line, in bytes, that either side accepts.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -50,15 +62,53 @@ pub struct Call {
 pub enum Request {
     /// What is this machine? Answered by [`Answer::Facts`].
     Facts,
-    /// Switch to a system. Idempotent by `operation`: an activation that runs is followed, one that has ended is
-    /// reported again. Answered by [`Answer::Activation`]; the switcher's own lines come as notes.
+    /// Switch to a system. A dead-man timer is started first: it puts the committed system back unless
+    /// [`Request::Commit`] comes in time. Idempotent by operation: an activation that runs is followed, one that has
+    /// ended is reported again, and one that was reverted is refused with [`FailureCode::Reverted`]. Answered by
+    /// [`Answer::Activation`]; the switcher's own lines come as notes.
     Activate {
-        /// The operation that asks.
-        operation: Uuid,
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
         /// The system's store path.
         system: String,
         /// How to switch.
         action: SwitchAction,
+        /// When the machine stops waiting for the commit.
+        deadline: Deadline,
+    },
+    /// Is all that a system needs on the disk as Nix registered it? It is looked at only where the machine was started anew
+    /// since the last look, or `always`. Answered by [`Answer::Store`].
+    CheckStore {
+        /// The system's store path.
+        system: String,
+        /// Whether there is reason to look in any case.
+        always: bool,
+    },
+    /// Wait longer for the commit: at least so many seconds from now. Answered by [`Answer::Outcome`].
+    Extend {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The seconds.
+        seconds: u64,
+    },
+    /// Put the machine back on the system that was committed before. Idempotent; without a record of such an
+    /// operation, a machine that runs another system than the committed one is put back on it. Answered by
+    /// [`Answer::Outcome`]; the switcher's own lines come as notes.
+    Revert {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system that others than the agent were switching to and may not have finished: the machine is switched back
+        /// whatever it says that it runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+    },
+    /// What became of an operation's activation? Answered by [`Answer::Outcome`].
+    Outcome {
+        /// The operation.
+        operation: Uuid,
     },
     /// What would switching to a system do? Changes nothing. Answered by [`Answer::DryActivation`].
     DryActivate {
@@ -74,6 +124,9 @@ pub enum Request {
     /// Put a system's secrets in place before it is switched to: those that somebody gave, and those that are generated.
     /// Answered by [`Answer::Prepared`].
     PrepareSecrets {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
         /// The system whose manifest lists them.
         system: String,
         /// Those that were given.
@@ -87,10 +140,24 @@ pub enum Request {
         /// How long to wait for health, in seconds.
         timeout_seconds: u64,
     },
-    /// Make a system the one that boots: the profile, then the boot entry. Answered by [`Answer::Committed`].
+    /// Make a system the one that boots: the profile, then the boot entry, then the dead-man timer is stopped. Refused
+    /// with [`FailureCode::Reverted`] where the machine was put back meanwhile. Answered by [`Answer::Committed`].
     Commit {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
         /// The system's store path.
         system: String,
+        /// How many generations of the profile to keep; older ones go, but never what runs, has booted or was
+        /// committed before.
+        keep_generations: u32,
+    },
+    /// Start the machine anew, once for this operation: whoever asks again hears whether it has been. Answered by
+    /// [`Answer::Reboot`] before the machine goes down.
+    Reboot {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
     },
     /// The newest journal lines of some units. Answered by [`Answer::Logs`].
     Logs {
@@ -102,35 +169,127 @@ pub enum Request {
     /// Remove the data that `system`'s manifest lists: stop the services, drop the databases, delete the
     /// directories and secrets. Answered by [`Answer::Wiped`].
     Wipe {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
         /// The system whose state contract is obeyed.
         system: String,
     },
-}
-
-/// How `switch-to-configuration` is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SwitchAction {
-    /// Activate now, and make it the default for the next boot.
-    Switch,
-    /// Activate now; the next boot is what it was.
-    Test,
-    /// Only make it the default for the next boot.
-    Boot,
-    /// Only tell what `test` would do.
-    DryActivate,
-}
-
-impl SwitchAction {
-    /// The word on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Switch => "switch",
-            Self::Test => "test",
-            Self::Boot => "boot",
-            Self::DryActivate => "dry-activate",
-        }
-    }
+    /// Copy the state that `system`'s manifest lists to a repository, a restic snapshot for each service. It goes on in a unit
+    /// of its own when the connection is lost. Idempotent by operation and pass: the same request asked again follows it, or
+    /// is told how it ended, where it ended well; services that failed are then tried anew. Whatever ends it, services that it
+    /// stopped serve again, but for those of a [`Pass::Final`] that ended. Answered by [`Answer::Captured`].
+    Capture {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system whose state contract is obeyed.
+        system: String,
+        /// Where the snapshots go. One that is not there yet is made.
+        repository: Repository,
+        /// What it does to the services.
+        pass: Pass,
+        /// The services; all without it.
+        services: Option<Vec<ServiceName>>,
+        /// A tag of every snapshot that it makes: letters, digits and `.:_-`.
+        tag: String,
+        /// How long it may take, in seconds.
+        limit_seconds: u64,
+    },
+    /// Wait longer until the services serve again that a [`Pass::Final`] of this operation left quiet: at least so many seconds
+    /// from now. Answered by [`Answer::KeptQuiet`], which proves that they were quiet all the time; by
+    /// [`FailureCode::NotQuiet`] where they were not.
+    KeepQuiet {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The seconds.
+        seconds: u64,
+    },
+    /// Have the services serve again that a [`Pass::Final`] of this operation left quiet. Idempotent. Answered by
+    /// [`Answer::Resumed`].
+    Resume {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+    },
+    /// Bring snapshots back: all of them, or the machine is as it was. Refused before anything is touched where a snapshot does
+    /// not fit `system`'s manifest ([`FailureCode::StateMismatch`]) or its data is newer ([`FailureCode::DataNewer`]). It goes
+    /// on when the connection is lost. Idempotent by operation: the same request asked again follows it, or is told that it
+    /// succeeded; one that failed is tried anew. Answered by [`Answer::Restored`].
+    Restore {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system whose state contract is obeyed.
+        system: String,
+        /// Where the snapshots are.
+        repository: Repository,
+        /// The snapshots.
+        parts: Vec<RestorePart>,
+        /// Whose secrets come back with them, in place of those that are not the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secrets: Option<SecretsPart>,
+        /// Whether files that [`Request::RestoreAhead`] has brought are kept where they look as they did when they were
+        /// captured, by size and time of change. Whether they are, the caller has to find out.
+        reuse: bool,
+        /// How long it may take, in seconds.
+        limit_seconds: u64,
+    },
+    /// Restore the newest snapshot of each service's directories beside what is there, over what an earlier request of this
+    /// kind has brought: only what is not the same is written. Exchanges nothing and stops nothing; what it brings is of use
+    /// to a [`Request::Restore`] of this operation, or to the next request of this kind. It goes on when the connection is
+    /// lost, and is followed by whoever asks meanwhile. Answered by [`Answer::RestoredAhead`].
+    RestoreAhead {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system whose state contract is obeyed.
+        system: String,
+        /// Where the snapshots are.
+        repository: Repository,
+        /// How long it may take, in seconds.
+        limit_seconds: u64,
+    },
+    /// The secrets that `system`'s services made of chance, and whose loss would cost something. Answered by
+    /// [`Answer::Secrets`].
+    SecretsOf {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system whose manifest lists them.
+        system: String,
+    },
+    /// Take over such secrets, in place of those that this machine made or would make. To be asked before the first switch to
+    /// `system`: services that run already read theirs again only when they are started anew. All are checked before any is
+    /// written. Answered by [`Answer::Prepared`].
+    AdoptSecrets {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system whose manifest lists them.
+        system: String,
+        /// The secrets.
+        secrets: Vec<GivenSecret>,
+    },
+    /// Read all files, so that a fingerprint reads only those that have changed since. The services may go on meanwhile. It ends
+    /// with the connection. Answered by [`Answer::Summed`].
+    SumAhead {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system whose state contract lists them.
+        system: String,
+    },
+    /// What tells this state from another? Stops nothing; to be asked while the services are quiet. It ends with the
+    /// connection. Answered by [`Answer::Fingerprint`].
+    Fingerprint {
+        /// Who asks.
+        #[serde(flatten)]
+        claim: Claim,
+        /// The system whose state contract is obeyed.
+        system: String,
+    },
 }
 
 /// A line from the agent after its greeting.
@@ -168,6 +327,8 @@ pub enum Note {
         /// How many there are.
         expected: u64,
     },
+    /// How far the state of a service is on its way.
+    Transfer(Transfer),
 }
 
 /// What a call that succeeded answers.
@@ -184,6 +345,10 @@ pub enum Answer {
     Activation(Activation),
     /// To [`Request::DryActivate`].
     DryActivation(Box<MachineChange>),
+    /// To [`Request::CheckStore`].
+    Store(StoreCheck),
+    /// To [`Request::Outcome`], [`Request::Extend`] and [`Request::Revert`].
+    Outcome(Outcome),
     /// To [`Request::Probe`].
     Health(Health),
     /// To [`Request::Commit`].
@@ -193,6 +358,11 @@ pub enum Answer {
         /// Whether anything had to be written.
         changed: bool,
     },
+    /// To [`Request::Reboot`].
+    Reboot {
+        /// Whether the machine was started anew since the operation asked for the first time.
+        done: bool,
+    },
     /// To [`Request::Logs`].
     Logs(Vec<UnitLog>),
     /// To [`Request::Wipe`].
@@ -200,46 +370,34 @@ pub enum Answer {
         /// What was removed, in words such as `database gitea`.
         removed: Vec<String>,
     },
+    /// To [`Request::Capture`].
+    Captured(Capture),
+    /// To [`Request::KeepQuiet`].
+    KeptQuiet,
+    /// To [`Request::Resume`].
+    Resumed {
+        /// Units that did not come up.
+        not_started: Vec<String>,
+    },
+    /// To [`Request::Restore`].
+    Restored,
+    /// To [`Request::RestoreAhead`]; null where this machine's restic writes no snapshot over an older one (before 0.17).
+    RestoredAhead(Option<RestoredAhead>),
+    /// To [`Request::SecretsOf`].
+    Secrets(Vec<GivenSecret>),
+    /// To [`Request::SumAhead`].
+    Summed,
+    /// To [`Request::Fingerprint`].
+    Fingerprint(Box<Fingerprint>),
 }
 
-/// How an activation ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activation {
-    /// `switch-to-configuration`'s exit code.
-    pub exit_code: i32,
-    /// What the code means.
-    pub outcome: ActivationOutcome,
-    /// Units that are failed now, among those of the system.
-    pub failed_units: Vec<String>,
-}
-
-/// What `switch-to-configuration`'s exit code means (nixpkgs, `switch-to-configuration-ng`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActivationOutcome {
-    /// 0: done.
-    Done,
-    /// 2: the activation script failed.
-    ScriptFailed,
-    /// 4: units failed to start, restart or reload.
-    UnitsFailed,
-    /// 100: the init system's interface changed; only a reboot takes it over.
-    NeedsReboot,
-    /// Any other: the switcher itself failed.
-    Failed,
-}
-
-impl ActivationOutcome {
-    /// What an exit code means.
-    pub fn of(exit_code: i32) -> Self {
-        match exit_code {
-            0 => Self::Done,
-            2 => Self::ScriptFailed,
-            4 => Self::UnitsFailed,
-            100 => Self::NeedsReboot,
-            _ => Self::Failed,
-        }
-    }
+/// What was found of the paths that a system needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCheck {
+    /// Those that Nix calls valid, and that are not on the disk as they were registered.
+    pub damaged: Vec<StorePath>,
+    /// Some were found before and have been sent again since; what reads them may not have noticed.
+    pub was_damaged: bool,
 }
 
 /// What was found when a system was probed.
@@ -251,6 +409,10 @@ pub struct Health {
     pub units: Vec<UnitHealth>,
     /// Each probe that the manifest names.
     pub probes: Vec<ProbeHealth>,
+    /// Where something is not well: the units of the machine that have failed and that the manifest does not name. What it names
+    /// may only wait for one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_failed: Vec<String>,
 }
 
 /// A unit's state.
@@ -279,6 +441,9 @@ pub struct ProbeHealth {
     pub healthy: bool,
     /// Why not.
     pub problem: Option<String>,
+    /// The certificate that was shown, DER in Base64; only where any will do and so has to be the machine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }
 
 /// A unit's newest journal lines.
@@ -310,6 +475,18 @@ pub enum FailureCode {
     NoSuchSystem,
     /// Another operation's activation is running on this machine.
     Busy,
+    /// The operation's activation was reverted; it cannot go on.
+    Reverted,
+    /// The same, by the dead-man timer: no commit came in time.
+    RevertedByTimer,
+    /// The machine has seen a higher fencing number: another worker has taken over.
+    Fenced,
+    /// A service's data was written by a newer version than the system's.
+    DataNewer,
+    /// A snapshot does not hold what the system's manifest lists.
+    StateMismatch,
+    /// Services that should have been quiet are not, or were not all the time.
+    NotQuiet,
     /// A program that the agent needs failed or could not be started.
     Program,
     /// Reading or writing on the machine failed.
@@ -329,6 +506,16 @@ mod tests {
         insta::assert_snapshot!(serde_json::to_string(&note).unwrap(), @r#"{"id":7,"note":{"progress":{"done":1,"expected":3}}}"#);
         let done = Response { id: 7, reply: Reply::Done(Answer::Committed { generation: 2, changed: true }) };
         insta::assert_snapshot!(serde_json::to_string(&done).unwrap(), @r#"{"id":7,"done":{"committed":{"generation":2,"changed":true}}}"#);
+        let moved = Transfer {
+            phase: TransferPhase::Backup,
+            service: "web".parse().unwrap(),
+            bytes_done: 1,
+            bytes_expected: 2,
+            files_done: 3,
+            files_expected: 4,
+        };
+        let note = Response { id: 7, reply: Reply::Note(Note::Transfer(moved)) };
+        insta::assert_snapshot!(serde_json::to_string(&note).unwrap(), @r#"{"id":7,"note":{"transfer":{"phase":"backup","service":"web","bytes_done":1,"bytes_expected":2,"files_done":3,"files_expected":4}}}"#);
         let again: Response =
             serde_json::from_str(r#"{"id":1,"failed":{"code":"busy","message":"m"}}"#).unwrap();
         assert!(matches!(again.reply, Reply::Failed(Failure { code: FailureCode::Busy, .. })));

@@ -19,12 +19,14 @@
 //! | [`mod@render`] | the three files |
 //! | [`mod@batch`] | many tenants as one flake |
 //! | [`pin`] | the reference to the platform |
+//! | [`named`] | which platform a rendered flake names |
 //! | [`revision`] | the hash of a set of files |
 //! | [`setting`] | settings as syntax |
 //! | [`syntax`] | the part of the Nix language that is used here, as a tree |
 //! | [`mod@print`] | the printer |
 
 pub mod batch;
+pub mod named;
 pub mod pin;
 pub mod print;
 pub mod render;
@@ -33,6 +35,7 @@ pub mod setting;
 pub mod syntax;
 
 pub use batch::batch;
+pub use named::platform_of;
 pub use pin::PlatformPin;
 pub use render::{RenderError, RenderInput, RenderMachine, RenderSsh, Rendered, Tls, render};
 pub use revision::revision_id;

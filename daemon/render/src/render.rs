@@ -181,7 +181,11 @@ fn mode_values(mode: &Mode) -> Result<Option<(Text, Expr)>, RenderError> {
     Ok(match mode {
         Mode::Suspended { notice: Some(notice) } => Some((key("notice"), text(notice, "/notice")?.into())),
         Mode::Moved { to } => Some((key("moved_to"), text(to.as_str(), "/moved_to")?.into())),
-        Mode::Active | Mode::Standby | Mode::Maintenance | Mode::Suspended { notice: None } => None,
+        Mode::Active
+        | Mode::Standby
+        | Mode::Maintenance
+        | Mode::Suspended { notice: None }
+        | Mode::Fenced => None,
     })
 }
 

@@ -13,6 +13,27 @@ pub struct Keys {
     identity: age::x25519::Identity,
 }
 
+/// Seals a secret to somebody else's age recipient, as a file that `age` opens.
+///
+/// # Errors
+/// [`SealError::BadRecipient`], [`SealError::Seal`]
+pub fn seal_to(recipient: &str, value: &[u8]) -> Result<Vec<u8>, SealError> {
+    let recipient = parse_recipient(recipient)?;
+    age::encrypt(&recipient, value).map_err(|_| SealError::Seal(format!("for {recipient}")))
+}
+
+/// Looks whether a text is an age recipient (`age1…`, X25519).
+///
+/// # Errors
+/// [`SealError::BadRecipient`]
+pub fn check_recipient(recipient: &str) -> Result<(), SealError> {
+    parse_recipient(recipient).map(drop)
+}
+
+fn parse_recipient(text: &str) -> Result<age::x25519::Recipient, SealError> {
+    text.parse().map_err(|reason| SealError::BadRecipient { reason })
+}
+
 /// What a secret belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
@@ -32,6 +53,12 @@ pub enum SealError {
     /// The text is no age identity.
     #[error("this is no age identity: {reason}")]
     BadIdentity {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The text is no age recipient.
+    #[error("this is no age recipient: {reason}")]
+    BadRecipient {
         /// Why.
         reason: &'static str,
     },
@@ -59,6 +86,33 @@ impl Drop for Content {
 }
 
 impl About {
+    /// What a tenant's state of NixOps4 is sealed for: `/state` or `/patch`, and the serial of the change.
+    pub fn nixops4(tenant: &str, part: &str, serial: i64) -> Self {
+        let (tenant, service) = (tenant.to_owned(), "nixops4".to_owned());
+        Self { tenant, service, setting: part.to_owned(), version: serial.unsigned_abs() }
+    }
+
+    /// What the key of a vault is sealed for.
+    pub fn vault(id: &str) -> Self {
+        Self { tenant: id.to_owned(), service: "vault".into(), setting: "/key".into(), version: 1 }
+    }
+
+    /// What the ticket is sealed for that an operation moves a tenant away with.
+    pub fn ticket(operation: &str) -> Self {
+        Self {
+            tenant: operation.to_owned(),
+            service: "migration".into(),
+            setting: "/ticket".into(),
+            version: 1,
+        }
+    }
+
+    /// What the secrets of a bundle are sealed for, as long as an operation makes a tenant of it.
+    pub fn bundle(operation: &str) -> Self {
+        let (tenant, service) = (operation.to_owned(), "bundle".to_owned());
+        Self { tenant, service, setting: "/secrets".into(), version: 1 }
+    }
+
     fn place(&self) -> String {
         format!("{}/{}{} (version {})", self.tenant, self.service, self.setting, self.version)
     }
@@ -70,13 +124,36 @@ impl Keys {
         Self { identity: age::x25519::Identity::generate() }
     }
 
-    /// The keys that [`Keys::identity`] wrote.
+    /// The keys that [`Keys::identity`] wrote, or the only ones of a file as `age-keygen` writes it.
     ///
     /// # Errors
     /// [`SealError::BadIdentity`]
     pub fn read(identity: &SecretString) -> Result<Self, SealError> {
-        let identity = identity.expose_secret().trim().parse();
-        Ok(Self { identity: identity.map_err(|reason| SealError::BadIdentity { reason })? })
+        let mut all = Self::read_all(identity)?;
+        match (all.pop(), all.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => Err(SealError::BadIdentity { reason: "there is more than one" }),
+        }
+    }
+
+    /// Every identity of a file as `age` reads them: one a line, between comments. At least one.
+    ///
+    /// # Errors
+    /// [`SealError::BadIdentity`]
+    pub fn read_all(identities: &SecretString) -> Result<Vec<Self>, SealError> {
+        let lines = identities.expose_secret().lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let all: Result<Vec<Self>, _> = lines.map(|line| Ok(Self { identity: line.parse()? })).collect();
+        let all = all.map_err(|reason| SealError::BadIdentity { reason })?;
+        if all.is_empty() {
+            return Err(SealError::BadIdentity { reason: "it is empty" });
+        }
+        Ok(all)
+    }
+
+    /// What others seal to, which is no secret: `age1…`.
+    pub fn recipient(&self) -> String {
+        self.identity.to_public().to_string()
     }
 
     /// The keys as text: `AGE-SECRET-KEY-1…`.
@@ -110,6 +187,15 @@ impl Keys {
         }
         Ok(SecretString::from(content.value.as_str()))
     }
+
+    /// Opens what somebody else sealed to these keys, with [`seal_to`] or `age`.
+    ///
+    /// # Errors
+    /// [`SealError::Open`]
+    pub fn open_file(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let failed = |_| SealError::Open(format!("for {}", self.recipient()));
+        age::decrypt(&self.identity, sealed).map(Zeroizing::new).map_err(failed)
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +219,35 @@ mod tests {
     }
 
     #[test]
+    fn what_others_seal_to_the_recipient_opens_with_the_keys_and_with_no_others() {
+        let keys = Keys::generate();
+        let mut sealed = seal_to(&keys.recipient(), b"hunter2").unwrap();
+        assert_eq!(keys.open_file(&sealed).unwrap().as_slice(), b"hunter2");
+        assert!(matches!(Keys::generate().open_file(&sealed), Err(SealError::Open(_))));
+        *sealed.last_mut().unwrap() ^= 1;
+        assert!(matches!(keys.open_file(&sealed), Err(SealError::Open(_))));
+    }
+
+    #[test]
     fn a_broken_identity_is_refused() {
-        assert!(Keys::read(&SecretString::from("nonsense")).is_err());
+        for text in ["nonsense", "", "# nothing but words\n"] {
+            assert!(Keys::read(&SecretString::from(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_age_keygen_is_read_and_of_several_identities_none_is_guessed() {
+        let (one, other) = (Keys::generate(), Keys::generate());
+        let line = |keys: &Keys| keys.identity().expose_secret().to_owned();
+        let file = SecretString::from(format!(
+            "# created: 2026-11-25T20:00:00Z\n# public key: {}\n{}\n",
+            one.recipient(),
+            line(&one)
+        ));
+        assert_eq!(Keys::read(&file).unwrap().recipient(), one.recipient());
+        let both = SecretString::from(format!("{}\n\n{}\n", line(&one), line(&other)));
+        let recipients: Vec<_> = Keys::read_all(&both).unwrap().iter().map(Keys::recipient).collect();
+        assert_eq!(recipients, [one.recipient(), other.recipient()]);
+        assert!(Keys::read(&both).is_err());
     }
 }

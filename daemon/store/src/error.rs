@@ -1,6 +1,8 @@
 //! Why a call was refused or failed.
 
-use berth_domain::{DomainName, MachineName, OperationId, OperationStatus, TenantName, Timestamp};
+use berth_domain::{
+    DomainName, MachineName, OperationId, OperationStatus, RolloutId, RolloutStatus, TenantName, Timestamp,
+};
 
 /// Why a call was refused or failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,20 @@ pub enum StoreError {
         machine: MachineName,
         /// Whose data it holds.
         of: TenantName,
+    },
+    /// The machine is lent for a drill, or may still hold what one left.
+    #[error("the machine “{machine}” is lent for a drill of the tenant “{tenant}”")]
+    MachineLent {
+        /// The machine.
+        machine: MachineName,
+        /// Whose state is tried there.
+        tenant: TenantName,
+    },
+    /// The tenant has no whole snapshot.
+    #[error("the tenant “{tenant}” has no whole snapshot")]
+    NoSnapshot {
+        /// The tenant.
+        tenant: TenantName,
     },
     /// The tenant names a machine that is not registered.
     #[error("there is no machine “{machine}”")]
@@ -99,6 +115,37 @@ pub enum StoreError {
         /// The fence that does not count any more.
         fence: i64,
     },
+    /// The rollout has ended and does not change any more.
+    #[error("the rollout {rollout} has ended already: {status}")]
+    RolloutFinished {
+        /// The rollout.
+        rollout: RolloutId,
+        /// How it ended.
+        status: RolloutStatus,
+    },
+    /// The rollout changed since it was read; read it again.
+    #[error("the rollout was changed meanwhile")]
+    RolloutChanged,
+    /// The tenant never was deployed, so there is nothing to compare it with.
+    #[error("the tenant “{tenant}” never was deployed")]
+    NotDeployed {
+        /// The tenant.
+        tenant: TenantName,
+    },
+    /// Another daemon has claimed the operation since, or the lease was given back: whoever is told so stops at once.
+    #[error("the operation {operation} is not held any more with the fence {fence}")]
+    LeaseLost {
+        /// The operation.
+        operation: OperationId,
+        /// The number of the claim that does not count any more.
+        fence: u64,
+    },
+    /// Another operation reads what is in the vault.
+    #[error("the operation {operation} reads snapshots of this vault")]
+    VaultInUse {
+        /// That operation.
+        operation: OperationId,
+    },
     /// The same request was answered before; [`Store::idempotency`](crate::Store::idempotency) has the reply.
     #[error("a request with this idempotency key was answered before")]
     IdempotencyReplay,
@@ -111,6 +158,18 @@ pub enum StoreError {
         /// The migration that this program does not know.
         version: String,
     },
+    /// Daemons use the database, and this wants it for itself; or the other way round.
+    #[error("{0}")]
+    InUse(&'static str),
+    /// What the database holds is not sealed to the key that was looked at.
+    #[error("the database is sealed to {recipient}")]
+    SealedToAnother {
+        /// The public half of the key that it is sealed to.
+        recipient: String,
+    },
+    /// Something sealed cannot be sealed anew.
+    #[error("{0}")]
+    Reseal(String),
     /// The database failed or could not be reached.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -162,6 +221,13 @@ impl StoreError {
 
     pub(crate) fn exists(what: &'static str, name: impl ToString) -> Self {
         Self::Exists { what, name: name.to_string() }
+    }
+
+    /// Whether the same call may succeed later although nobody changes anything: the database could not be reached or
+    /// did not do its part.
+    pub fn is_transient(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        !matches!(error, DatabaseError::Damaged { .. } | DatabaseError::Migration(_))
     }
 
     /// Whether another transaction got in between, so that the same one, run again, sees what it ran into.

@@ -5,7 +5,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::columns::{from_json, json, millis};
+use crate::dialect::Dialect;
 use crate::error::StoreError;
+use crate::news::News;
 use crate::page::rows_for;
 use crate::pool::Store;
 use crate::run::{for_both, snapshot, transact};
@@ -34,8 +36,11 @@ struct Row {
 
 /// Events within a transaction.
 pub(crate) trait Append {
-    /// Writes numbered events.
+    /// Writes numbered events, of one operation, and tells of them.
     async fn append(&mut self, numbered: &[Event]) -> Result<(), StoreError>;
+
+    /// The events of an operation after number `after`.
+    async fn events_since(&mut self, id: &str, after: i64) -> Result<Vec<Event>, StoreError>;
 }
 
 for_both! {
@@ -51,7 +56,16 @@ for_both! {
                 };
                 diesel::insert_into(events::table).values(&row).execute(self).await?;
             }
+            if let Some(last) = numbered.last() {
+                self.tell(&News::Events(last.operation, last.seq)).await?;
+            }
             Ok(())
+        }
+
+        async fn events_since(&mut self, id: &str, after: i64) -> Result<Vec<Event>, StoreError> {
+            let own = events::table.filter(events::operation_id.eq(id)).filter(events::seq.gt(after));
+            let rows: Vec<String> = own.order(events::seq).select(events::body).load(self).await?;
+            rows.iter().map(|body| from_json("events.body", body)).collect()
         }
     }
 }

@@ -26,46 +26,75 @@
 //! | [`machines`] | hosts, what is known of them, whose data they hold |
 //! | [`tenants`] | customers' units |
 //! | [`revisions`] | rendered configurations |
-//! | [`operations`] | jobs and their steps: queue, claim, record, cancel |
+//! | [`operations`] | jobs and their steps: queue, record, cancel |
+//! | [`leases`] | who runs an operation: claim, renew, give back, and the fence that guards its rows |
+//! | [`news`] | what daemons that share a database tell each other |
 //! | [`previews`] | what previews were asked about, and what they found |
 //! | [`events`] | what operations report |
+//! | [`rollouts`] | the same change to many tenants: rows, tenants, events |
+//! | [`drills`] | snapshots tried out on machines that are lent for it |
+//! | [`conditions`] | what checks of tenants found, and which are due |
 //! | [`idempotency`] | replies kept for repeated requests |
 //! | [`nixops4`] | what NixOps4 knows of tenants' resources |
+//! | [`moves`] | tenants on their way from one provider to another |
+//! | [`snapshots`] | tenants' vaults, and the snapshots in them |
+//! | [`backups`] | tenants' backup plans: what is due, what was missed, what failed |
+//! | [`presence`] | whether daemons use the database |
+//! | [`sealing`] | which key the database is sealed to, and sealing it to another |
 //! | [`watch`] | links that show one operation |
 //! | [`expiry`] | removing what has expired |
 
+pub mod backups;
 mod columns;
+pub mod conditions;
 mod dialect;
+pub mod drills;
 pub mod error;
 pub mod events;
 mod expiry;
 pub mod idempotency;
+pub mod leases;
 pub mod machines;
 mod migrate;
+pub mod moves;
+pub mod news;
 pub mod nixops4;
 pub mod operations;
 pub mod page;
 pub mod pool;
 mod postgres;
+pub mod presence;
 pub mod previews;
 pub mod revisions;
+pub mod rollouts;
 mod run;
 mod schema;
+pub mod sealing;
+pub mod snapshots;
 mod sqlite;
 pub mod tenants;
 pub mod tokens;
 pub mod url;
 pub mod watch;
 
+pub use backups::BackupRecord;
+pub use drills::DrillRecord;
 pub use error::{DatabaseError, StoreError};
 pub use events::EventPage;
 pub use expiry::Purged;
 pub use idempotency::IdempotencyRecord;
+pub use leases::{Claim, Claimed, Hold, Renewed};
 pub use machines::MachineRecord;
-pub use operations::OperationFilter;
+pub use moves::{ArrivalRecord, DepartureRecord};
+pub use news::{Listener, News};
+pub use operations::{OperationFilter, Recorded};
 pub use page::{Cursor, Page};
 pub use pool::{Store, StoreOptions};
+pub use presence::Presence;
 pub use revisions::RevisionSummary;
+pub use rollouts::RolloutEventPage;
+pub use sealing::{Reseal, SealedPlace};
+pub use snapshots::VaultRecord;
 pub use tenants::TenantRecord;
 pub use tokens::TokenRecord;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

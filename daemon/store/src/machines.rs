@@ -5,12 +5,15 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::columns::{from_json, json, maybe_parse, millis, parse, time};
+use crate::drills::Lent as _;
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
+use crate::leases::{Guard, Hold};
+use crate::operations::UNFINISHED;
 use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{read, transact};
-use crate::schema::{machines, tenants};
+use crate::schema::{drills, machines, operations, tenants};
 
 /// A machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,10 +28,12 @@ pub struct MachineRecord {
     pub facts: Option<MachineFacts>,
     /// The tenant that was taken off it and whose data it still holds.
     pub holds_data_of: Option<TenantName>,
+    /// The tenant for whose drill it is lent.
+    pub lent_to: Option<TenantName>,
 }
 
-/// A machine's columns, and the name of the tenant that is on it.
-type Row = (String, Option<String>, Option<String>, i64, Option<String>);
+/// A machine's columns, the name of the tenant that is on it, and of the one for whose drill it is lent.
+type Row = (String, Option<String>, Option<String>, i64, Option<String>, Option<String>);
 
 macro_rules! columns {
     () => {
@@ -38,6 +43,7 @@ macro_rules! columns {
             machines::holds_data_of,
             machines::created_at,
             tenants::name.nullable(),
+            drills::tenant.nullable(),
         )
     };
 }
@@ -45,17 +51,20 @@ macro_rules! columns {
 /// Machines with whoever is on them.
 macro_rules! occupied {
     () => {
-        machines::table.left_join(tenants::table.on(tenants::machine.eq(machines::name)))
+        machines::table
+            .left_join(tenants::table.on(tenants::machine.eq(machines::name)))
+            .left_join(drills::table.on(drills::machine.eq(machines::name).and(drills::lent.eq(true))))
     };
 }
 
-fn record((spec, facts, holds, created_at, tenant): Row) -> Result<MachineRecord, StoreError> {
+fn record((spec, facts, holds, created_at, tenant, lent_to): Row) -> Result<MachineRecord, StoreError> {
     Ok(MachineRecord {
         spec: from_json("machines.spec", &spec)?,
         tenant: maybe_parse("tenants.name", tenant.as_deref())?,
         created_at: time("machines.created_at", created_at)?,
         facts: facts.map(|facts| from_json("machines.facts", &facts)).transpose()?,
         holds_data_of: maybe_parse("machines.holds_data_of", holds.as_deref())?,
+        lent_to: maybe_parse("drills.tenant", lent_to.as_deref())?,
     })
 }
 
@@ -116,7 +125,7 @@ impl Store {
     /// Forgets a machine.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::MachineInUse`]
+    /// [`StoreError::NotFound`], [`StoreError::MachineInUse`], [`StoreError::MachineLent`] while a drill goes on there
     pub async fn delete_machine(&self, name: &MachineName) -> Result<(), StoreError> {
         let text = name.to_string();
         transact!(self, conn => {
@@ -124,6 +133,12 @@ impl Store {
             if let Some(tenant) = on_it.first::<String>(conn).await.optional()? {
                 return Err(StoreError::MachineInUse { tenant: parse("tenants.name", &tenant)? });
             }
+            if let Some((tenant, true)) = conn.lent(&text).await? {
+                let machine = parse("machines.name", &text)?;
+                return Err(StoreError::MachineLent { machine, tenant });
+            }
+            // Whoever has it forgotten answers for what is left there.
+            conn.give_back(&text).await?;
             match diesel::delete(machines::table.find(&text)).execute(conn).await? {
                 0 => Err(StoreError::not_found("machine", &text)),
                 _ => Ok(()),
@@ -131,17 +146,19 @@ impl Store {
         })
     }
 
-    /// Keeps what a machine's agent found out.
+    /// Keeps what a machine's agent found out for an operation.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`]
     pub async fn set_machine_facts(
         &self,
+        hold: Hold,
         name: &MachineName,
         facts: &MachineFacts,
     ) -> Result<(), StoreError> {
         let (text, facts) = (name.to_string(), json("machines.facts", facts)?);
         transact!(self, conn => {
+            conn.hold(hold).await?;
             let row = diesel::update(machines::table.find(&text)).set(machines::facts.eq(&facts));
             match row.execute(conn).await? {
                 0 => Err(StoreError::not_found("machine", &text)),
@@ -150,18 +167,24 @@ impl Store {
         })
     }
 
-    /// Notes whose data a machine holds although no tenant is on it.
+    /// Keeps what a machine's agent found out for a check. Where an operation works on the machine, nothing is kept: what it
+    /// finds out is newer.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]
-    pub async fn set_machine_holds(
+    pub async fn set_checked_facts(
         &self,
         name: &MachineName,
-        tenant: Option<&TenantName>,
+        facts: &MachineFacts,
     ) -> Result<(), StoreError> {
-        let (text, holds) = (name.to_string(), tenant.map(ToString::to_string));
+        let (text, facts) = (name.to_string(), json("machines.facts", facts)?);
         transact!(self, conn => {
-            let row = diesel::update(machines::table.find(&text)).set(machines::holds_data_of.eq(&holds));
+            let works = operations::table.filter(operations::machine.eq(&text));
+            let works = works.filter(operations::status.eq_any(UNFINISHED)).count();
+            if works.get_result::<i64>(conn).await? > 0 {
+                return Ok(());
+            }
+            let row = diesel::update(machines::table.find(&text)).set(machines::facts.eq(&facts));
             match row.execute(conn).await? {
                 0 => Err(StoreError::not_found("machine", &text)),
                 _ => Ok(()),

@@ -4,26 +4,34 @@ mod rows;
 
 use berth_domain::event::NewEvent;
 use berth_domain::{
-    Event, Operation, OperationId, OperationKind, OperationStatus, StepName, StepStatus, TenantName,
+    Event, Operation, OperationId, OperationKind, OperationStatus, RevisionId, StepName, StepStatus,
+    TenantName, TenantSpec,
 };
-use chrono::Utc;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::columns::{maybe_parse, millis, word};
+use crate::backups::Notes as _;
+use crate::columns::{json, maybe_parse, word};
 use crate::dialect::Dialect;
+use crate::drills::Lent as _;
 use crate::error::StoreError;
 use crate::events::Append;
 use crate::idempotency::{IdempotencyRecord, Keys};
+use crate::leases::{Guard, Hold};
+use crate::news::News;
 use crate::page::{Page, rows_for};
 use crate::pool::Store;
 use crate::run::{for_both, read, snapshot, transact};
-use crate::schema::{operations, steps, tenants};
+use crate::schema::{operations, previews, steps, tenants};
+use crate::tenants::Tenants as _;
 
 use rows::{Row, StepRow, as_kept};
 
 /// The statuses in which an operation still has something to do.
 pub(crate) const UNFINISHED: [&str; 2] = [OperationStatus::Queued.word(), OperationStatus::Running.word()];
+
+/// The kinds that do not work on the tenant itself: nothing waits for them, and they wait for nothing.
+pub(crate) const BESIDE: [&str; 1] = [OperationKind::Drill.word()];
 
 /// Which operations a list holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,10 +42,29 @@ pub struct OperationFilter {
     pub status: Option<OperationStatus>,
 }
 
+/// What a record of an operation came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The operation as it is stored now.
+    pub operation: Operation,
+    /// The events that are new since what was written, with their numbers.
+    pub events: Vec<Event>,
+}
+
+/// An operation as it is written down at first, and its first event: that it was accepted.
+pub(crate) fn accepted(operation: &Operation, first: NewEvent) -> (Operation, Event) {
+    let operation = operation.after_acceptance();
+    let first = first.numbered(operation.id, operation.last_seq);
+    (operation, first)
+}
+
 /// Operations within a transaction.
 pub(crate) trait Operations {
     /// Writes an operation down with its first event, unless its tenant is gone or has an unfinished one.
     async fn insert(&mut self, operation: &Operation, first: &Event) -> Result<(), StoreError>;
+
+    /// Writes an operation down with its steps and events, whatever else there is.
+    async fn insert_with(&mut self, operation: &Operation, events: &[Event]) -> Result<(), StoreError>;
 
     /// Operations by their ids, in that order.
     async fn load_all(&mut self, ids: Vec<String>) -> Result<Vec<Operation>, StoreError>;
@@ -45,7 +72,7 @@ pub(crate) trait Operations {
     /// One operation.
     async fn load_one(&mut self, id: &str) -> Result<Operation, StoreError>;
 
-    /// The unfinished operation of a tenant.
+    /// The unfinished operation that works on a tenant.
     async fn unfinished_of(&mut self, tenant: &str) -> Result<Option<OperationId>, StoreError>;
 }
 
@@ -60,11 +87,16 @@ for_both! {
             if let Some(operation) = self.unfinished_of(tenant).await? {
                 return Err(StoreError::OperationRunning { operation });
             }
+            self.insert_with(operation, std::slice::from_ref(first)).await?;
+            Ok(self.tell(&News::Queued).await?)
+        }
+
+        async fn insert_with(&mut self, operation: &Operation, events: &[Event]) -> Result<(), StoreError> {
             diesel::insert_into(operations::table).values(&Row::of(operation)?).execute(self).await?;
             for step in StepRow::all_of(operation)? {
                 diesel::insert_into(steps::table).values(&step).execute(self).await?;
             }
-            self.append(std::slice::from_ref(first)).await
+            self.append(events).await
         }
 
         async fn load_all(&mut self, ids: Vec<String>) -> Result<Vec<Operation>, StoreError> {
@@ -91,7 +123,8 @@ for_both! {
 
         async fn unfinished_of(&mut self, tenant: &str) -> Result<Option<OperationId>, StoreError> {
             let unfinished = operations::table.filter(operations::tenant.eq(tenant));
-            let unfinished = unfinished.filter(operations::status.eq_any(UNFINISHED)).select(operations::id);
+            let unfinished = unfinished.filter(operations::status.eq_any(UNFINISHED));
+            let unfinished = unfinished.filter(operations::kind.ne_all(BESIDE)).select(operations::id);
             let id: Option<String> = unfinished.first(self).await.optional()?;
             maybe_parse("operations.id", id.as_deref())
         }
@@ -110,12 +143,56 @@ impl Store {
         first: NewEvent,
         once: Option<&IdempotencyRecord>,
     ) -> Result<(), StoreError> {
-        let (operation, once) = (operation.after_acceptance(), once.cloned());
-        let first = first.numbered(operation.id, operation.last_seq);
+        let ((operation, first), once) = (accepted(operation, first), once.cloned());
         transact!(self, conn => {
             conn.keep_reply(once.as_ref()).await?;
             conn.insert(&operation, &first).await
         })
+    }
+
+    /// Writes a rollback down, and at the same time makes the tenant what it is to go back to. `expected` is the version
+    /// of the tenant that was looked at.
+    ///
+    /// # Errors
+    /// As [`Store::create_operation`] and [`Store::update_tenant`]
+    pub async fn create_rollback(
+        &self,
+        operation: &Operation,
+        spec: &TenantSpec,
+        expected: i64,
+        first: NewEvent,
+        once: Option<&IdempotencyRecord>,
+    ) -> Result<(), StoreError> {
+        let ((operation, first), spec, once) = (accepted(operation, first), spec.clone(), once.cloned());
+        let (text, now) = (json("tenants.spec", &spec)?, operation.created_at);
+        transact!(self, conn => {
+            conn.keep_reply(once.as_ref()).await?;
+            conn.insert(&operation, &first).await?;
+            conn.change(&spec, &text, Some(expected), now).await.map(drop)
+        })
+    }
+
+    /// The revision that was deployed before the one that is deployed: that of the newest operation that succeeded with
+    /// another one. The newest is the one with the greatest fence: ids follow a clock, which may have gone back since.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn revision_before(
+        &self,
+        tenant: &TenantName,
+        deployed: &RevisionId,
+    ) -> Result<Option<RevisionId>, StoreError> {
+        let (tenant, deployed) = (tenant.to_string(), deployed.to_string());
+        let found: Option<Option<String>> = read!(self, conn => {
+            let ended = operations::table.filter(operations::tenant.eq(&tenant));
+            let ended = ended.filter(operations::status.eq(OperationStatus::Succeeded.word()));
+            let kinds = [OperationKind::Deploy.word(), OperationKind::Rollback.word()];
+            let others = ended.filter(operations::kind.eq_any(kinds)).filter(operations::revision.ne(&deployed));
+            let newest = others.order((operations::fence.desc(), operations::id.desc()));
+            let newest = newest.select(operations::revision);
+            Ok(newest.first(conn).await.optional()?)
+        })?;
+        maybe_parse("operations.revision", found.flatten().as_deref())
     }
 
     /// An operation.
@@ -157,75 +234,51 @@ impl Store {
         Page::of(found, limit, |operation| operation.id.to_string(), Ok)
     }
 
-    /// Takes the oldest queued operations: they are running from now on, here.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]
-    pub async fn claim_queued(&self, limit: u32) -> Result<Vec<Operation>, StoreError> {
-        transact!(self, conn => {
-            let ids = conn.take_queued(i64::from(limit)).await?;
-            if ids.is_empty() {
-                return Ok(Vec::new());
-            }
-            let columns = (
-                operations::status.eq(OperationStatus::Running.word()),
-                operations::started_at.eq(millis(Utc::now())),
-            );
-            let taken = operations::table.filter(operations::id.eq_any(&ids));
-            diesel::update(taken).set(columns).execute(conn).await?;
-            conn.load_all(ids).await
-        })
-    }
-
-    /// Every operation that still has something to do, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]
-    pub async fn unfinished_operations(&self) -> Result<Vec<Operation>, StoreError> {
-        snapshot!(self, conn => {
-            let unfinished = operations::table.filter(operations::status.eq_any(UNFINISHED));
-            let ids = unfinished.order(operations::id).select(operations::id).load(conn).await?;
-            conn.load_all(ids).await
-        })
-    }
-
     /// Writes how an operation stands, and its new events, which get their numbers. A wish to cancel that came
-    /// meanwhile is not lost but told.
+    /// meanwhile is not lost but told. What a preview was asked about is forgotten with its end. `write` counts the
+    /// holder's writes from 1: one that comes again, since its answer was lost, is answered again and not written twice.
     ///
     /// # Errors
-    /// [`StoreError::Finished`] for one that has ended, [`StoreError::NotFound`]
+    /// [`StoreError::LeaseLost`]; [`StoreError::Finished`] for one that has ended, [`StoreError::NotFound`]
     pub async fn record(
         &self,
-        operation: &mut Operation,
+        hold: Hold,
+        write: i64,
+        operation: &Operation,
         events: Vec<NewEvent>,
-    ) -> Result<Vec<Event>, StoreError> {
+    ) -> Result<Recorded, StoreError> {
         let wanted = as_kept(operation.clone());
-        let (written, events) = transact!(self, conn => {
+        transact!(self, conn => {
             let id = wanted.id.to_string();
-            conn.lock_operation(&id).await?;
-            let stored = operations::table.find(&id);
-            let stored = stored.select((operations::status, operations::cancel_requested, operations::last_seq));
-            let stored: Option<(String, bool, i64)> = stored.first(conn).await.optional()?;
-            let (status, cancel_requested, last_seq) =
-                stored.ok_or_else(|| StoreError::not_found("operation", &id))?;
-            let status = word("operations.status", &status, OperationStatus::from_word)?;
-            if status.is_final() {
-                return Err(StoreError::Finished { operation: wanted.id, status });
+            let held = conn.hold(hold).await?;
+            if held.writes >= write {
+                let operation = conn.load_one(&id).await?;
+                let events = conn.events_since(&id, wanted.last_seq).await?;
+                return Ok(Recorded { operation, events });
+            }
+            if held.status.is_final() {
+                return Err(StoreError::Finished { operation: wanted.id, status: held.status });
             }
             let number = |(seq, event): (i64, &NewEvent)| event.clone().numbered(wanted.id, seq);
-            let numbered: Vec<Event> = (last_seq + 1..).zip(&events).map(number).collect();
+            let numbered: Vec<Event> = (held.last_seq + 1..).zip(&events).map(number).collect();
             let mut written = wanted.clone();
-            written.cancel_requested |= cancel_requested;
-            written.last_seq = last_seq + numbered.len() as i64;
-            diesel::update(operations::table.find(&id)).set(&Row::of(&written)?).execute(conn).await?;
+            written.cancel_requested |= held.cancel_requested;
+            written.last_seq = held.last_seq + numbered.len() as i64;
+            let row = diesel::update(operations::table.find(&id));
+            row.set((&Row::of(&written)?, operations::writes.eq(write))).execute(conn).await?;
             for step in StepRow::all_of(&written)? {
                 diesel::update(steps::table.find((&id, step.position))).set(&step).execute(conn).await?;
             }
             conn.append(&numbered).await?;
-            Ok::<_, StoreError>((written, numbered))
-        })?;
-        *operation = written;
-        Ok(events)
+            if written.status.is_final() {
+                // It may hold sealed secrets that nobody stored.
+                let spec = previews::spec.eq(None::<String>);
+                diesel::update(previews::table.find(&id)).set(spec).execute(conn).await?;
+                conn.note_end(&written).await?;
+                conn.note_drill(&written).await?;
+            }
+            Ok::<_, StoreError>(Recorded { operation: written, events: numbered })
+        })
     }
 
     /// Notes that somebody asked an operation to stop. The event is written the first time only.
@@ -257,6 +310,7 @@ impl Store {
             diesel::update(operations::table.find(&key)).set(columns).execute(conn).await?;
             let event = event.clone().numbered(id, operation.last_seq);
             conn.append(std::slice::from_ref(&event)).await?;
+            conn.tell(&News::Cancel(id)).await?;
             Ok((operation, Some(event)))
         })
     }

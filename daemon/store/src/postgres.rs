@@ -14,10 +14,12 @@ use diesel_async::pooled_connection::bb8::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::tls::{MakeTlsConnect, NoTlsStream};
+use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{DatabaseError, StoreError};
+use crate::news::Line;
 use crate::pool::StoreOptions;
 use crate::url::DatabaseUrl;
 
@@ -55,16 +57,38 @@ pub(crate) async fn open(
 /// A connection of its own, outside of the pool.
 pub(crate) async fn connect(config: &Config) -> ConnectionResult<PgConn> {
     if plain(config) {
-        let mut config = config.clone();
-        config.ssl_mode(SslMode::Disable);
-        let (client, connection) = config.connect(NoTls).await.map_err(|error| failed(&error))?;
+        let (client, connection) = in_the_clear(config).await?;
         return PgConn::try_from_client_and_connection(client, connection).await;
     }
+    let (client, connection) = with_tls(config).await?;
+    PgConn::try_from_client_and_connection(client, connection).await
+}
+
+/// A connection on which news come.
+pub(crate) async fn listen(config: &Config) -> ConnectionResult<Line> {
+    let line = if plain(config) {
+        let (client, connection) = in_the_clear(config).await?;
+        Line::of(client, connection).await
+    } else {
+        let (client, connection) = with_tls(config).await?;
+        Line::of(client, connection).await
+    };
+    line.map_err(|error| failed(&error))
+}
+
+type Connected<T> = ConnectionResult<(Client, Connection<Socket, T>)>;
+
+async fn in_the_clear(config: &Config) -> Connected<NoTlsStream> {
+    let mut config = config.clone();
+    config.ssl_mode(SslMode::Disable);
+    config.connect(NoTls).await.map_err(|error| failed(&error))
+}
+
+async fn with_tls(config: &Config) -> Connected<<MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream> {
     let mut config = config.clone();
     config.ssl_mode(SslMode::Require);
     let tls = tls().map_err(|error| ConnectionError::BadConnection(format!("TLS: {error}")))?;
-    let (client, connection) = config.connect(tls).await.map_err(|error| failed(&error))?;
-    PgConn::try_from_client_and_connection(client, connection).await
+    config.connect(tls).await.map_err(|error| failed(&error))
 }
 
 /// The error of one that cannot be reached.

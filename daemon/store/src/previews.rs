@@ -8,7 +8,8 @@ use diesel_async::RunQueryDsl;
 use crate::columns::{from_json, json};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
-use crate::operations::Operations;
+use crate::leases::{Guard, Hold};
+use crate::operations::{Operations, accepted};
 use crate::pool::Store;
 use crate::run::{read, transact};
 use crate::schema::previews;
@@ -30,8 +31,7 @@ impl Store {
         first: NewEvent,
         once: Option<&IdempotencyRecord>,
     ) -> Result<(), StoreError> {
-        let (operation, once) = (operation.after_acceptance(), once.cloned());
-        let first = first.numbered(operation.id, operation.last_seq);
+        let ((operation, first), once) = (accepted(operation, first), once.cloned());
         let (spec, text) = (spec.clone(), json("previews.spec", spec)?);
         transact!(self, conn => {
             conn.keep_reply(once.as_ref()).await?;
@@ -64,28 +64,17 @@ impl Store {
     /// Keeps what a preview found.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]
-    pub async fn keep_preview(&self, id: OperationId, preview: &Preview) -> Result<(), StoreError> {
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`]
+    pub async fn keep_preview(&self, hold: Hold, preview: &Preview) -> Result<(), StoreError> {
+        let id = hold.operation;
         let (key, text) = (id.to_string(), json("previews.result", preview)?);
         transact!(self, conn => {
+            conn.hold(hold).await?;
             let row = previews::table.find(&key);
             match diesel::update(row).set(previews::result.eq(&text)).execute(conn).await? {
                 0 => Err(StoreError::not_found("preview", id)),
                 _ => Ok(()),
             }
-        })
-    }
-
-    /// Forgets what a preview was asked about, which may hold sealed secrets that nobody stored.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]
-    pub async fn forget_previewed_spec(&self, id: OperationId) -> Result<(), StoreError> {
-        let key = id.to_string();
-        transact!(self, conn => {
-            let none = previews::spec.eq(None::<String>);
-            diesel::update(previews::table.find(&key)).set(none).execute(conn).await?;
-            Ok(())
         })
     }
 

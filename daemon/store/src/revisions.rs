@@ -1,11 +1,12 @@
 //! Rendered configurations.
 
-use berth_domain::{Revision, RevisionId, TenantName, Timestamp};
+use berth_domain::{Revision, RevisionId, TenantName, TenantSpec, Timestamp};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::columns::{from_json, json, millis, parse, time};
 use crate::error::StoreError;
+use crate::leases::{Guard, Hold};
 use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{read, transact};
@@ -31,11 +32,11 @@ struct Row {
 }
 
 impl Store {
-    /// Keeps a revision; one that is kept already stays as it is.
+    /// Keeps a revision that an operation rendered; one that is kept already stays as it is.
     ///
     /// # Errors
-    /// [`StoreError::Database`]
-    pub async fn keep_revision(&self, revision: &Revision) -> Result<(), StoreError> {
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`]
+    pub async fn keep_revision(&self, hold: Hold, revision: &Revision) -> Result<(), StoreError> {
         let row = Row {
             tenant: revision.tenant.to_string(),
             id: revision.id.to_string(),
@@ -44,6 +45,7 @@ impl Store {
             created_at: millis(revision.created_at),
         };
         transact!(self, conn => {
+            conn.hold(hold).await?;
             diesel::insert_into(revisions::table).values(&row).on_conflict_do_nothing().execute(conn).await?;
             Ok(())
         })
@@ -66,6 +68,19 @@ impl Store {
             files: from_json("revisions.files", &row.files)?,
             created_at: time("revisions.created_at", row.created_at)?,
         })
+    }
+
+    /// What a tenant's revisions came from, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn revised_specs(&self, tenant: &TenantName) -> Result<Vec<TenantSpec>, StoreError> {
+        let tenant = tenant.to_string();
+        let specs: Vec<String> = read!(self, conn => {
+            let own = revisions::table.filter(revisions::tenant.eq(&tenant));
+            Ok(own.select(revisions::spec).load(conn).await?)
+        })?;
+        specs.iter().map(|spec| from_json("revisions.spec", spec)).collect()
     }
 
     /// A tenant's revisions, newest first.

@@ -70,19 +70,20 @@ macro_rules! snapshot {
 }
 pub(crate) use snapshot;
 
-/// `look_up!(store, Row, query)`: the first row of a query by a key, if there is one.
+/// `look_up!(store, Row, query)`: the row of a query by a key, if there is one. The query has no LIMIT, as `first` would give it:
+/// SQLite (3.47 and newer) prepares a statement anew whenever the number in a LIMIT is bound, which takes longer than the look.
 macro_rules! look_up {
     ($store:expr, $row:ty, $query:expr) => {{
         let quick = match &$store.shared.pools {
             $crate::pool::Pools::Sqlite(pools) => pools.lookups.look(|connection| {
-                diesel::OptionalExtension::optional(diesel::RunQueryDsl::first::<$row>($query, connection))
+                diesel::OptionalExtension::optional(diesel::RunQueryDsl::get_result::<$row>($query, connection))
             }),
             $crate::pool::Pools::Postgres(_) => None,
         };
         match quick {
             Some(found) => Ok(found),
             None => $crate::run::read!($store, conn => {
-                Ok(diesel_async::RunQueryDsl::first::<$row>($query, conn).await.optional()?)
+                Ok(diesel_async::RunQueryDsl::get_result::<$row>($query, conn).await.optional()?)
             }),
         }
     }};

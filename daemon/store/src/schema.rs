@@ -19,6 +19,7 @@ diesel::table! {
         facts -> Nullable<Text>,
         holds_data_of -> Nullable<Text>,
         created_at -> BigInt,
+        fence -> BigInt,
     }
 }
 
@@ -33,6 +34,9 @@ diesel::table! {
         deployed_system -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        platform -> Nullable<Text>,
+        condition -> Nullable<Text>,
+        check_at -> Nullable<BigInt>,
     }
 }
 
@@ -63,6 +67,66 @@ diesel::table! {
         started_at -> Nullable<BigInt>,
         finished_at -> Nullable<BigInt>,
         last_seq -> BigInt,
+        rollout -> Nullable<Text>,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<BigInt>,
+        fence -> BigInt,
+        writes -> BigInt,
+        snapshot -> Nullable<Text>,
+        recipient -> Nullable<Text>,
+        migration -> Nullable<Text>,
+        due_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    vaults (id) {
+        id -> Text,
+        tenant -> Nullable<Text>,
+        sealed_key -> Text,
+        created_at -> BigInt,
+        pruned_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    snapshots (id) {
+        id -> Text,
+        vault -> Text,
+        tenant -> Text,
+        body -> Text,
+        forgetting -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    backup_plans (tenant) {
+        tenant -> Text,
+        plan -> Text,
+        version -> BigInt,
+        due_at -> BigInt,
+        late_at -> Nullable<BigInt>,
+        tidy_at -> Nullable<BigInt>,
+        last_whole -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        prune_failure -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        drill_due_at -> Nullable<BigInt>,
+        drill_late_at -> Nullable<BigInt>,
+        last_drill -> Nullable<Text>,
+        drill_failure -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    drills (operation) {
+        operation -> Text,
+        tenant -> Text,
+        machine -> Text,
+        lent -> Bool,
+        cleans -> Bool,
+        body -> Text,
     }
 }
 
@@ -130,6 +194,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    secrets_key (id) {
+        id -> Integer,
+        recipient -> Text,
+    }
+}
+
+diesel::table! {
+    rollouts (id) {
+        id -> Text,
+        status -> Text,
+        spec -> Text,
+        platform -> Nullable<Text>,
+        wave -> Integer,
+        cancel_operations -> Bool,
+        error -> Nullable<Text>,
+        requested_by -> Text,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        last_seq -> BigInt,
+    }
+}
+
+diesel::table! {
     nixops4_changes (tenant, serial) {
         tenant -> Text,
         serial -> BigInt,
@@ -141,6 +228,57 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    rollout_tenants (rollout_id, position) {
+        rollout_id -> Text,
+        position -> Integer,
+        tenant -> Text,
+        wave -> Integer,
+        state -> Text,
+        operation_id -> Nullable<Text>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    rollout_events (rollout_id, seq) {
+        rollout_id -> Text,
+        seq -> BigInt,
+        body -> Text,
+    }
+}
+
+diesel::table! {
+    arrivals (id) {
+        id -> Text,
+        token_hash -> Text,
+        serial -> BigInt,
+        claim -> Nullable<Text>,
+        source_key -> Nullable<Text>,
+        handover -> Nullable<Text>,
+        body -> Text,
+    }
+}
+
+diesel::table! {
+    departures (operation) {
+        operation -> Text,
+        tenant -> Text,
+        sealed_ticket -> Text,
+        body -> Text,
+    }
+}
+
 diesel::joinable!(steps -> operations (operation_id));
 diesel::allow_tables_to_appear_in_same_query!(operations, steps);
 diesel::allow_tables_to_appear_in_same_query!(machines, tenants);
+diesel::allow_tables_to_appear_in_same_query!(operations, tenants);
+
+diesel::allow_tables_to_appear_in_same_query!(operations, backup_plans);
+diesel::allow_tables_to_appear_in_same_query!(operations, drills);
+diesel::allow_tables_to_appear_in_same_query!(machines, drills);
+diesel::allow_tables_to_appear_in_same_query!(tenants, drills);
+diesel::allow_tables_to_appear_in_same_query!(operations, snapshots);
+
+diesel::joinable!(snapshots -> vaults (vault));
+diesel::allow_tables_to_appear_in_same_query!(snapshots, vaults);

@@ -1,18 +1,23 @@
 //! Customers' units.
 
-use berth_domain::{MachineName, OperationKind, RevisionId, TenantName, TenantSpec, Timestamp};
+use berth_domain::{
+    Condition, MachineName, OperationKind, Pause, RevisionId, TenantName, TenantSpec, Timestamp,
+};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::columns::{from_json, json, maybe_parse, millis, parse, stored, time};
 use crate::dialect::Dialect;
+use crate::drills::Lent as _;
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
-use crate::operations::UNFINISHED;
+use crate::leases::{Guard, Hold};
+use crate::operations::{BESIDE, UNFINISHED};
 use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{for_both, look_up, read, transact};
-use crate::schema::{machines, operations, previews, revisions, tenants, tokens};
+use crate::schema::{backup_plans, machines, operations, previews, revisions, tenants, tokens};
+use crate::snapshots::Vaults as _;
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +34,17 @@ pub struct TenantRecord {
     pub deployed_revision: Option<RevisionId>,
     /// The system that was deployed last.
     pub deployed_system: Option<String>,
+    /// The platform that was deployed last.
+    pub platform: Option<String>,
+    /// What the last check found, since the last deployment.
+    pub condition: Option<Condition>,
+}
+
+impl TenantRecord {
+    /// Why its backup plan rests, if it does.
+    pub fn backups_rest(&self) -> Option<Pause> {
+        Pause::of(&self.spec.mode, self.deployed_revision.is_some())
+    }
 }
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -43,6 +59,8 @@ pub(crate) struct Row {
     deployed_system: Option<String>,
     created_at: i64,
     updated_at: i64,
+    platform: Option<String>,
+    condition: Option<String>,
 }
 
 impl TryFrom<Row> for TenantRecord {
@@ -56,6 +74,8 @@ impl TryFrom<Row> for TenantRecord {
             updated_at: time("tenants.updated_at", row.updated_at)?,
             deployed_revision: maybe_parse("tenants.deployed_revision", row.deployed_revision.as_deref())?,
             deployed_system: row.deployed_system,
+            platform: row.platform,
+            condition: row.condition.map(|text| from_json("tenants.condition", &text)).transpose()?,
         })
     }
 }
@@ -70,11 +90,19 @@ pub(crate) trait Tenants {
 
     /// Refuses to make a tenant what `spec` says, and gives it as it is, kept from others until the transaction ends.
     async fn check_change(&mut self, spec: &TenantSpec) -> Result<TenantRecord, StoreError>;
+    /// Makes a tenant what `spec` and `text`, which is the same as JSON, say. `expected` is the version that was looked at.
+    async fn change(
+        &mut self,
+        spec: &TenantSpec,
+        text: &str,
+        expected: Option<i64>,
+        now: Timestamp,
+    ) -> Result<TenantRecord, StoreError>;
 
     /// Refuses while an operation of the tenant is unfinished.
     async fn check_idle(&mut self, name: &TenantName) -> Result<(), StoreError>;
 
-    /// Removes the tenant, its revisions and previews, and the tokens that open it: a later tenant of that name is not theirs.
+    /// Removes the tenant, its revisions, previews and backup plan, and the tokens that open it: a later tenant of that name is not theirs.
     async fn remove(&mut self, name: &TenantName) -> Result<(), StoreError>;
 }
 
@@ -93,6 +121,7 @@ for_both! {
                 let tenant = parse("tenants.name", &tenant)?;
                 return Err(StoreError::DomainTaken { domain: spec.domain.clone(), tenant });
             }
+            self.lock_machine(spec.machine.as_str()).await?;
             let machine = machines::table.find(spec.machine.as_str()).select(machines::holds_data_of);
             let Some(holds) = machine.first::<Option<String>>(self).await.optional()? else {
                 return Err(StoreError::NoSuchMachine { machine: spec.machine.clone() });
@@ -101,6 +130,9 @@ for_both! {
             if let Some(tenant) = machine.first::<String>(self).await.optional()? {
                 let tenant = parse("tenants.name", &tenant)?;
                 return Err(StoreError::MachineTaken { machine: spec.machine.clone(), tenant });
+            }
+            if let Some(tenant) = self.lent_to(spec.machine.as_str()).await? {
+                return Err(StoreError::MachineLent { machine: spec.machine.clone(), tenant });
             }
             match holds {
                 Some(of) if of != spec.name.as_str() => Err(StoreError::MachineHoldsData {
@@ -124,9 +156,33 @@ for_both! {
             Ok(old)
         }
 
+        async fn change(
+            &mut self,
+            spec: &TenantSpec,
+            text: &str,
+            expected: Option<i64>,
+            now: Timestamp,
+        ) -> Result<TenantRecord, StoreError> {
+            let current = self.locked(&spec.name).await?.version;
+            if expected.is_some_and(|expected| expected != current) {
+                return Err(StoreError::VersionMismatch { current });
+            }
+            let old = self.check_change(spec).await?;
+            let columns = (
+                tenants::domain.eq(spec.domain.as_str()),
+                tenants::machine.eq(spec.machine.as_str()),
+                tenants::spec.eq(text),
+                tenants::version.eq(old.version + 1),
+                tenants::updated_at.eq(millis(now)),
+            );
+            diesel::update(tenants::table.find(spec.name.as_str())).set(columns).execute(self).await?;
+            Ok(TenantRecord { spec: spec.clone(), version: old.version + 1, updated_at: stored(now), ..old })
+        }
+
         async fn check_idle(&mut self, name: &TenantName) -> Result<(), StoreError> {
             let unfinished = operations::table.filter(operations::tenant.eq(name.as_str()));
-            let unfinished = unfinished.filter(operations::status.eq_any(UNFINISHED)).select(operations::id);
+            let unfinished = unfinished.filter(operations::status.eq_any(UNFINISHED));
+            let unfinished = unfinished.filter(operations::kind.ne_all(BESIDE)).select(operations::id);
             match unfinished.first::<String>(self).await.optional()? {
                 Some(id) => Err(StoreError::OperationRunning { operation: parse("operations.id", &id)? }),
                 None => Ok(()),
@@ -137,6 +193,9 @@ for_both! {
             diesel::delete(tokens::table.filter(tokens::tenant.eq(name.as_str()))).execute(self).await?;
             diesel::delete(revisions::table.filter(revisions::tenant.eq(name.as_str()))).execute(self).await?;
             diesel::delete(previews::table.filter(previews::tenant.eq(name.as_str()))).execute(self).await?;
+            diesel::delete(backup_plans::table.find(name.as_str())).execute(self).await?;
+            self.forget_drills(name.as_str()).await?;
+            self.let_go_of_vaults(name.as_str()).await?;
             match diesel::delete(tenants::table.find(name.as_str())).execute(self).await? {
                 0 => Err(StoreError::not_found("tenant", name)),
                 _ => Ok(()),
@@ -175,6 +234,8 @@ impl Store {
                 deployed_system: None,
                 created_at: millis(now),
                 updated_at: millis(now),
+                platform: None,
+                condition: None,
             };
             diesel::insert_into(tenants::table).values(&row).execute(conn).await?;
             TenantRecord::try_from(row)
@@ -193,22 +254,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<TenantRecord, StoreError> {
         let (spec, text) = (spec.clone(), json("tenants.spec", spec)?);
-        transact!(self, conn => {
-            let current = conn.locked(&spec.name).await?.version;
-            if expected.is_some_and(|expected| expected != current) {
-                return Err(StoreError::VersionMismatch { current });
-            }
-            let old = conn.check_change(&spec).await?;
-            let columns = (
-                tenants::domain.eq(spec.domain.as_str()),
-                tenants::machine.eq(spec.machine.as_str()),
-                tenants::spec.eq(&text),
-                tenants::version.eq(old.version + 1),
-                tenants::updated_at.eq(millis(now)),
-            );
-            diesel::update(tenants::table.find(spec.name.as_str())).set(columns).execute(conn).await?;
-            Ok(TenantRecord { spec: spec.clone(), version: old.version + 1, updated_at: stored(now), ..old })
-        })
+        transact!(self, conn => conn.change(&spec, &text, expected, now).await)
     }
 
     /// Whether [`Store::create_tenant`] would do it; nothing is written.
@@ -257,13 +303,42 @@ impl Store {
         Page::of(rows, limit, |row| row.name.clone(), TenantRecord::try_from)
     }
 
-    /// Forgets a tenant, its revisions and the tokens that open it.
+    /// The platforms that tenants were deployed with.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]
-    pub async fn delete_tenant(&self, name: &TenantName) -> Result<(), StoreError> {
-        let name = name.clone();
-        transact!(self, conn => conn.remove(&name).await)
+    /// [`StoreError::Database`]
+    pub async fn platforms(&self) -> Result<Vec<String>, StoreError> {
+        let found: Vec<Option<String>> = read!(self, conn => {
+            let used = tenants::table.filter(tenants::platform.is_not_null());
+            Ok::<_, StoreError>(used.select(tenants::platform).distinct().load(conn).await?)
+        })?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Forgets a tenant, its revisions and the tokens that open it, and remembers whose data its machine still holds. A
+    /// tenant of that name that came after the operation is another one, and not found.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`]
+    pub async fn forget_tenant(
+        &self,
+        hold: Hold,
+        name: &TenantName,
+        machine: &MachineName,
+        keeps_data: bool,
+    ) -> Result<(), StoreError> {
+        let (name, machine) = (name.clone(), machine.to_string());
+        transact!(self, conn => {
+            conn.hold(hold).await?;
+            let asked = operations::table.find(hold.operation.to_string()).select(operations::created_at);
+            let asked: i64 = asked.first(conn).await?;
+            if conn.locked(&name).await?.created_at > asked {
+                return Err(StoreError::not_found("tenant", &name));
+            }
+            let holds = machines::holds_data_of.eq(keeps_data.then_some(name.as_str()));
+            diesel::update(machines::table.find(&machine)).set(holds).execute(conn).await?;
+            conn.remove(&name).await
+        })
     }
 
     /// Forgets a tenant that no operation but previews was ever made for, so that its machine holds nothing of it.
@@ -304,19 +379,29 @@ impl Store {
         })
     }
 
-    /// Notes what a tenant's machine was committed to. The machine holds its data from here on.
+    /// Notes what a tenant's machine was committed to: a revision, the system that it is, and the platform that it names. The
+    /// machine holds its data from here on, and what an earlier check found holds no more.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]
+    /// [`StoreError::LeaseLost`], [`StoreError::NotFound`]
     pub async fn set_tenant_deployed(
         &self,
+        hold: Hold,
         name: &TenantName,
         revision: &RevisionId,
         system: &str,
+        platform: &str,
     ) -> Result<(), StoreError> {
-        let (name, revision, system) = (name.clone(), revision.to_string(), system.to_owned());
+        let (name, revision) = (name.clone(), revision.to_string());
+        let (system, platform) = (system.to_owned(), platform.to_owned());
         transact!(self, conn => {
-            let columns = (tenants::deployed_revision.eq(&revision), tenants::deployed_system.eq(&system));
+            conn.hold(hold).await?;
+            let columns = (
+                tenants::deployed_revision.eq(&revision),
+                tenants::deployed_system.eq(&system),
+                tenants::platform.eq(&platform),
+                tenants::condition.eq(None::<String>),
+            );
             match diesel::update(tenants::table.find(name.as_str())).set(columns).execute(conn).await? {
                 0 => Err(StoreError::not_found("tenant", &name)),
                 _ => Ok(()),

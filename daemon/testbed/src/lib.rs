@@ -42,6 +42,7 @@
 //! | `command`, `lock`, `mounts` | other programs, locks between processes, mounts |
 //! | [`error`] | what can go wrong |
 
+mod cgroups;
 mod command;
 pub mod error;
 pub mod image;

@@ -81,6 +81,11 @@ impl Machine {
         &self.record.root
     }
 
+    /// A file of its own, as the host sees it.
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.root_path().join(path.trim_start_matches('/'))
+    }
+
     /// The file that its console is written to, by all its boots.
     pub fn console_path(&self) -> PathBuf {
         console_path(&self.run, &self.record)

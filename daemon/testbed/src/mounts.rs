@@ -44,14 +44,47 @@ fn escape(path: &Path) -> Vec<u8> {
 
 /// What is mounted at a path and below it, the latest mount first.
 fn mounted_below(path: &Path) -> Result<Vec<PathBuf>> {
-    let table = std::fs::read("/proc/self/mountinfo").context(|| "cannot read the mount table".to_owned())?;
-    Ok(parse(&table).into_iter().rev().filter(|mounted| mounted.starts_with(path)).collect())
+    let points = all()?.into_iter().rev().map(|mounted| mounted.point);
+    Ok(points.filter(|point| point.starts_with(path)).collect())
 }
 
-/// The mount points of a mountinfo table: the fifth field, with octal escapes (proc(5)).
-fn parse(table: &[u8]) -> Vec<PathBuf> {
-    let fifth = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescape);
-    table.split(|byte| *byte == b'\n').filter_map(fifth).collect()
+/// A mount, as `/proc/self/mountinfo` has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mounted {
+    /// Which part of the file system is mounted.
+    pub(crate) root: PathBuf,
+    /// Where.
+    pub(crate) point: PathBuf,
+    /// What kind of file system it is.
+    pub(crate) kind: String,
+    options: String,
+}
+
+impl Mounted {
+    /// Whether the file system itself has an option.
+    pub(crate) fn has_option(&self, wanted: &str) -> bool {
+        self.options.split(',').any(|option| option == wanted)
+    }
+}
+
+/// All mounts that this process sees, the oldest first.
+pub(crate) fn all() -> Result<Vec<Mounted>> {
+    let table = std::fs::read("/proc/self/mountinfo").context(|| "cannot read the mount table".to_owned())?;
+    Ok(parse(&table))
+}
+
+/// Reads a mountinfo table (proc(5)): paths have octal escapes, and optional fields end with a hyphen.
+pub(crate) fn parse(table: &[u8]) -> Vec<Mounted> {
+    table.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &[u8]) -> Option<Mounted> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let (root, point) = (unescape(fields.nth(3)?), unescape(fields.next()?));
+    let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
+    let mut text = || fields.next().map(|field| String::from_utf8_lossy(field).into_owned());
+    let (kind, _source, options) = (text()?, text()?, text()?);
+    Some(Mounted { root, point, kind, options })
 }
 
 fn unescape(field: &[u8]) -> PathBuf {
@@ -106,9 +139,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_points_are_read_with_their_escapes() {
-        let table = b"22 1 0:21 / /proc rw - proc proc rw\n23 1 0:22 / /mnt/a\\040b rw - tmpfs tmpfs rw\n";
-        assert_eq!(parse(table), [PathBuf::from("/proc"), PathBuf::from("/mnt/a b")]);
+    fn mounts_are_read_with_their_escapes_and_optional_fields() {
+        let table =
+            b"22 1 0:21 / /proc rw - proc proc rw\n23 1 0:22 /in /mnt/a\\040b rw shared:1 - tmpfs tmpfs rw,size=9k\n";
+        let [first, second] = &parse(table)[..] else { panic!() };
+        assert_eq!((first.point.as_path(), first.kind.as_str()), (Path::new("/proc"), "proc"));
+        assert_eq!(
+            (second.root.as_path(), second.point.as_path()),
+            (Path::new("/in"), Path::new("/mnt/a b"))
+        );
+        assert!(second.has_option("size=9k") && !second.has_option("size"));
     }
 
     #[test]

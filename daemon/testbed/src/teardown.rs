@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cgroups;
 use crate::error::Result;
 use crate::lock::FileLock;
 use crate::machine::process;
@@ -27,6 +28,7 @@ pub(crate) fn machine(run: &RunFolder, record: &MachineRecord) -> Result<()> {
         return Ok(());
     }
     process::kill_all(record)?;
+    cgroups::remove(&record.cgroups)?;
     remove_lock(&record.root);
     remove_tree(&record.root)?;
     remove_tree(&record.disk)?;

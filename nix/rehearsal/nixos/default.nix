@@ -4,13 +4,13 @@
   imports = [
     ./assertions.nix
     ./etc.nix
+    ./gitea.nix
     ./nginx.nix
     ./postgresql.nix
     ./redis.nix
     ./stand-ins/forgejo.nix
     ./stand-ins/galene.nix
     ./stand-ins/garage.nix
-    ./stand-ins/gitea.nix
     ./stand-ins/mastodon.nix
     ./stand-ins/peertube.nix
     ./stand-ins/pixelfed.nix

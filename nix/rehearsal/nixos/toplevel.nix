@@ -112,7 +112,13 @@ let
     name = "rehearsal-system-${config.networking.hostName}";
     inherit (config.berth.machine) system;
     builder = "/bin/sh";
-    args = [ (builtins.toFile "build-system" build) ];
+    # A file of the store could not name what is yet to be built.
+    args = [
+      "-c"
+      ". \"$buildCommandPath\""
+    ];
+    buildCommand = build;
+    passAsFile = [ "buildCommand" ];
     PATH = "/run/current-system/sw/bin:/usr/bin:/bin";
     preferLocalBuild = true;
     allowSubstitutes = false;

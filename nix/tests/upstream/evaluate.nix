@@ -50,4 +50,6 @@ in
     ]
   );
   inherit (config.berth) manifest;
+  # What can be called on the machine, by name.
+  programs = map (package: package.name) config.environment.systemPackages;
 }

@@ -17,6 +17,8 @@ in
     garage_2 = package "garage";
     git = package "git";
     openssl = package "openssl";
+    nftables = package "nftables";
+    restic = package "restic";
   };
   config.services.redis = lib.mkMerge (
     map redis [

@@ -1,88 +1,136 @@
-//! What runs in the transient unit: secrets first, then the switcher.
+//! What runs in the unit that switches: the dead-man timer first, then secrets, then the switcher.
 
 use std::fs::{File, OpenOptions};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use berth_domain::Manifest;
-use berth_protocol::FailureCode;
+use berth_protocol::{Failure, FailureCode, RevertedBy};
 use uuid::Uuid;
 
-use super::record::{Asked, Ended, Record};
+use super::back::before;
+use super::end::{clear_away, supersede_others};
+use super::record::{Files, Record, State, starting};
+use super::{deadline, unit};
+use crate::entry::Myself;
 use crate::failure::{Result, failure, io};
 use crate::lock::Lock;
 use crate::programs::{exit_code, prepare};
-use crate::secrets;
 use crate::system::System;
+use crate::{roots, secrets};
 
 /// How often the switcher is looked at: often enough that a secret has its owner before the units start that the
 /// switcher starts after it has made the users.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Switches as recorded and writes down how it ended.
-pub(crate) fn run(operation: Uuid) -> Result<()> {
-    let record = Record::of(operation);
+/// Switches as recorded and writes down how it ended. Killed in the middle, it leaves the record as it is, and the
+/// dead-man timer.
+pub(crate) fn run(operation: Uuid, myself: &Myself) -> Result<()> {
+    let files = Files::of(operation);
     let missing = || failure(FailureCode::BadCall, "nothing is recorded for this operation");
-    let asked = record.asked()?.ok_or_else(missing)?;
-    let ended = switch(&record, &asked).map_or_else(Ended::Failed, |exit_code| Ended::Switched { exit_code });
-    record.end(&ended)
-}
-
-fn switch(record: &Record, asked: &Asked) -> Result<i32> {
-    let _lock = Lock::machine(&format!("operation {}", record.operation()))?;
-    let system = System::open(&asked.system)?;
-    let manifest = system.manifest_if_any()?;
-    let mut secrets = Secrets::ensure(manifest.as_ref())?;
-    let log = || OpenOptions::new().append(true).create(true).open(record.log());
-    let problem = || io(format!("cannot write {}", record.log().display()));
-    let mut command = Command::new(system.switcher()?);
-    prepare(&mut command);
-    command.arg(asked.action.word());
-    command.stdout(log().map_err(problem())?).stderr(log().map_err(problem())?).stdin(Stdio::null());
-    let mut child = command.spawn().map_err(io("cannot start switch-to-configuration"))?;
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(io("cannot wait for switch-to-configuration"))? {
-            break status;
-        }
-        secrets.settle_ownerless();
-        sleep(PAUSE);
+    let mut record = files.read()?.ok_or_else(missing)?;
+    let lock = Lock::machine(&format!("operation {operation}"));
+    let begun = lock.and_then(|lock| Ok((Switch::begin(&files, &mut record, myself)?, lock)));
+    let (mut switch, _lock) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => return never_switched(&files, record, failure),
     };
-    secrets.settle_finally(&mut log().map_err(problem())?);
-    Ok(exit_code(status))
+    let exit_code = switch.wait()?;
+    record.state = State::Switched { exit_code };
+    // First, as it needs no room on the disk: a machine whose disk is full is put back no later than any other.
+    wait_for_the_commit(operation, record.commit_seconds)?;
+    files.write(&record)
 }
 
-/// The system's secrets, and who still waits for an owner.
-struct Secrets<'a> {
-    manifest: Option<&'a Manifest>,
+/// The switcher was not started. Where an earlier try of this operation had started it, there is still something to
+/// guard.
+fn never_switched(files: &Files, mut record: Record, failure: Failure) -> Result<()> {
+    if record.touched {
+        return Err(failure);
+    }
+    record.state = State::NeverSwitched { failure };
+    files.write(&record)?;
+    clear_away(files.operation())
+}
+
+/// From here on, the timer waits for the commit only.
+fn wait_for_the_commit(operation: Uuid, seconds: u64) -> Result<()> {
+    let _starting = starting()?;
+    match deadline::read(operation)? {
+        Some(wish) if wish.by == RevertedBy::Request => Ok(()),
+        _ => deadline::write(operation, deadline::Deadline::in_seconds(seconds)),
+    }
+}
+
+/// A switcher that runs.
+struct Switch {
+    child: Child,
+    manifest: Option<Manifest>,
+    /// A sentence for each secret that still waits for an owner.
     ownerless: Vec<String>,
+    log: File,
 }
 
-impl<'a> Secrets<'a> {
-    fn ensure(manifest: Option<&'a Manifest>) -> Result<Self> {
-        let ownerless = manifest.map_or(Ok(Vec::new()), secrets::ensure)?;
-        Ok(Self { manifest, ownerless })
+impl Switch {
+    fn begin(files: &Files, record: &mut Record, myself: &Myself) -> Result<Self> {
+        let system = System::open(&record.asked.system)?;
+        if record.before.is_none() {
+            record.before = before(files, &record.asked.system)?;
+            files.write(record)?;
+        }
+        arm(files.operation(), record, myself)?;
+        supersede_others(files)?;
+        let manifest = system.manifest_if_any()?;
+        let ownerless = manifest.as_ref().map_or(Ok(Vec::new()), secrets::ensure)?;
+        let log = OpenOptions::new().append(true).create(true).open(files.log());
+        let log = log.map_err(io(format!("cannot write {}", files.log().display())))?;
+        let stream = || log.try_clone().map(Stdio::from).map_err(io("cannot write the switch's output"));
+        let mut command = Command::new(system.switcher()?);
+        prepare(&mut command);
+        command.arg(record.asked.action.word()).stdout(stream()?).stderr(stream()?).stdin(Stdio::null());
+        let child = command.spawn().map_err(io("cannot start switch-to-configuration"))?;
+        Ok(Self { child, manifest, ownerless, log })
     }
 
-    fn settle_ownerless(&mut self) {
-        if !self.ownerless.is_empty() {
-            self.settle();
+    fn wait(&mut self) -> Result<i32> {
+        let status = loop {
+            let ended = self.child.try_wait().map_err(io("cannot wait for switch-to-configuration"))?;
+            if let Some(status) = ended {
+                break status;
+            }
+            if !self.ownerless.is_empty() {
+                self.settle();
+            }
+            sleep(PAUSE);
+        };
+        self.settle_finally();
+        Ok(exit_code(status))
+    }
+
+    fn settle(&mut self) {
+        if let Some(manifest) = &self.manifest {
+            self.ownerless = secrets::settle(manifest).unwrap_or_else(|failure| vec![failure.message]);
         }
     }
 
     /// The last try; what is left without an owner then is said in the log. The units that need it fail, and
     /// the outcome tells which.
-    fn settle_finally(&mut self, log: &mut File) {
+    fn settle_finally(&mut self) {
         use std::io::Write as _;
         self.settle();
         for sentence in &self.ownerless {
-            let _ = writeln!(log, "warning: {sentence}");
+            let _ = writeln!(self.log, "warning: {sentence}");
         }
     }
+}
 
-    fn settle(&mut self) {
-        if let Some(manifest) = self.manifest {
-            self.ownerless = secrets::settle(manifest).unwrap_or_else(|failure| vec![failure.message]);
-        }
-    }
+/// Starts the dead-man timer, whose program and systems stay in the store meanwhile.
+fn arm(operation: Uuid, record: &Record, myself: &Myself) -> Result<()> {
+    let program = myself.program()?;
+    let before = record.before.as_ref().map(|before| Path::new(&before.system));
+    let kept = [("agent", program.as_path()), ("system", Path::new(&record.asked.system))];
+    roots::keep(operation, kept.into_iter().chain(before.map(|before| ("before", before))))?;
+    unit::start_timer(operation, record.commit_seconds, myself)
 }

@@ -17,7 +17,7 @@ use super::vapid;
 pub(super) type Known = BTreeMap<String, SecretString>;
 
 /// The longest secret that is read back, in bytes.
-const LONGEST: u64 = 64 * 1024;
+pub(super) const LONGEST: u64 = 64 * 1024;
 
 /// What a derived secret must hold; nothing if it is not derived.
 pub(super) fn derive(generator: &Generator, known: &Known) -> std::io::Result<Option<SecretString>> {

@@ -7,7 +7,7 @@
 //! Its owner may not exist yet: users are made by the activation that needs the secret. Until then the file belongs
 //! to root and nobody else can read it; [`settle`] hands it over as soon as the owner is there.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Component, Path};
@@ -21,12 +21,14 @@ use crate::accounts::Accounts;
 use crate::failure::{Result, bad_manifest, io};
 use crate::files::Draft;
 
+mod adopt;
+mod changes;
 mod derived;
 mod generate;
 mod vapid;
 
-/// Folders that are made for secrets: what is in them can be reached by its owner but listed by root only.
-const FOLDER_MODE: u32 = 0o711;
+pub(crate) use adopt::{adopt, of};
+pub(crate) use changes::{Change, changes};
 
 /// Makes every secret that does not exist, then gives all of them to their owners. Returns a sentence for each
 /// whose owner does not exist.
@@ -94,10 +96,17 @@ fn generated(secret: &Secret) -> std::io::Result<SecretString> {
     derived::read(secret)?.ok_or_else(|| ErrorKind::NotFound.into())
 }
 
+/// A draft that belongs to its owner already, where there is one: a secret that is replaced is never without its reader.
 fn draft(secret: &Secret, value: &SecretString) -> std::io::Result<Draft> {
-    let mut draft = Draft::of(Path::new(&secret.path), FOLDER_MODE)?;
+    draft_at(Path::new(&secret.path), secret, value)
+}
+
+/// The same under another name.
+fn draft_at(path: &Path, secret: &Secret, value: &SecretString) -> std::io::Result<Draft> {
+    let mut draft = Draft::of(path)?;
     draft.file.write_all(value.expose_secret().as_bytes())?;
     draft.file.set_permissions(Permissions::from_mode(0o400))?;
+    give(&draft.file, secret, &Accounts::read())?;
     Ok(draft)
 }
 
@@ -123,6 +132,15 @@ pub(crate) fn all(manifest: &Manifest) -> impl Iterator<Item = (String, &Secret)
     services.flat_map(|(service, contract)| {
         handled(contract).map(move |secret| (format!("{service}/{}", secret.name), secret))
     })
+}
+
+/// Removes the values that were given before those which a committed system reads. The systems before it needed them until
+/// then; one that is gone back to later is brought its own again.
+pub(crate) fn remove_other_values(manifest: &Manifest) {
+    for path in all(manifest).flat_map(|(_, secret)| other_values(secret)) {
+        // The next commit tries again.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// The files of a given secret's other values: each has its own, named with the value's number.
@@ -167,13 +185,16 @@ fn mode(secret: &Secret) -> Result<u32> {
 /// Gives a secret's file its owner, group and mode; tells whether they exist. The file is opened first and never
 /// through a link, so that what is changed is what was looked at.
 fn hand_over(secret: &Secret, accounts: &Accounts) -> std::io::Result<bool> {
-    let file = derived::open(Path::new(&secret.path))?;
+    give(&derived::open(Path::new(&secret.path))?, secret, accounts)
+}
+
+fn give(file: &File, secret: &Secret, accounts: &Accounts) -> std::io::Result<bool> {
     let found = file.metadata()?;
     let (Some(user), Some(group)) = (accounts.user(&secret.owner), accounts.group(&secret.group)) else {
         return Ok(false);
     };
     if (found.uid(), found.gid()) != (user, group) {
-        fchown(&file, Some(user), Some(group))?;
+        fchown(file, Some(user), Some(group))?;
     }
     let mode = mode(secret).map_err(|failure| std::io::Error::other(failure.message))?;
     if found.mode() & 0o7777 != mode {
@@ -271,6 +292,11 @@ mod tests {
         others.sort();
         let expected = ["key-1", "key-10"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
         assert_eq!(others, expected);
+        remove_other_values(&manifest);
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["key-2", "key-x", "other-1"]);
     }
 
     #[test]

@@ -13,8 +13,7 @@ use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::problem::Problem;
-use crate::reply::Reply;
-use crate::state::{Api, location};
+use crate::state::Api;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create);
@@ -54,8 +53,5 @@ async fn create(
     let by = caller.token.name.clone();
     let operation =
         Operation::queued(name, machine, OperationKind::Deploy, false, by, Utc::now().trunc_subsecs(3));
-    let reply = Reply::accepted(location(&operation), &operation.after_acceptance())?;
-    let kept = once.record(&reply)?;
-    let outcome = api.engine.submit(&operation, kept.as_ref()).await;
-    once.answer(&api, &reply, outcome).await
+    once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await
 }

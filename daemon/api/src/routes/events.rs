@@ -19,7 +19,7 @@ use crate::sse::{self, Audience, Cursor};
 use crate::state::Api;
 
 /// The largest page of events.
-const MAX_LIMIT: u32 = 1000;
+pub(super) const MAX_LIMIT: u32 = 1000;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(list);
@@ -29,14 +29,14 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct From {
+pub(super) struct From {
     /// The number of the last event that is known; from the start when absent. The header `Last-Event-ID` overrides
     /// it.
     #[param(minimum = 0)]
-    after: Option<i64>,
+    pub(super) after: Option<i64>,
     /// Of a page: how many events at the most, 1 to 1000, 50 when absent.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
 /// What an operation reports. As JSON, a page of what there is by now. With `Accept: text/event-stream`, everything
@@ -66,7 +66,7 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let operation = readable(&caller, &api, &id).await?;
     let limit = paging::limit(from.limit, MAX_LIMIT)?;
-    let cursor = Cursor::read(&request, from.after, &operation)?;
+    let cursor = Cursor::read(&request, from.after, operation.last_seq)?;
     if wants_stream(&request) {
         return Ok(sse::stream(api, &operation, cursor, Audience::INSIDERS));
     }
@@ -75,7 +75,7 @@ async fn list(
     Ok(HttpResponse::Ok().json(Page { items: page.events, next }))
 }
 
-fn wants_stream(request: &HttpRequest) -> bool {
+pub(super) fn wants_stream(request: &HttpRequest) -> bool {
     let accept =
         request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept

@@ -43,7 +43,8 @@ async fn create(
     }
     let spec = MachineSpec::try_from(body.value?)?;
     let created_at = Utc::now().trunc_subsecs(3);
-    let record = MachineRecord { spec, tenant: None, created_at, facts: None, holds_data_of: None };
+    let record =
+        MachineRecord { spec, tenant: None, created_at, facts: None, holds_data_of: None, lent_to: None };
     let reply = Reply::created(format!("/v1/machines/{}", record.spec.name), &view(record.clone()))?;
     let kept = once.record(&reply)?;
     let outcome = api.store().create_machine(&record.spec, created_at, kept.as_ref()).await;
@@ -68,7 +69,7 @@ async fn show(caller: Caller, api: Data<Api>, name: Path<String>) -> Result<Json
     Ok(Json(view(api.store().machine(&name).await?)))
 }
 
-/// Forgets a machine that no tenant is on. Nothing is done to the machine.
+/// Forgets a machine that no tenant is on, and no drill. Nothing is done to the machine.
 #[utoipa::path(operation_id = "deleteMachine", tag = "Machines", params(("name" = String, Path)), responses((status = 204), Refusals), security(("bearer" = ["operator"])))]
 #[delete("/machines/{name}")]
 async fn delete(caller: Caller, api: Data<Api>, name: Path<String>) -> Result<HttpResponse, Problem> {
@@ -84,6 +85,7 @@ fn view(record: MachineRecord) -> Machine {
         tenant: record.tenant,
         facts: record.facts,
         holds_data_of: record.holds_data_of,
+        lent_to: record.lent_to,
         created_at: record.created_at,
     }
 }

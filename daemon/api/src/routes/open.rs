@@ -41,7 +41,12 @@ async fn ready(api: Data<Api>) -> Result<&'static str, Problem> {
 /// Counters for Prometheus.
 #[utoipa::path(operation_id = "getMetrics", tag = "Health", responses((status = 200, body = String, content_type = "application/openmetrics-text")), security(()))]
 #[get("/metrics")]
-async fn metrics(api: Data<Api>) -> HttpResponse {
+async fn metrics(api: Data<Api>) -> Result<HttpResponse, Problem> {
     api.metrics.running_operations.set(api.engine.running() as i64);
-    HttpResponse::Ok().content_type(CONTENT_TYPE).body(api.metrics.text())
+    let troubles = api.store().count_backup_troubles(chrono::Utc::now()).await?;
+    api.metrics.backups_overdue.set(troubles.overdue);
+    api.metrics.backups_failed.set(troubles.failed);
+    api.metrics.drills_overdue.set(troubles.drills_overdue);
+    api.metrics.drills_failed.set(troubles.drills_failed);
+    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(api.metrics.text()))
 }

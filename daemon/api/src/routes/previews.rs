@@ -13,8 +13,7 @@ use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
 use crate::problem::Problem;
-use crate::reply::Reply;
-use crate::state::{Api, location};
+use crate::state::Api;
 use crate::tenant::{may_change, specified_as};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
@@ -48,20 +47,20 @@ async fn create(
     }
     let stored = api.store().tenant(&name).await?;
     let spec = match body.unless_empty()? {
-        Some(draft) => drafted(&caller, &api, draft, &stored)?,
+        Some(draft) => drafted(&caller, &api, draft, &stored).await?,
         None => stored.spec,
     };
     submit(&caller, &api, &once, &spec).await
 }
 
 /// What `PUT` would make of a draft.
-fn drafted(
+async fn drafted(
     caller: &Caller,
     api: &Api,
     draft: TenantDraft,
     stored: &TenantRecord,
 ) -> Result<TenantSpec, Problem> {
-    let spec = specified_as(api, &stored.spec.name, draft, Some(&stored.spec))?;
+    let spec = specified_as(api, &stored.spec.name, draft, Some(&stored.spec)).await?;
     may_change(caller, &stored.spec, &spec)?;
     if stored.deployed_revision.is_some() {
         api.offer.check_fixed(&stored.spec, &spec)?;
@@ -79,10 +78,7 @@ pub(super) async fn submit(
     let (tenant, machine, by) = (spec.name.clone(), spec.machine.clone(), caller.token.name.clone());
     let now = Utc::now().trunc_subsecs(3);
     let operation = Operation::queued(tenant, machine, OperationKind::Preview, false, by, now);
-    let reply = Reply::accepted(location(&operation), &operation.after_acceptance())?;
-    let kept = once.record(&reply)?;
-    let outcome = api.engine.submit_preview(&operation, spec, kept.as_ref()).await;
-    once.answer(api, &reply, outcome).await
+    once.accept(api, &operation, async |kept| api.engine.submit_preview(&operation, spec, kept).await).await
 }
 
 /// What a preview found: 409 until it has ended, 404 where it found nothing. The newest 20 of each tenant are kept.

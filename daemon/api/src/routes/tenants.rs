@@ -16,12 +16,12 @@ use crate::body::{Body, named};
 use crate::etag::{self, Expectation};
 use crate::idempotency::{IdempotencyKey, Once};
 use crate::openapi::Refusals;
-use crate::paging::{Paging, page};
+use crate::paging::Paging;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::reply::Reply;
-use crate::state::{Api, location};
-use crate::tenant::{may_change, new_record, place, specified, specified_as, view};
+use crate::state::Api;
+use crate::tenant::{may_change, new_record, place, specified, specified_as, view, views};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create).service(list).service(show).service(put).service(delete);
@@ -46,20 +46,20 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let spec = specified(&api, body.value?, None)?;
+    let spec = specified(&api, body.value?, None).await?;
     create_as(&api, &once, spec).await
 }
 
 async fn create_as(api: &Api, once: &Once<'_>, spec: TenantSpec) -> Result<HttpResponse, Problem> {
     let record = new_record(spec, Utc::now().trunc_subsecs(3));
-    let reply = created(api, &record)?;
+    let reply = created(api, &record).await?;
     let kept = once.record(&reply)?;
     let outcome = api.store().create_tenant(&record.spec, record.created_at, kept.as_ref()).await;
     once.answer(api, &reply, outcome).await
 }
 
-fn created(api: &Api, record: &TenantRecord) -> Result<Reply, Problem> {
-    let reply = Reply::created(place(&record.spec.name), &view(api, record.clone()))?;
+async fn created(api: &Api, record: &TenantRecord) -> Result<Reply, Problem> {
+    let reply = Reply::created(place(&record.spec.name), &view(api, record.clone()).await?)?;
     Ok(reply.tagged(etag::of(record.version)))
 }
 
@@ -71,14 +71,15 @@ async fn list(caller: Caller, api: Data<Api>, paging: Query<Paging>) -> Result<J
     let limit = paging.limit()?;
     if let Some(own) = caller.confined_to() {
         let items = match api.store().tenant(own).await {
-            Ok(record) => vec![view(&api, record)],
+            Ok(record) => vec![view(&api, record).await?],
             Err(StoreError::NotFound { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
         return Ok(Json(Page { items, next: None }));
     }
     let found = api.store().list_tenants(paging.after.as_deref(), limit).await?;
-    Ok(Json(page(found, |record| view(&api, record))))
+    let (items, next) = (views(&api, found.items).await?, found.next.map(String::from));
+    Ok(Json(Page { items, next }))
 }
 
 /// One tenant. Its `ETag` is what `If-Match` takes when it is changed.
@@ -87,7 +88,7 @@ async fn list(caller: Caller, api: Data<Api>, paging: Query<Paging>) -> Result<J
 async fn show(caller: Caller, api: Data<Api>, name: Path<String>) -> Result<HttpResponse, Problem> {
     let name: TenantName = named("tenant", &name)?;
     caller.require(Permission::ReadTenant(&name))?;
-    Ok(found(&api, api.store().tenant(&name).await?))
+    found(&api, api.store().tenant(&name).await?).await
 }
 
 /// How a tenant is put.
@@ -131,14 +132,15 @@ async fn put(
         Err(StoreError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let spec = specified_as(&api, &name, body.value?, stored.as_ref().map(|stored| &stored.spec))?;
+    let spec = specified_as(&api, &name, body.value?, stored.as_ref().map(|stored| &stored.spec)).await?;
     match stored {
         Some(stored) => change(&caller, &api, stored, spec, expectation, how.dry_run).await,
         None if expectation == Expectation::None => {
             caller.require(Permission::Operate)?;
             if how.dry_run {
                 api.store().check_new_tenant(&spec).await?;
-                return Ok(created(&api, &new_record(spec, Utc::now().trunc_subsecs(3)))?.response());
+                let made = new_record(spec, Utc::now().trunc_subsecs(3));
+                return Ok(created(&api, &made).await?.response());
             }
             let once = Once::read(&caller, &request, &body.bytes)?;
             create_as(&api, &once, spec).await
@@ -162,7 +164,7 @@ async fn change(
         return Err(StoreError::VersionMismatch { current: stored.version }.into());
     }
     if stored.spec == spec {
-        return Ok(found(api, stored));
+        return found(api, stored).await;
     }
     if stored.deployed_revision.is_some() {
         api.offer.check_fixed(&stored.spec, &spec)?;
@@ -176,11 +178,11 @@ async fn change(
     }
     if dry_run {
         api.store().check_changed_tenant(&spec).await?;
-        return Ok(found(api, TenantRecord { spec, ..stored }));
+        return found(api, TenantRecord { spec, ..stored }).await;
     }
     // The version that was compared is the one to be replaced: whoever came in between makes this fail.
     let changed = api.store().update_tenant(&spec, Some(stored.version), Utc::now().trunc_subsecs(3)).await?;
-    Ok(found(api, changed))
+    found(api, changed).await
 }
 
 /// How a tenant is to go.
@@ -243,10 +245,7 @@ async fn delete(
     let by = caller.token.name.clone();
     let operation =
         Operation::queued(name, machine, OperationKind::Destroy, wipe, by, Utc::now().trunc_subsecs(3));
-    let reply = Reply::accepted(location(&operation), &operation.after_acceptance())?;
-    let kept = once.record(&reply)?;
-    let outcome = api.engine.submit(&operation, kept.as_ref()).await;
-    once.answer(&api, &reply, outcome).await
+    once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await
 }
 
 /// Forgets a tenant whose machine is gone. The machine is remembered as holding its data.
@@ -256,7 +255,7 @@ async fn abandon(api: &Api, name: &TenantName) -> Result<HttpResponse, Problem> 
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn found(api: &Api, record: TenantRecord) -> HttpResponse {
+async fn found(api: &Api, record: TenantRecord) -> Result<HttpResponse, Problem> {
     let tag = etag::of(record.version);
-    HttpResponse::Ok().insert_header((header::ETAG, tag)).json(view(api, record))
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, tag)).json(view(api, record).await?))
 }

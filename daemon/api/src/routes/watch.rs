@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use berth_contract::resources::REHEARSAL;
 use berth_contract::{NewWatchLink, WatchLink as Issued};
-use berth_domain::{Invalid, Operation, OperationKind, Permission};
+use berth_domain::{Invalid, Operation, Permission};
 use berth_store::{StoreError, WatchLink};
 use chrono::{SubsecRound, TimeDelta, Utc};
 use serde::Deserialize;
@@ -137,12 +137,13 @@ async fn events(
     let Some((_, operation)) = behind(&api, &token).await? else {
         return Err(Problem::not_found("page", "behind this link"));
     };
-    let cursor = Cursor::read(&request, from.after, &operation)?;
+    let cursor = Cursor::read(&request, from.after, operation.last_seq)?;
     Ok(sse::stream(api, &operation, cursor, CUSTOMERS))
 }
 
 /// A customer learns how it ended, and nothing of how it was done.
 const CUSTOMERS: Audience = Audience {
+    form: 1,
     event: watch::for_customer,
     ending: |operation| serde_json::json!({ "status": operation.status, "finished_at": operation.finished_at }),
 };
@@ -158,7 +159,7 @@ async fn behind(api: &Api, token: &str) -> Result<Option<(WatchLink, Operation)>
 
 /// Where the services are to be found, if the operation brings them there; nowhere once the tenant is gone.
 async fn links(api: &Api, operation: &Operation) -> Result<Vec<Link>, Problem> {
-    if operation.kind != OperationKind::Deploy {
+    if !operation.kind.deploys() {
         return Ok(Vec::new());
     }
     let spec = match api.store().tenant(&operation.tenant).await {

@@ -2,9 +2,12 @@
 
 use berth_domain::{Event, EventKind};
 
-/// The event as a customer sees it; nothing for log lines and warnings, which are the provider's. The number stays.
+/// The event as a customer sees it; nothing for log lines, warnings and retries, which are the provider's. The number stays.
 pub fn for_customer(event: &Event) -> Option<Event> {
-    if matches!(event.kind, EventKind::Log | EventKind::Warning) {
+    if matches!(
+        event.kind,
+        EventKind::Log | EventKind::Warning | EventKind::NeedsReboot | EventKind::Retrying
+    ) {
         return None;
     }
     // Named one by one, so that whatever an event learns to carry stays inside until it is let out here.
@@ -50,7 +53,13 @@ mod tests {
                 !text.contains("nix") && !text.contains("10.0.0.1") && !text.contains("secret"),
                 "{text}"
             );
-            assert_eq!(shown.is_none(), matches!(kind, EventKind::Log | EventKind::Warning));
+            assert_eq!(
+                shown.is_none(),
+                matches!(
+                    kind,
+                    EventKind::Log | EventKind::Warning | EventKind::NeedsReboot | EventKind::Retrying
+                )
+            );
         }
     }
 }

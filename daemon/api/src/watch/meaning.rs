@@ -41,6 +41,24 @@ pub fn with(operation: &Operation, status: OperationStatus, open: bool) -> Vec<M
         OperationStatus::Succeeded if operation.kind == OperationKind::Preview => {
             always("Nothing was changed on your server. Your provider can see what would be.")
         }
+        OperationStatus::Succeeded if operation.kind == OperationKind::Export => {
+            always("Your provider can give you the file. Nothing else was changed.")
+        }
+        OperationStatus::Succeeded if operation.kind == OperationKind::Snapshot => {
+            always("A copy of your data is kept. Nothing else was changed.")
+        }
+        OperationStatus::Succeeded if operation.kind == OperationKind::Prune => {
+            always("Copies that are not kept any more were removed. Your services were not touched.")
+        }
+        OperationStatus::Succeeded if operation.kind == OperationKind::Drill => always(
+            "The copy of your data was brought back elsewhere, for a try. Your services were not touched.",
+        ),
+        OperationStatus::Succeeded if operation.kind == OperationKind::Rehearse => always(
+            "A copy of your services came up at your new provider, and was removed there. Your services go on here.",
+        ),
+        OperationStatus::Succeeded if operation.kind == OperationKind::TryOut => always(
+            "A copy of your services came up here, and was removed. Your services go on at your old provider.",
+        ),
         OperationStatus::Succeeded if leaving && operation.wipe => {
             always("Your services and your data were removed, as was asked.")
         }
@@ -62,7 +80,7 @@ fn after(next: &str, operation: &Operation) -> Vec<Meaning> {
         "None of your data was lost. What was changed on your server is put back as it was before.",
     );
     let behind = match (operation.kind, operation.wipe) {
-        (OperationKind::Deploy, _) => vec![
+        (OperationKind::Deploy | OperationKind::Rollback, _) => vec![
             (
                 Some(StepName::Commit),
                 "None of your data was lost. Your server may run as it did before, or already as it was ordered.",
@@ -71,6 +89,61 @@ fn after(next: &str, operation: &Operation) -> Vec<Meaning> {
             untouched,
         ],
         (OperationKind::Preview, _) => vec![untouched],
+        (OperationKind::Snapshot | OperationKind::Export, _) => vec![
+            (
+                Some(StepName::Capture),
+                "None of your data was lost, and your services go on. The copy of your data may not be complete.",
+            ),
+            untouched,
+        ],
+        (OperationKind::Prune, _) => vec![
+            (
+                Some(StepName::Prune),
+                "Your services and your data were not touched. Some old copies may not be removed yet.",
+            ),
+            untouched,
+        ],
+        (OperationKind::Drill, _) => vec![untouched],
+        (OperationKind::Migrate, _) => vec![
+            (
+                Some(StepName::HandOver),
+                "None of your data was lost. Your services run here, or at your new provider already.",
+            ),
+            (
+                Some(StepName::Capture),
+                "None of your data was lost. Your services stay here and are started again.",
+            ),
+            untouched,
+        ],
+        (OperationKind::Import, _) => vec![(
+            None,
+            "None of your data was lost. Your services stay at your old provider, where they are started again.",
+        )],
+        (OperationKind::Rehearse, _) => {
+            vec![(None, "None of your data was lost, and your services go on here.")]
+        }
+        (OperationKind::TryOut, _) => vec![(
+            None,
+            "None of your data was lost. Your services go on at your old provider, and only a copy was tried out here.",
+        )],
+        (OperationKind::TakeIn, _) => vec![(
+            None,
+            "None of your data was lost: your file is as it was. Your services were not started here.",
+        )],
+        (OperationKind::Restore, _) => vec![
+            (
+                Some(StepName::Restore),
+                "Where the copy of your data could not be brought back whole, your services have the data that they had before.",
+            ),
+            untouched,
+        ],
+        (OperationKind::Reboot, _) => vec![
+            (
+                Some(StepName::Reboot),
+                "None of your data was lost. Your server was told to start anew, and may take longer to come back.",
+            ),
+            untouched,
+        ],
         (OperationKind::Destroy, false) => vec![
             (
                 Some(StepName::Forget),

@@ -5,7 +5,12 @@ use berth_domain::{OperationKind, OperationStatus, StepName, StepStatus};
 /// What a step does, for somebody who waits for it.
 pub fn step(kind: OperationKind, name: StepName) -> &'static str {
     let leaving = kind == OperationKind::Destroy;
+    let trying = kind == OperationKind::Drill;
     match name {
+        StepName::Copy if trying => "Bringing them to a server of your provider's",
+        StepName::Activate if trying => "Setting up a copy that nobody else sees",
+        StepName::Commit if trying => "Having it stay there for the try",
+        StepName::Empty => "Removing the copy again",
         StepName::Render if leaving => "Preparing an empty server",
         StepName::Render => "Writing down your settings",
         StepName::Evaluate => "Working out what is needed",
@@ -13,6 +18,21 @@ pub fn step(kind: OperationKind, name: StepName) -> &'static str {
         StepName::Compare => "Comparing them with what you have",
         StepName::Copy => "Bringing them to your server",
         StepName::DryActivate => "Asking your server what would change",
+        StepName::Precopy => "Copying your data while your services go on",
+        StepName::Capture => "Copying what has changed since",
+        StepName::Agree => "Asking your new provider",
+        StepName::Rehearse => "Your new provider tries the copy out",
+        StepName::TryOut => "Starting a copy of your services that nobody else sees",
+        StepName::HandOver => "Handing over to your new provider",
+        StepName::Prepare => "Preparing your place here",
+        StepName::Receive => "Receiving your data",
+        StepName::Unpack => "Unpacking your file",
+        StepName::PutInPlace => "Putting your data in place, and comparing it",
+        StepName::GoLive => "Starting your services here",
+        StepName::Bundle => "Packing everything into one file",
+        StepName::Prune => "Removing copies that are not kept any more",
+        StepName::Restore => "Putting the copy in place",
+        StepName::Reboot => "Starting your server anew",
         StepName::Wipe => "Removing your data",
         StepName::Activate if leaving => "Stopping your services",
         StepName::Activate => "Starting your services",
@@ -42,19 +62,50 @@ pub const NOT_REACHED: &str = "not reached";
 
 /// The page's heading. `open` says whether there is a service to be opened afterwards.
 pub fn heading(kind: OperationKind, status: OperationStatus, open: bool) -> &'static str {
-    let looking = kind == OperationKind::Preview;
-    let leaving = kind == OperationKind::Destroy;
     match status {
         OperationStatus::Queued => "In line",
-        OperationStatus::Running if looking => "Finding out what would change",
-        OperationStatus::Running if leaving => "Taking your services down",
-        OperationStatus::Running => "Setting up your services",
-        OperationStatus::Succeeded if looking => "What would change is known now",
-        OperationStatus::Succeeded if leaving => "Your services are gone",
-        OperationStatus::Succeeded if open => "Your services are ready",
-        OperationStatus::Succeeded => "Your server is set up",
+        OperationStatus::Running => doing(kind),
+        OperationStatus::Succeeded => done(kind, open),
         OperationStatus::Failed => "This did not work",
         OperationStatus::Cancelled => "This was stopped",
+    }
+}
+
+fn doing(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Deploy | OperationKind::Rollback => "Setting up your services",
+        OperationKind::Preview => "Finding out what would change",
+        OperationKind::Destroy => "Taking your services down",
+        OperationKind::Reboot => "Starting your server anew",
+        OperationKind::Snapshot => "Copying your data to a safe place",
+        OperationKind::Prune => "Tidying up old copies of your data",
+        OperationKind::Restore => "Bringing your data back",
+        OperationKind::Drill => "Trying whether your data could be brought back",
+        OperationKind::Export => "Packing everything that is yours",
+        OperationKind::Migrate => "Moving to your new provider",
+        OperationKind::Rehearse => "Trying whether you could move to your new provider",
+        OperationKind::TryOut => "Trying whether you could move in",
+        OperationKind::Import | OperationKind::TakeIn => "Moving in",
+    }
+}
+
+fn done(kind: OperationKind, open: bool) -> &'static str {
+    match kind {
+        OperationKind::Preview => "What would change is known now",
+        OperationKind::Destroy => "Your services are gone",
+        OperationKind::Reboot => "Your server was started anew",
+        OperationKind::Snapshot => "A copy of your data is in a safe place",
+        OperationKind::Prune => "Old copies of your data are tidied up",
+        OperationKind::Restore => "Your data is back",
+        OperationKind::Drill => "Your data could be brought back",
+        OperationKind::Export => "Everything that is yours is in one file",
+        OperationKind::Migrate => "Your services run at your new provider",
+        OperationKind::Rehearse => "You could move to your new provider",
+        OperationKind::TryOut => "You could move in",
+        OperationKind::Import => "Your services run here now",
+        OperationKind::TakeIn => "Everything that was in your file is here",
+        OperationKind::Deploy | OperationKind::Rollback if open => "Your services are ready",
+        OperationKind::Deploy | OperationKind::Rollback => "Your server is set up",
     }
 }
 

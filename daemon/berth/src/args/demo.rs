@@ -11,6 +11,9 @@ pub struct Demo {
     /// Put everything away in the end; succeed only if every service answered
     #[arg(long, conflicts_with_all = ["keep", "stop"])]
     pub exit: bool,
+    /// Start a second provider, and move the tenant there by a ticket while a visitor asks for it
+    #[arg(long, conflicts_with_all = ["keep", "stop"])]
+    pub migrate: bool,
     /// Leave the daemon and the machine running
     #[arg(long, conflicts_with = "stop")]
     pub keep: bool,

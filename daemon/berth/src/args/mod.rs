@@ -1,11 +1,18 @@
 //! What the command line takes. No work is done here: a command's deeds are in the file of the same name in
 //! [`crate::commands`].
 
+pub mod backups;
+pub mod bundle;
 pub mod demo;
+pub mod drill;
 pub mod machine;
+pub mod migration;
 pub mod operation;
 pub mod preview;
+mod quantity;
+pub mod rollout;
 pub mod setting;
+pub mod snapshot;
 pub mod tenant;
 pub mod token;
 
@@ -23,12 +30,13 @@ const HEADING: &str = "For every command";
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    refused, or failed
+  1    refused, or failed; the bundle is not whole, or not signed with a trusted key;
+       what a migration's proof says does not hold
   2    the command line is wrong
   3    machines cannot be had here
   4    the daemon cannot be reached, or does not answer
-  5    the operation failed
-  6    the operation was cancelled
+  5    the operation or the rollout failed, or the check found something
+  6    the operation was cancelled, or the rollout aborted
   130  interrupted; an operation that was watched goes on
 
 The token comes from --token-file, or else from the variable BERTH_TOKEN; never from an
@@ -75,11 +83,41 @@ pub enum Command {
     Deploy(Deploy),
     /// Show what a deployment would change, without changing anything
     Preview(preview::Preview),
+    /// Bring an earlier revision of a tenant back onto its machine
+    Rollback(Rollback),
+    /// Start a tenant's machine anew, and have its services asked
+    Reboot(Reboot),
+    /// Snapshots: copies of a tenant's state in its vault
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
+    /// Backup plans: when snapshots are made by themselves, and which are kept
+    #[command(subcommand)]
+    Backups(backups::Backups),
+    /// Try out whether a tenant's newest snapshot comes back, on a machine that is free
+    Drill(drill::Drill),
+    /// What a tenant's drills found, newest first
+    Drills(drill::Drills),
+    /// Write everything that a tenant owns into one signed file
+    Export(snapshot::Export),
+    /// Put a snapshot in place of a tenant's state
+    Restore(snapshot::Restore),
+    /// Tickets, with which tenants of other providers move here
+    #[command(subcommand)]
+    Ticket(migration::Ticket),
+    /// Move a tenant to another provider, which has issued a ticket for it
+    Migrate(migration::Migrate),
+    /// How a tenant's move to another provider stands; what both have signed
+    Migration(migration::Migration),
     /// Follow an operation to its end
     Watch(Watch),
     /// Operations: deployments and deletions, past and present
     #[command(subcommand)]
     Operation(operation::Operation),
+    /// Rollouts: the same change to many tenants, in waves
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
+    /// Look whether a tenant's machine still is what was committed
+    Check(Check),
     /// Show the files that a tenant is deployed from
     Config(Config),
     /// Take an edited folder of `config --out` back, if it still is a tenant's specification
@@ -94,6 +132,9 @@ pub enum Command {
     /// Services on offer
     #[command(subcommand)]
     Service(Service),
+    /// A tenant's data in one signed file: verify it, look into it, extract it without a daemon; make a tenant of it
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     /// What a new machine needs to know of this provider, such as its SSH key
     Provider,
 }
@@ -120,6 +161,14 @@ pub struct Watch {
     pub after: i64,
 }
 
+/// `berth check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Name of the tenant
+    #[arg(value_name = "TENANT")]
+    pub tenant: TenantName,
+}
+
 /// `berth config`
 #[derive(Debug, Args)]
 pub struct Config {
@@ -132,6 +181,33 @@ pub struct Config {
     /// Those of a revision [default: as it would be deployed now]
     #[arg(long, value_name = "ID")]
     pub revision: Option<RevisionId>,
+}
+
+/// `berth rollback`
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The tenant
+    pub tenant: TenantName,
+    /// The revision to go back to [default: the one that was deployed before]; berth revisions lists them
+    #[arg(long, value_name = "REVISION")]
+    pub to: Option<RevisionId>,
+    /// Follow it to its end
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `berth reboot`
+#[derive(Debug, Args)]
+pub struct Reboot {
+    /// Name of the tenant
+    #[arg(value_name = "TENANT")]
+    pub tenant: TenantName,
+    /// Only within the tenant's maintenance window
+    #[arg(long)]
+    pub in_window: bool,
+    /// Follow it to its end
+    #[arg(short, long)]
+    pub watch: bool,
 }
 
 /// `berth revisions`
@@ -148,8 +224,8 @@ pub struct Link {
     /// The operation's id
     #[arg(value_name = "OPERATION")]
     pub operation: OperationId,
-    /// After how many seconds it stops working [default: a day]
-    #[arg(long, value_name = "SECONDS")]
+    /// How long it works, in seconds or such as 12h [default: 1d]
+    #[arg(long, value_name = "TIME", value_parser = quantity::seconds)]
     pub expires_in: Option<u64>,
 }
 
@@ -202,7 +278,7 @@ mod tests {
     #[test]
     fn the_exit_codes_are_in_the_help() {
         let help = Cli::command().render_help().to_string();
-        assert!(help.contains("5    the operation failed"), "{help}");
+        assert!(help.contains("5    the operation or the rollout failed"), "{help}");
         assert!(!help.contains("\n  agent") && !help.contains("\n  daemon"), "{help}");
     }
 }

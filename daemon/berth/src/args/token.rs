@@ -3,6 +3,8 @@
 use berth_domain::{Scope, TokenId};
 use clap::Subcommand;
 
+use super::quantity;
+
 /// `berth token …`
 #[derive(Debug, Subcommand)]
 pub enum Token {
@@ -14,8 +16,8 @@ pub enum Token {
         /// What it opens: admin, operator, tenant:NAME:read or tenant:NAME:write
         #[arg(long)]
         scope: Scope,
-        /// After how many seconds it stops working [default: never]
-        #[arg(long, value_name = "SECONDS")]
+        /// How long it works, in seconds or such as 30d [default: for good]
+        #[arg(long, value_name = "TIME", value_parser = quantity::seconds)]
         expires_in: Option<u64>,
     },
     /// Every token, without its secret

@@ -68,6 +68,9 @@ fn driver(machine: &MachineBody) -> String {
 }
 
 fn used(machine: &MachineBody) -> String {
+    if let Some(tenant) = &machine.lent_to {
+        return format!("lent for a drill of {tenant}");
+    }
     match (&machine.tenant, &machine.holds_data_of) {
         (Some(tenant), _) => tenant.to_string(),
         (None, Some(tenant)) => format!("free, holds data of {tenant}"),

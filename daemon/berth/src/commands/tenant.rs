@@ -3,20 +3,18 @@
 pub(super) mod draft;
 mod files;
 
-use berth_client::{Client, ClientError, DeleteTenant, Deleted, Put};
+use berth_client::{Client, DeleteTenant, Deleted, Put};
 use berth_contract::{RevisionInfo, Tenant as TenantBody};
+use berth_domain::{Condition, Operation, OperationKind};
 
-use super::Context;
 use super::watching::{self, took};
+use super::{Context, again};
 use crate::args::tenant::{Data, Delete, Set, Tenant};
-use crate::args::{Config, Deploy, Revisions};
+use crate::args::{Check, Config, Deploy, Reboot, Revisions, Rollback};
+use crate::asking::ask;
 use crate::failure::{Failure, Result};
-use crate::output::ask;
 use crate::table::{columns, pairs};
 use crate::words;
-
-/// How often a change is based anew on what others have made of the tenant meanwhile.
-const ATTEMPTS: u32 = 5;
 
 pub(super) async fn run(context: &Context, command: Tenant) -> Result<()> {
     let Context { client, output } = context;
@@ -46,20 +44,51 @@ pub(super) async fn run(context: &Context, command: Tenant) -> Result<()> {
 }
 
 pub(super) async fn deploy(context: &Context, options: &Deploy) -> Result<()> {
+    let operation = context.client.deploy(&options.tenant).await?;
+    followed(context, &operation, options.watch).await
+}
+
+pub(super) async fn rollback(context: &Context, options: &Rollback) -> Result<()> {
+    let operation = context.client.rollback(&options.tenant, options.to.clone()).await?;
+    followed(context, &operation, options.watch).await
+}
+
+pub(super) async fn reboot(context: &Context, options: &Reboot) -> Result<()> {
+    let operation = context.client.reboot(&options.tenant, options.in_window).await?;
+    followed(context, &operation, options.watch).await
+}
+
+/// Says which operation was begun, or follows it to its end and says where the tenant's services are.
+pub(super) async fn followed(context: &Context, operation: &Operation, watch: bool) -> Result<()> {
     let Context { client, output } = context;
-    let operation = client.deploy(&options.tenant).await?;
-    if !options.watch {
-        output.result(&operation, |operation| {
+    if !watch {
+        output.result(operation, |operation| {
             format!("operation {0} is {1}; berth watch {0} follows it", operation.id, operation.status)
         });
         return Ok(());
     }
     output.aside(&format!("operation {}", operation.id));
-    let ended = watching::watch(context, &operation, 0).await?;
+    let ended = watching::watch(context, operation, 0).await?;
     if !output.is_json() {
-        let tenant = client.tenant(&options.tenant).await?;
+        let tenant = client.tenant(&operation.tenant).await?;
         let took = took(&ended).map(|took| format!(" in {took}")).unwrap_or_default();
-        output.text(&format!("{} is deployed{took}", options.tenant));
+        let done = match operation.kind {
+            OperationKind::Reboot => "was started anew",
+            OperationKind::Snapshot => "is in its vault",
+            OperationKind::Prune => "has no more snapshots than are kept",
+            OperationKind::Restore => "has the snapshot's state",
+            OperationKind::Drill => "could be brought back",
+            OperationKind::Migrate => "is served by its new provider",
+            OperationKind::Rehearse => "could move: a copy of it came up at the new provider",
+            OperationKind::TryOut => "came up as a copy, which was thrown away",
+            OperationKind::Import => "has moved in, and is served",
+            OperationKind::TakeIn if tenant.spec.mode.as_deref() == Some("active") => {
+                "is here, and is served"
+            }
+            OperationKind::TakeIn => "is here, its services stopped",
+            _ => "is deployed",
+        };
+        output.text(&format!("{} {done}{took}", operation.tenant));
         output.text(&urls(&tenant));
     }
     Ok(())
@@ -75,6 +104,21 @@ pub(super) async fn revisions(context: &Context, options: &Revisions) -> Result<
         columns(&["revision", "rendered", "deployed"], &revisions.iter().map(row).collect::<Vec<_>>())
     });
     Ok(())
+}
+
+pub(super) async fn check(context: &Context, options: &Check) -> Result<()> {
+    let condition = context.client.check(&options.tenant).await?;
+    context.output.result(&condition, found);
+    if condition.sound { Ok(()) } else { Err(Failure::Unsound { tenant: options.tenant.clone() }) }
+}
+
+/// What a check found, a line each.
+fn found(condition: &Condition) -> String {
+    if condition.sound {
+        return format!("everything is as it should be, {}", words::instant(condition.checked_at));
+    }
+    let lines = condition.findings.iter().map(|finding| format!("{}: {}", finding.kind, finding.message));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 pub(super) async fn config(context: &Context, options: &Config) -> Result<()> {
@@ -100,16 +144,14 @@ pub(super) async fn config(context: &Context, options: &Config) -> Result<()> {
 
 /// Changes what is there, based on its version; if somebody else was faster, on theirs.
 async fn set(client: &Client, options: &Set) -> Result<TenantBody> {
-    let mut attempt = 1;
-    loop {
+    again::where_refused(&[412], async || {
         let tenant = client.tenant(&options.name).await?;
         let wanted = draft::change(&tenant.spec, &options.assignments)?;
-        match client.put_tenant(&options.name, &wanted, Some(tenant.version)).await {
-            Ok(Put::Created(tenant) | Put::Updated(tenant)) => return Ok(*tenant),
-            Err(ClientError::Refused(problem)) if problem.status == 412 && attempt < ATTEMPTS => attempt += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
+        let (Put::Created(tenant) | Put::Updated(tenant)) =
+            client.put_tenant(&options.name, &wanted, Some(tenant.version)).await?;
+        Ok(*tenant)
+    })
+    .await
 }
 
 async fn delete(context: &Context, options: &Delete) -> Result<()> {
@@ -175,6 +217,7 @@ fn show(tenant: &TenantBody) -> String {
         ("domain", Some(spec.domain.clone())),
         ("contact", Some(spec.contact_email.clone())),
         ("plan", spec.plan.clone()),
+        ("labels", (!spec.labels.is_empty()).then(|| spec.labels.join(", "))),
         ("machine", Some(spec.machine.clone())),
         ("mode", Some(spec.mode.clone().unwrap_or_else(|| "active".to_owned()))),
         ("notice", spec.notice.clone()),
@@ -188,6 +231,8 @@ fn show(tenant: &TenantBody) -> String {
                 tenant.deployed_revision.as_ref().map_or("not yet".to_owned(), |id| format!("revision {id}")),
             ),
         ),
+        ("platform", tenant.platform.clone()),
+        ("condition", tenant.condition.as_ref().map(found)),
         ("created", Some(words::instant(tenant.created_at))),
         ("changed", Some(words::instant(tenant.updated_at))),
     ])

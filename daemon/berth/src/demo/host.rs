@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use berth_testbed::prerequisites::{self, Missing, Need, Package};
 
 use super::stages::{Said, Stages};
+use crate::asking::ask;
 use crate::failure::{Failure, Result};
-use crate::output::ask;
 
 impl Said for Vec<Missing> {
     fn said(&self) -> String {

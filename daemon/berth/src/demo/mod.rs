@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `host` | what this host lacks, and installing it |
 //! | `folder` | a demo's folder, and what killed ones left |
+//! | `migrate` | a second provider, to which the tenant moves |
 //! | [`record`] | what is written down of a demo that runs |
 //! | `daemon` | the daemon's process |
 //! | `process` | processes, found by what they are |
@@ -23,6 +24,7 @@
 mod daemon;
 mod folder;
 mod host;
+mod migrate;
 mod process;
 pub mod record;
 mod reduced;
@@ -91,6 +93,10 @@ async fn demo(options: Demo, output: Output, done: Arc<AtomicBool>) -> Result<()
     }
     if !missing.is_empty() {
         return reduced::run(&missing, stages, output).await;
+    }
+    if options.migrate {
+        let stage = stages.clone().set_up().await?;
+        return migrate::run(stage, stages, options, output, &done).await;
     }
     let stage = stages.set_up().await?;
     let record = show(&stage, output).await?;

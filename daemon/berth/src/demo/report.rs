@@ -48,7 +48,7 @@ fn program() -> String {
     path.display().to_string()
 }
 
-fn indent(text: &str) -> String {
+pub(super) fn indent(text: &str) -> String {
     let lines: Vec<_> =
         text.lines().map(|line| if line.is_empty() { String::new() } else { format!("  {line}") }).collect();
     lines.join("\n")

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use berth_client::Client;
 use berth_domain::MachineName;
 use berth_testbed::{Machine, Testbed, TestbedOptions};
 use chrono::Utc;
@@ -67,15 +68,24 @@ impl Stages {
         let folder = DemoFolder::create()?;
         let (daemon, testbed) = tokio::try_join!(self.daemon(&folder), self.testbed())?;
         let client = daemon.client()?;
-        let key = client.provider().await?.ssh_public_key.parse();
-        let key = key.map_err(|rule: berth_domain::invalid::Rule| Failure::local(rule.message))?;
-        let name: MachineName = tenant::machine_name()?;
-        let booting =
-            async { testbed.boot(&name, &key).await.map_err(|error| Failure::local(error.to_string())) };
-        let machine = self.stage("machine", "booting", booting).await?;
+        let machine = self.machine("machine", &testbed, &client, tenant::machine_name()?).await?;
         let stage = Stage { client, daemon, machine, testbed, folder };
         self.stage("tenant", "registering the machine, creating the tenant", tenant::create(&stage)).await?;
         Ok(stage)
+    }
+
+    /// Boots a machine that a daemon may log in to.
+    pub(super) async fn machine(
+        &self,
+        row: &str,
+        testbed: &Testbed,
+        client: &Client,
+        name: MachineName,
+    ) -> Result<Machine> {
+        let key = client.provider().await?.ssh_public_key.parse().map_err(tenant::refused)?;
+        let booting =
+            async { testbed.boot(&name, &key).await.map_err(|error| Failure::local(error.to_string())) };
+        self.stage(row, "booting", booting).await
     }
 
     pub(super) async fn daemon(&self, folder: &DemoFolder) -> Result<Daemon> {

@@ -22,7 +22,8 @@ pub(super) fn name() -> Result<TenantName> {
     NAME.parse().map_err(refused)
 }
 
-fn refused(rule: berth_domain::invalid::Rule) -> Failure {
+/// A name that is none.
+pub(super) fn refused(rule: berth_domain::invalid::Rule) -> Failure {
     Failure::local(rule.message)
 }
 
@@ -34,10 +35,16 @@ pub(super) async fn create(stage: &Stage) -> Result<Tenant> {
 
 /// The same for a machine that is elsewhere.
 pub(super) async fn create_at(client: &Client, address: String, host_key: String) -> Result<Tenant> {
-    let machine =
-        MachineDraft { name: MACHINE.to_owned(), address, port: None, user: None, host_key, driver: None };
-    client.create_machine(&machine).await?;
+    register(client, MACHINE, address, host_key).await?;
     Ok(client.create_tenant(&draft()).await?)
+}
+
+/// Registers a machine with a daemon.
+pub(super) async fn register(client: &Client, name: &str, address: String, host_key: String) -> Result<()> {
+    let name = name.to_owned();
+    let machine = MachineDraft { name, address, port: None, user: None, host_key, driver: None };
+    client.create_machine(&machine).await?;
+    Ok(())
 }
 
 /// What it is to be.

@@ -25,20 +25,25 @@ pub(super) async fn all(tenant: &Tenant, machine: Ipv4Addr) -> Result<Vec<Visite
     Ok(visited)
 }
 
+/// A client that finds a host at an address. No name server knows the demo's names; the `Host` header is the right one all the
+/// same.
+pub(super) fn client(host: &str, at: SocketAddr) -> Result<reqwest::Client> {
+    let built = reqwest::Client::builder()
+        .resolve(host, at)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .tls_certs_only([])
+        .no_proxy()
+        .build();
+    built.map_err(|error| Failure::local(error.to_string()))
+}
+
 async fn one(name: &str, address: &str, machine: Ipv4Addr) -> Result<Visited> {
     let url = Url::parse(address)
         .map_err(|error| Failure::local(format!("the daemon names “{address}” as an address: {error}")))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(80);
-    // No name server knows the demo's names; the `Host` header is the right one all the same.
-    let client = reqwest::Client::builder()
-        .resolve(&host, SocketAddr::new(IpAddr::V4(machine), port))
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(TIMEOUT)
-        .tls_certs_only([])
-        .no_proxy()
-        .build()
-        .map_err(|error| Failure::local(error.to_string()))?;
+    let client = client(&host, SocketAddr::new(IpAddr::V4(machine), port))?;
     let visited = Visited {
         name: name.to_owned(),
         url: address.to_owned(),

@@ -130,7 +130,14 @@ fn show_event(board: &mut Board, event: &Event) {
             board.finish(row, event.at, mark, &event.message);
         }
         (EventKind::Log, _) => board.log(row, event.at, &event.message),
-        (EventKind::Warning | EventKind::CancelRequested | EventKind::Resumed, _) => {
+        (
+            EventKind::Warning
+            | EventKind::NeedsReboot
+            | EventKind::Retrying
+            | EventKind::CancelRequested
+            | EventKind::Resumed,
+            _,
+        ) => {
             board.note(event.at, &event.message);
         }
         (EventKind::Accepted | EventKind::Started | EventKind::Finished, _) => {}

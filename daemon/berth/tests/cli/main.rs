@@ -1,10 +1,16 @@
 //! The program itself, against a daemon that says what a test wants: what it prints where, and how it exits.
 #![allow(clippy::unwrap_used)]
 
+mod bundling;
 mod failing;
+mod migrating;
+mod planning;
 mod previewing;
 mod printing;
+mod proving;
+mod rotating;
 mod server;
+mod terminal;
 mod watching;
 
 use std::io::Write;

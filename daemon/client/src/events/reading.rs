@@ -1,20 +1,19 @@
 //! What a frame of the stream means in this API.
 
-use berth_domain::{Event, EventKind, Operation};
 use serde::Deserialize;
 
+use super::followed::Followed;
 use super::sse::Frame;
 
 /// A frame, understood.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Reading {
-    Event(Box<Event>),
+pub(super) enum Reading<T: Followed> {
+    Event(Box<T::Event>),
     /// Events before this number are gone.
     Gap {
         oldest: i64,
     },
-    /// The operation ended; nothing follows.
-    End(Box<Operation>),
+    /// It ended; nothing follows.
+    End(Box<T>),
     /// An event of a kind that this client does not know; its number if it has one.
     Unknown {
         seq: Option<i64>,
@@ -26,11 +25,11 @@ struct GapData {
     oldest: i64,
 }
 
-pub(super) fn read(frame: &Frame) -> Result<Reading, serde_json::Error> {
+pub(super) fn read<T: Followed>(frame: &Frame) -> Result<Reading<T>, serde_json::Error> {
     match frame.event.as_str() {
         "gap" => serde_json::from_str(&frame.data).map(|GapData { oldest }| Reading::Gap { oldest }),
-        "end" => serde_json::from_str(&frame.data).map(|operation| Reading::End(Box::new(operation))),
-        kind if EventKind::from_word(kind).is_some() => {
+        "end" => serde_json::from_str(&frame.data).map(|ended| Reading::End(Box::new(ended))),
+        kind if T::knows(kind) => {
             serde_json::from_str(&frame.data).map(|event| Reading::Event(Box::new(event)))
         }
         _ => Ok(Reading::Unknown { seq: frame.id.as_ref().and_then(|id| id.parse().ok()) }),

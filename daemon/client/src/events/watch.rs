@@ -1,13 +1,17 @@
-//! One update after another, each event once, until the operation ended.
+//! One update after another, each event once, until what is followed has ended.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use berth_domain::{Event, Operation, OperationId};
+use berth_domain::{Operation, OperationId, Rollout, RolloutId};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use reqwest::{Response, StatusCode};
+use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
+use uuid::Uuid;
 
+use super::followed::Followed;
 use super::reading::{Reading, read};
 use super::sse::{Item, Parser};
 use crate::call::refusal;
@@ -20,11 +24,11 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The longest pause that the daemon may ask for before connecting again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// Something to tell of the operation.
+/// Something to tell of an operation, or of a rollout.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Update {
+pub enum Update<T: Followed = Operation> {
     /// It reported something.
-    Event(Box<Event>),
+    Event(Box<T::Event>),
     /// Events before number `oldest` are no longer kept; those from there follow.
     Gap {
         /// The first number that there is.
@@ -38,14 +42,14 @@ pub enum Update {
         wait: Duration,
     },
     /// It ended. Nothing follows.
-    Ended(Box<Operation>),
+    Ended(Box<T>),
 }
 
-/// Follows an operation. Made by [`Client::watch`].
+/// Follows an operation or a rollout. Made by [`Client::watch`] and [`Client::watch_rollout`].
 #[derive(Debug)]
-pub struct Watch {
+pub struct Watch<T: Followed = Operation> {
     client: Client,
-    operation: OperationId,
+    id: Uuid,
     /// The number of the last event that was seen.
     after: i64,
     /// What the daemon asked for with `retry:`.
@@ -55,6 +59,7 @@ pub struct Watch {
     connected_once: bool,
     /// Failures in a row without any event between them.
     failures: u32,
+    followed: PhantomData<fn() -> T>,
 }
 
 #[derive(Debug)]
@@ -74,7 +79,7 @@ struct Connection {
 /// What a connection came to.
 enum Connected {
     Stream(Box<Connection>),
-    /// The operation is over and its last event was seen.
+    /// It is over and its last event was seen.
     NothingMore,
 }
 
@@ -82,24 +87,34 @@ impl Client {
     /// Follows an operation from after event number `after`: 0 for all of it. Connects on the first
     /// [`Watch::next`].
     pub fn watch(&self, operation: OperationId, after: i64) -> Watch {
+        self.follow(operation, after)
+    }
+
+    /// Follows a rollout in the same way.
+    pub fn watch_rollout(&self, rollout: RolloutId, after: i64) -> Watch<Rollout> {
+        self.follow(rollout, after)
+    }
+
+    fn follow<T: Followed>(&self, id: Uuid, after: i64) -> Watch<T> {
         Watch {
             client: self.clone(),
-            operation,
+            id,
             after,
             retry: None,
             state: State::Apart { until: Instant::now() },
             connected_once: false,
             failures: 0,
+            followed: PhantomData,
         }
     }
 }
 
-impl Watch {
-    /// The next update, or `None` after the operation's end. May be dropped and called again without losing anything.
+impl<T: Followed> Watch<T> {
+    /// The next update, or `None` after the end. May be dropped and called again without losing anything.
     ///
     /// # Errors
     /// If the daemon refuses, or stays away for longer than the client's options allow. The watch is over then.
-    pub async fn next(&mut self) -> Result<Option<Update>> {
+    pub async fn next(&mut self) -> Result<Option<Update<T>>> {
         loop {
             let step = match &mut self.state {
                 State::Over => return Ok(None),
@@ -131,21 +146,21 @@ impl Watch {
     }
 
     async fn connect(&mut self) -> Result<Option<Item>> {
-        match open(&self.client, self.operation, self.after).await? {
+        match open(&self.client, T::COLLECTION, self.id, self.after).await? {
             Connected::Stream(connection) => {
                 self.connected_once = true;
                 self.state = State::Connected(connection);
                 Ok(None)
             }
             Connected::NothingMore => {
-                let operation = self.client.operation(self.operation).await?;
-                Ok(Some(end_frame(&operation)))
+                let ended: T = self.client.get(&["v1", T::COLLECTION, &self.id.to_string()]).read().await?;
+                Ok(Some(end_frame(&ended)))
             }
         }
     }
 
     /// What an item of the stream is to the caller; `None` for what only concerns us.
-    fn take(&mut self, item: Item) -> Result<Option<Update>> {
+    fn take(&mut self, item: Item) -> Result<Option<Update<T>>> {
         let frame = match item {
             Item::Retry(wait) => {
                 self.retry = Some(wait.min(LONGEST_RETRY));
@@ -153,7 +168,7 @@ impl Watch {
             }
             Item::Frame(frame) => frame,
         };
-        let reading = read(&frame).map_err(|error| self.garbled(&error.to_string()))?;
+        let reading = read::<T>(&frame).map_err(|error| self.garbled(&error.to_string()))?;
         self.failures = 0;
         match reading {
             Reading::Unknown { seq } => {
@@ -165,25 +180,25 @@ impl Watch {
                 Ok(Some(Update::Gap { oldest }))
             }
             // Seen before the connection was lost.
-            Reading::Event(event) if event.seq <= self.after => Ok(None),
-            Reading::Event(event) if event.seq > self.after + 1 => {
-                let reason = format!("event {} came after event {}", event.seq, self.after);
+            Reading::Event(event) if T::seq(&event) <= self.after => Ok(None),
+            Reading::Event(event) if T::seq(&event) > self.after + 1 => {
+                let reason = format!("event {} came after event {}", T::seq(&event), self.after);
                 let url = self.client.base.to_string();
                 self.lost(ClientError::Interrupted { url, reason }).map(Some)
             }
             Reading::Event(event) => {
-                self.after = event.seq;
+                self.after = T::seq(&event);
                 Ok(Some(Update::Event(event)))
             }
-            Reading::End(operation) => {
+            Reading::End(ended) => {
                 self.state = State::Over;
-                Ok(Some(Update::Ended(operation)))
+                Ok(Some(Update::Ended(ended)))
             }
         }
     }
 
     /// Goes apart, to come back after a pause; or gives up.
-    fn lost(&mut self, error: ClientError) -> Result<Update> {
+    fn lost(&mut self, error: ClientError) -> Result<Update<T>> {
         let options = &self.client.options;
         let most = if self.connected_once { options.stream_attempts } else { options.attempts };
         self.failures += 1;
@@ -207,18 +222,18 @@ fn may_pass(error: &ClientError) -> bool {
 }
 
 /// The end as the stream would have said it, for a client that comes after it.
-fn end_frame(operation: &Operation) -> Item {
-    let data = serde_json::to_string(operation).unwrap_or_default();
+fn end_frame(ended: &impl Serialize) -> Item {
+    let data = serde_json::to_string(ended).unwrap_or_default();
     Item::Frame(super::sse::Frame { id: None, event: "end".to_owned(), data })
 }
 
-async fn open(client: &Client, operation: OperationId, after: i64) -> Result<Connected> {
-    let url = client.route(&["v1", "operations", &operation.to_string(), "events"]);
+async fn open(client: &Client, collection: &str, id: Uuid, after: i64) -> Result<Connected> {
+    let url = client.route(&["v1", collection, &id.to_string(), "events"]);
     let mut request = client.http.get(url.clone()).header(ACCEPT, "text/event-stream");
     if after > 0 {
         request = request.header(LAST_EVENT_ID, after.to_string());
     }
-    // The answer's head has to come in time; its body takes as long as the operation.
+    // The answer's head has to come in time; its body takes as long as what is followed.
     let bound = client.options.timeout;
     let response = match timeout(bound, request.send()).await {
         Ok(response) => response.map_err(|error| ClientError::of(url.as_str(), &error, bound))?,
@@ -258,7 +273,7 @@ impl Connection {
             Err(_) => return Err(ClientError::Timeout { url, after: silence }),
         };
         let Some(bytes) = chunk else {
-            let reason = "the stream ended before the operation did".to_owned();
+            let reason = "the stream ended before what it tells of".to_owned();
             return Err(ClientError::Interrupted { url, reason });
         };
         let items = self.parser.push(&bytes);

@@ -1,7 +1,7 @@
 //! Tenants: creating, changing, deploying and deleting them.
 
-use berth_contract::{Configuration, NewDeployment, RevisionInfo, Tenant};
-use berth_domain::{Operation, RevisionId, TenantDraft, TenantName};
+use berth_contract::{Configuration, NewCheck, NewDeployment, NewReboot, NewRollback, RevisionInfo, Tenant};
+use berth_domain::{Condition, Operation, RevisionId, TenantDraft, TenantName};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderValue, IF_MATCH};
 
@@ -159,5 +159,33 @@ impl Client {
             .json(&NewDeployment::default())
             .read()
             .await
+    }
+
+    /// Brings an earlier revision back: the one that was deployed before, unless `to` names another.
+    ///
+    /// # Errors
+    /// As any call; `operation-running` while another operation works on it, `no-earlier-revision` where there is none.
+    pub async fn rollback(&self, name: &TenantName, to: Option<RevisionId>) -> Result<Operation> {
+        self.post(&["v1", "tenants", name.as_str(), "rollback"])
+            .json(&NewRollback { to_revision: to })
+            .read()
+            .await
+    }
+
+    /// Starts a tenant's machine anew; with `in_window`, only within its maintenance window.
+    ///
+    /// # Errors
+    /// As any call; `operation-running` while another operation works on it, `not-deployed` before it was deployed,
+    /// `outside-window` outside of the window.
+    pub async fn reboot(&self, name: &TenantName, in_window: bool) -> Result<Operation> {
+        self.post(&["v1", "tenants", name.as_str(), "reboot"]).json(&NewReboot { in_window }).read().await
+    }
+
+    /// Looks whether a tenant's machine still is what was committed.
+    ///
+    /// # Errors
+    /// As any call; `operation-running` while an operation works on it, `not-deployed` before it was deployed.
+    pub async fn check(&self, name: &TenantName) -> Result<Condition> {
+        self.post(&["v1", "tenants", name.as_str(), "check"]).json(&NewCheck::default()).read().await
     }
 }

@@ -89,3 +89,17 @@ pub enum Generator {
     /// Made by the service itself at its first start. It is part of the service's directories and named for information.
     Service,
 }
+
+impl Generator {
+    /// Whether it is made of chance alone, so that another machine cannot make the same.
+    pub fn is_by_chance(&self) -> bool {
+        match self {
+            Self::Hex { .. }
+            | Self::Base64 { .. }
+            | Self::Base64Url { .. }
+            | Self::Alphanumeric { .. }
+            | Self::VapidPrivate => true,
+            Self::VapidPublic { .. } | Self::Template { .. } | Self::Supplied { .. } | Self::Service => false,
+        }
+    }
+}

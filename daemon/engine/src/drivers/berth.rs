@@ -1,8 +1,10 @@
 //! The driver `berth`: the agent switches the machine in a unit of its own, so that neither a lost connection nor a
-//! daemon that ends changes anything about it, and is asked again for how it went.
+//! daemon that ends changes anything about it, and is asked again for how it went. A dead-man timer on the machine puts the
+//! previous system back unless the commit comes in time.
 
 use async_trait::async_trait;
 use berth_protocol::{Activation, Answer, Request, SwitchAction};
+use tokio::time::Instant;
 
 use super::{Committed, Deployer};
 use crate::error::StepError;
@@ -23,8 +25,9 @@ impl Deployer for Berth {
         system: &str,
         sink: &Sink,
     ) -> Result<Activation, StepError> {
-        let (operation, action) = (context.operation, SwitchAction::Test);
-        let request = Request::Activate { operation, system: system.to_owned(), action };
+        let (claim, deadline) = (context.claim(), context.deadline());
+        let action = SwitchAction::Test;
+        let request = Request::Activate { claim, system: system.to_owned(), action, deadline };
         match context.call(request, context.shared.options.timeouts.activate, sink).await? {
             Answer::Activation(activation) => Ok(activation),
             _ => Err(unexpected("the activation")),
@@ -40,18 +43,25 @@ impl Deployer for Berth {
     }
 
     /// Asked even where the profile points at the system already: the agent also looks after the boot entry, and writes
-    /// nothing where nothing is to be written. Asked twice where the answer was lost, as the commit may have taken
-    /// place.
+    /// nothing where nothing is to be written. Asked again where the answer was lost, as the commit may have taken place:
+    /// until the machine must have put its previous system back otherwise, and in any case twice.
     async fn commit(&self, context: &mut Context, system: &str, sink: &Sink) -> Result<Committed, StepError> {
-        match ask(context, system, sink).await {
-            Err(StepError::Failed(failure)) if StepError::Failed(failure.clone()).leaves_it_open() => {
-                sink(Report::Line(format!(
-                    "the commit's answer was lost ({}); asking again",
-                    failure.message
-                )));
-                ask(context, system, sink).await
+        let mut asked_again = false;
+        loop {
+            let error = match ask(context, system, sink).await {
+                Err(error @ StepError::Failed(_)) if error.leaves_it_open() => error,
+                answer => return answer,
+            };
+            let lasts = error.is_out_of_touch() && Instant::now() < context.hope();
+            if asked_again && !lasts {
+                return Err(error);
             }
-            answer => answer,
+            // It may have been started anew meanwhile.
+            (context.facts, context.may_run_another) = (None, true);
+            sink(Report::Line(format!("the commit's answer was lost ({error}); asking again")));
+            if std::mem::replace(&mut asked_again, true) {
+                context.wait_a_moment().await?;
+            }
         }
     }
 }
@@ -60,7 +70,9 @@ impl Deployer for Berth {
 pub(super) async fn ask(context: &mut Context, system: &str, sink: &Sink) -> Result<Committed, StepError> {
     // Boot loaders write to slow places; the agent gives them ten minutes.
     let timeout = context.shared.options.timeouts.activate;
-    match context.call(Request::Commit { system: system.to_owned() }, timeout, sink).await? {
+    let (claim, keep_generations) = (context.claim(), context.shared.options.keep_generations);
+    let request = Request::Commit { claim, system: system.to_owned(), keep_generations };
+    match context.call(request, timeout, sink).await? {
         Answer::Committed { generation, changed } => Ok(Committed { generation, changed }),
         _ => Err(unexpected("the commit")),
     }

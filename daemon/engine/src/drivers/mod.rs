@@ -65,7 +65,7 @@ pub(crate) fn of(driver: Driver) -> &'static dyn Deployer {
 }
 
 /// Waits until nothing switches the machine any more, whoever began it.
-async fn quiet(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
+pub(crate) async fn quiet(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
     let timeout = context.shared.options.timeouts.activate;
     let request = Request::AwaitQuiet { timeout_seconds: timeout.as_secs() };
     match context.call(request, timeout + FOR_THE_ANSWER, sink).await? {
@@ -83,17 +83,31 @@ async fn files(context: &mut Context) -> Result<Files, StepError> {
     let missing = || StepError::failed("internal", "the operation has no revision");
     let revision = context.revision.clone().ok_or_else(missing)?;
     let files = match context.kind {
-        OperationKind::Deploy => context.shared.store.revision(&context.tenant, &revision).await?.files,
+        OperationKind::Deploy
+        | OperationKind::Rollback
+        | OperationKind::Migrate
+        | OperationKind::Import
+        | OperationKind::TryOut
+        | OperationKind::TakeIn => context.shared.records.revision(&context.tenant, &revision).await?.files,
         OperationKind::Destroy => {
-            let platform = context.platform().await?.clone();
+            let platform = context.tenants_platform().await?;
             let rendered = context.shared.render(&platform, &context.machine, None).await?;
             if rendered.id != revision {
                 let message = "the platform has changed since this operation began; begin it again";
-                return Err(StepError::transient(OTHER_SYSTEM, message));
+                return Err(StepError::retryable(OTHER_SYSTEM, message));
             }
             rendered.files
         }
-        OperationKind::Preview => return Err(StepError::failed("internal", "a preview switches nothing")),
+        OperationKind::Preview
+        | OperationKind::Reboot
+        | OperationKind::Snapshot
+        | OperationKind::Prune
+        | OperationKind::Restore
+        | OperationKind::Drill
+        | OperationKind::Rehearse
+        | OperationKind::Export => {
+            return Err(StepError::failed("internal", "this operation switches nothing"));
+        }
     };
     context.files = files.clone();
     Ok(files)

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use berth_domain::OperationKind;
 use berth_protocol::{Activation, ActivationOutcome};
 
 use super::{Committed, Deployer, berth, files, quiet};
@@ -49,10 +48,11 @@ impl Deployer for NixosRebuild {
         see_the_end(context, sink).await?;
         // A switch is not broken off by a wish to cancel, which would leave the machine between two systems; only the
         // daemon's end interrupts it.
-        let timeout = context.shared.options.timeouts.activate;
-        let bounds = Bounds { cancel: context.shared.stopping.clone(), timeout };
-        let ending = rebuild(context, RebuildAction::Test, system, &bounds, sink).await?;
-        let activation = activation(context, ending, sink).await?;
+        let deaf = context.deafen();
+        let bounds = context.bounds(context.shared.options.timeouts.activate);
+        let ending = rebuild(context, RebuildAction::Test, system, &bounds, sink).await;
+        drop(deaf);
+        let activation = activation(context, ending?, sink).await?;
         // A wish to cancel that came meanwhile: the switch is over, and can be undone.
         if context.bounds(Duration::ZERO).cancel.is_cancelled() {
             return Err(StepError::Cancelled);
@@ -177,10 +177,10 @@ async fn activation(
 
 /// Whether the operation's system is what this tenant's last deployment committed, and what the machine boots.
 async fn is_recorded(context: &mut Context, system: &str, sink: &Sink) -> Result<bool, StepError> {
-    if context.kind != OperationKind::Deploy {
+    if !context.kind.deploys() {
         return Ok(false);
     }
-    let recorded = context.shared.store.tenant(&context.tenant).await?.deployed_system;
+    let recorded = context.shared.records.tenant(&context.tenant).await?.deployed_system;
     Ok(recorded.as_deref() == Some(system)
         && facts_anew(context, sink).await?.committed_system.as_deref() == Some(system))
 }

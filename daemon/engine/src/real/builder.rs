@@ -1,5 +1,6 @@
 //! Evaluating, building and copying with `nix`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -7,12 +8,14 @@ use berth_domain::manifest::{MANIFEST_PATH, Manifest};
 use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
 use berth_domain::{MachineName, OperationId};
-use berth_nix::{Applied, Destination, Level, Nix, NixError, Run, Update};
+use berth_nix::{Applied, Destination, Evaluation, Level, Nix, NixError, Run, Update};
 use berth_protocol::nixops4::SOCKET;
+use berth_render::{PlatformPin, Rendered};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use super::folder::Folder;
-use super::platform::{PlatformSource, Roots, store_path};
+use super::platform::{self, PlatformSource, Roots, store_path};
 use crate::error::{DRIVER_MISSING, StepError};
 use crate::ports::{
     Bounds, Builder, Evaluated, Keep, Login, MachineSession, Platform, Rebuild, RebuildEnding, Report, Sink,
@@ -51,6 +54,37 @@ impl Builder for NixBuilder {
         let prepare = || self.source.prepare(&self.nix, &run, &self.roots);
         // Where the preparation fails or is cancelled, the next operation tries again.
         Ok(self.platform.get_or_try_init(prepare).await?.clone())
+    }
+
+    async fn keep_platform(&self, pin: &str, bounds: &Bounds) -> Result<(), StepError> {
+        platform::keep(&self.nix, pin, &run(bounds), &self.roots).await
+    }
+
+    async fn pin_platform(&self, reference: &str, bounds: &Bounds) -> Result<String, StepError> {
+        platform::pin(&self.nix, reference, &run(bounds), &self.roots).await
+    }
+
+    async fn release_platforms(&self, used: &[String]) {
+        platform::release_others(used, &self.roots);
+    }
+
+    async fn evaluate_batch(
+        &self,
+        batch: Uuid,
+        members: &BTreeMap<String, Rendered>,
+        platform: &PlatformPin,
+        bounds: &Bounds,
+    ) -> Result<BTreeMap<String, Evaluated>, StepError> {
+        let files = berth_render::batch(members, platform);
+        let flake = Folder::with(self.flakes.join(batch.to_string()), &files)?;
+        let found = self.nix.evaluate_batch(flake.path(), &run(bounds), |_| {}).await?;
+        let evaluated = |(name, evaluation): (String, Evaluation)| {
+            (
+                name,
+                Evaluated { derivation: evaluation.drv.to_string(), system: evaluation.system.to_string() },
+            )
+        };
+        Ok(found.into_iter().map(evaluated).collect())
     }
 
     async fn evaluate(
@@ -118,6 +152,19 @@ impl Builder for NixBuilder {
         let (url, ssh_options) = to.store();
         let to = Destination { url: &url, ssh_options: Some(&ssh_options) };
         self.nix.copy(&[store_path(path)?], to, &run(bounds), |update| tell(sink, update)).await?;
+        Ok(())
+    }
+
+    async fn send_again(
+        &self,
+        paths: &[String],
+        to: &dyn MachineSession,
+        bounds: &Bounds,
+    ) -> Result<(), StepError> {
+        let (url, ssh_options) = to.store();
+        let to = Destination { url: &url, ssh_options: Some(&ssh_options) };
+        let paths = paths.iter().map(|path| store_path(path)).collect::<Result<Vec<_>, _>>()?;
+        self.nix.send_again(&paths, to, &run(bounds)).await?;
         Ok(())
     }
 

@@ -5,7 +5,10 @@ use berth_machine::MachineError;
 use berth_nix::{NixError, RebuildError};
 use berth_protocol::FailureCode;
 
-use crate::error::{AGENT_FAILED, DRIVER_MISSING, Failure, MACHINE_BUSY, NO_SUCH_SYSTEM, StepError};
+use crate::error::{
+    AGENT_FAILED, DATA_NEWER, DRIVER_MISSING, FENCED, Failure, MACHINE_BUSY, NO_SUCH_SYSTEM, NOT_QUIET,
+    REVERTED, REVERTED_BY_TIMER, StepError,
+};
 
 impl From<NixError> for StepError {
     fn from(error: NixError) -> Self {
@@ -18,8 +21,9 @@ impl From<NixError> for StepError {
                     None => message,
                 };
                 let code = "build-failed";
-                Self::Failed(Box::new(Failure { code, message, derivation, log, retryable: false }))
+                Self::Failed(Box::new(Failure { code, message, derivation, log, ..Failure::default() }))
             }
+            NixError::NoBuilder { .. } => Self::transient("no-builder", message),
             NixError::EvaluationFailed { .. } => Self::failed("evaluation-failed", message),
             NixError::CopyFailed { .. } => Self::transient("copy-failed", message),
             NixError::Timeout { .. } => Self::transient("timeout", message),
@@ -50,16 +54,26 @@ impl From<MachineError> for StepError {
             MachineError::AuthRefused { .. } => "authentication-refused",
             MachineError::Timeout { .. } => "timeout",
             MachineError::Lost { .. } => "connection-lost",
+            MachineError::ForwardRefused { .. } => "forward-refused",
             MachineError::AgentMissing { .. } => "agent-missing",
             MachineError::AgentProtocol { .. } | MachineError::AgentGarbled { .. } => "agent-protocol",
             MachineError::Failed { failure, .. } => match failure.code {
                 FailureCode::NoSuchSystem => NO_SUCH_SYSTEM,
                 FailureCode::Busy => MACHINE_BUSY,
+                FailureCode::Reverted => REVERTED,
+                FailureCode::RevertedByTimer => REVERTED_BY_TIMER,
+                FailureCode::Fenced => FENCED,
+                FailureCode::DataNewer => DATA_NEWER,
+                FailureCode::StateMismatch => "state-mismatch",
+                FailureCode::NotQuiet => NOT_QUIET,
                 FailureCode::BadCall | FailureCode::Program | FailureCode::Io => AGENT_FAILED,
             },
             MachineError::RuntimeDir { .. } | MachineError::Io { .. } => "internal",
         };
-        let retryable = error.is_transient();
-        Self::Failed(Box::new(Failure { code, message: error.to_string(), retryable, ..Failure::default() }))
+        if error.is_transient() {
+            Self::transient(code, error.to_string())
+        } else {
+            Self::failed(code, error.to_string())
+        }
     }
 }

@@ -19,7 +19,11 @@ impl Folder {
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).map_err(failed)?;
         for (name, text) in files {
-            std::fs::write(folder.join(name), text).map_err(failed)?;
+            let file = folder.join(name);
+            if let Some(inner) = file.parent() {
+                std::fs::create_dir_all(inner).map_err(failed)?;
+            }
+            std::fs::write(file, text).map_err(failed)?;
         }
         Ok(Self(folder))
     }

@@ -1,16 +1,18 @@
 //! Sessions over SSH.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
-use berth_domain::MachineSpec;
-use berth_domain::Progress;
 use berth_domain::manifest::Manifest;
 use berth_domain::progress::Unit;
-use berth_machine::{Agent, Connector, MachineError, Session, outside};
+use berth_domain::{MachineSpec, Progress, Timestamp};
+use berth_machine::{Agent, Connector, Forward, MachineError, Session, certificate, outside};
 use berth_protocol::{Answer, Health, Note, Request, StorePath};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 
 use crate::error::StepError;
-use crate::ports::{AgentStart, Bounds, Login, MachineSession, Machines, Report, Sink};
+use crate::ports::{AgentStart, Bounds, Login, MachineSession, Machines, Report, Sink, Way};
 
 /// Opens sessions over SSH.
 pub struct SshMachines {
@@ -72,7 +74,17 @@ impl MachineSession for SshSession {
         let path: StorePath = path
             .parse()
             .map_err(|error| StepError::failed("internal", format!("the agent's path: {error}")))?;
-        match self.session.agent(&path, &bounds.cancel).await {
+        let mut started = self.session.agent(&path, &bounds.cancel).await;
+        // A program of which only a part is on the disk is killed by the kernel, which `ssh` tells as if the connection had
+        // ended. So may one that somebody else killed.
+        if matches!(started, Err(MachineError::Lost { .. })) {
+            let there = self.session.has_path(&path, &bounds.cancel).await;
+            started = match self.session.agent(&path, &bounds.cancel).await {
+                Err(MachineError::Lost { .. }) if there.is_ok() => return Ok(AgentStart::Missing),
+                started => started,
+            };
+        }
+        match started {
             Ok(agent) => {
                 self.agent = Some((path, agent));
                 Ok(AgentStart::Started)
@@ -94,22 +106,45 @@ impl MachineSession for SshSession {
         }
     }
 
+    fn enter_anew(&self, bounds: Bounds) -> BoxFuture<'static, Result<(), StepError>> {
+        let (connector, machine) = (self.connector.clone(), self.session.machine().clone());
+        Box::pin(async move { Ok(connector.try_anew(&machine, &bounds.cancel).await?) })
+    }
+
     fn probe_from_outside(
         &self,
         manifest: Manifest,
         bounds: Bounds,
     ) -> BoxFuture<'static, Result<Health, StepError>> {
-        let (connector, machine) = (self.connector.clone(), self.session.machine().clone());
+        let machine = self.session.machine().clone();
         Box::pin(async move {
-            // A new connection, too: an open one does not prove that the machine can still be entered.
-            let anew = connector.try_anew(&machine, &bounds.cancel);
             let probes = outside::probe_manifest(&machine.address, &manifest, bounds.timeout);
-            let probes =
-                async { bounds.cancel.run_until_cancelled(probes).await.ok_or(StepError::Cancelled) };
-            let (entered, health) = tokio::join!(anew, probes);
-            entered?;
-            health
+            bounds.cancel.run_until_cancelled(probes).await.ok_or(StepError::Cancelled)
         })
+    }
+
+    fn certificates(
+        &self,
+        manifest: Manifest,
+    ) -> BoxFuture<'static, Vec<(String, Result<Timestamp, String>)>> {
+        let address = self.session.machine().address.clone();
+        let probes = manifest.services.into_values().flat_map(|contract| contract.probes);
+        let shown = probes.filter(|probe| probe.scheme == "https" && !probe.inside_only);
+        let hosts: BTreeSet<String> = shown.map(|probe| probe.host).collect();
+        Box::pin(async move {
+            let look = |host: String| {
+                let address = &address;
+                async move {
+                    let expiry = certificate::expiry(address, &host).await;
+                    (host, expiry.map(Timestamp::from))
+                }
+            };
+            join_all(hosts.into_iter().map(look)).await
+        })
+    }
+
+    async fn lead_to(&mut self, address: SocketAddr, bounds: &Bounds) -> Result<Box<dyn Way>, StepError> {
+        Ok(Box::new(SshWay(self.session.forward_to(address, &bounds.cancel).await?)))
     }
 
     fn store(&self) -> (String, String) {
@@ -125,10 +160,22 @@ impl MachineSession for SshSession {
     }
 }
 
+struct SshWay(Forward);
+
+impl Way for SshWay {
+    fn port(&self) -> u16 {
+        self.0.port()
+    }
+}
+
 fn report(note: Note, unit: Unit) -> Report {
     match note {
         Note::Line(line) => Report::Line(line),
         Note::Progress { done, expected } => Report::Progress(Progress::of(done, expected, unit)),
+        Note::Transfer(moved) => Report::Progress(match moved.bytes_expected {
+            0 => Progress::open(moved.bytes_done, Unit::Bytes),
+            expected => Progress::of(moved.bytes_done, expected, Unit::Bytes),
+        }),
     }
 }
 

@@ -7,6 +7,8 @@
 //! | `rebuild` | the same builder's `nixos-rebuild` |
 //! | `folder` | folders that go with who made them |
 //! | [`machines`] | sessions over SSH |
+//! | [`vaults`] | vaults behind this daemon's own server |
+//! | `restic` | this host's restic, for what is read out of a vault here |
 //! | `errors` | what their failures mean to a client |
 
 pub mod builder;
@@ -15,7 +17,10 @@ mod folder;
 pub mod machines;
 pub mod platform;
 mod rebuild;
+mod restic;
+pub mod vaults;
 
 pub use builder::NixBuilder;
 pub use machines::SshMachines;
 pub use platform::PlatformSource;
+pub use vaults::LocalVaults;

@@ -1,11 +1,13 @@
 //! The flake that tenants are built on.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use berth_nix::{Nix, Run, StorePath};
 use berth_render::Tls;
+use sha2::{Digest, Sha256};
 
 use crate::error::StepError;
 use crate::ports::Platform;
@@ -60,6 +62,58 @@ impl PlatformSource {
         }
         Ok(Platform { pin, agent: agent.out.to_string(), tls: *tls })
     }
+}
+
+/// The platform that a reference means now, kept from being collected as garbage.
+pub(super) async fn pin(nix: &Nix, reference: &str, run: &Run, roots: &Roots) -> Result<String, StepError> {
+    let locked = nix.lock(reference, run).await?;
+    nix.keep(&locked.source, &roots.of(&root_of(&locked.reference))?).await?;
+    Ok(locked.reference)
+}
+
+/// Keeps a platform at one fixed content, which is fetched again where it is not here any more.
+pub(super) async fn keep(nix: &Nix, pin: &str, run: &Run, roots: &Roots) -> Result<(), StepError> {
+    let root = roots.of(&root_of(pin))?;
+    // A link that leads somewhere keeps what it leads to.
+    if tokio::fs::try_exists(&root).await.unwrap_or(false) {
+        return Ok(());
+    }
+    let source = match pin.strip_prefix("path:") {
+        Some(path) => {
+            let path = store_path(path)?;
+            if !tokio::fs::try_exists(path.as_str()).await.unwrap_or(false) {
+                let message = format!(
+                    "the platform {path} that the tenant was deployed with is not here any more; a rollout with a platform brings the tenant to another one"
+                );
+                return Err(StepError::failed("platform", message));
+            }
+            path
+        }
+        None => nix.lock(pin, run).await?.source,
+    };
+    Ok(nix.keep(&source, &root).await?)
+}
+
+/// Lets go of every platform but those.
+pub(super) fn release_others(used: &[String], roots: &Roots) {
+    let used: BTreeSet<String> = used.iter().map(|pin| root_of(pin)).collect();
+    let Ok(folder) = std::fs::read_dir(&roots.0) else { return };
+    for entry in folder.flatten() {
+        let name = entry.file_name();
+        let unused = |name: &&str| name.starts_with(PINNED) && !used.contains(*name);
+        if let Some(name) = name.to_str().filter(unused) {
+            roots.release(name);
+        }
+    }
+}
+
+/// What the links of platforms begin with that tenants were deployed with. The current one's is `platform`.
+const PINNED: &str = "platform-";
+
+/// The link of a platform: a reference is no file name, its hash is.
+fn root_of(pin: &str) -> String {
+    let hash = format!("{:x}", Sha256::digest(pin));
+    format!("{PINNED}{}", &hash[..32])
 }
 
 async fn written(tree: Arc<dyn Fn() -> io::Result<PathBuf> + Send + Sync>) -> Result<PathBuf, StepError> {

@@ -2,7 +2,7 @@
 
 use berth_protocol::{Activation, ActivationOutcome, Answer, Request};
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, damage};
 use crate::error::StepError;
 use crate::ports::Sink;
 
@@ -12,12 +12,22 @@ const LOG_LINES: u32 = 50;
 pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     let system = context.system()?;
     let facts = context.facts(sink).await?;
-    // A machine says that it runs a system before its units have started: a predecessor's switch is followed.
-    if context.switching.is_none() && facts.running_system.as_ref() == Some(&system) {
+    // A machine says that it runs a system before its units have started: a predecessor's switch is followed. What it runs
+    // but does not boot may be put back by a timer at any moment.
+    let there =
+        [facts.running_system, facts.committed_system].iter().all(|path| path.as_ref() == Some(&system));
+    let mended = context.switching.is_none() && damage::look_after_a_boot(context, sink).await?;
+    if context.switching.is_none() && there && !mended {
         return Ok(Outcome::AlreadyThere("the machine runs it".into()));
     }
     let activation = context.switch(system, sink).await?;
     judge(context, activation, sink).await
+}
+
+/// Switches once more to what was committed, as the machine was started anew before it booted that.
+pub(super) async fn again(context: &mut Context, system: &str, sink: &Sink) -> Result<(), StepError> {
+    let activation = context.switch(system.to_owned(), sink).await?;
+    judge(context, activation, sink).await.map(drop)
 }
 
 impl Context {
@@ -26,12 +36,14 @@ impl Context {
         // A machine that cannot be reached was told nothing.
         self.session(sink).await?;
         self.prepare_secrets(&system, sink).await?;
-        self.switched = true;
+        (self.switched, self.switched_here) = (true, true);
         self.switching = Some(system.clone());
         let answer = self.deployer().await?.switch(self, &system, sink).await;
         if !answer.as_ref().is_err_and(StepError::leaves_it_open) {
             self.switching = None;
         }
+        // What was found out before is not true any more.
+        self.facts = None;
         answer
     }
 }
@@ -40,15 +52,16 @@ async fn judge(context: &mut Context, activation: Activation, sink: &Sink) -> Re
     let code = activation.exit_code;
     let error = match activation.outcome {
         ActivationOutcome::Done => return Ok(Outcome::Done("the machine runs it".into())),
+        ActivationOutcome::NeedsReboot => {
+            context.needs_reboot = true;
+            return Ok(Outcome::Done("only a reboot of the machine takes it over".into()));
+        }
         ActivationOutcome::UnitsFailed => {
             let units = activation.failed_units.join(", ");
             StepError::failed("units-failed", format!("units failed to start: {units}"))
         }
         ActivationOutcome::ScriptFailed => {
             StepError::failed("activation-failed", "the activation script failed")
-        }
-        ActivationOutcome::NeedsReboot => {
-            StepError::failed("needs-reboot", "this system needs a reboot of the machine to be taken over")
         }
         ActivationOutcome::Failed => {
             StepError::failed("activation-failed", format!("switch-to-configuration ended with code {code}"))

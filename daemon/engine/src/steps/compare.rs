@@ -12,10 +12,10 @@ use crate::error::StepError;
 const NOT_IN_STORE: &str = "not-in-store";
 
 pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
-    let store = &context.shared.store;
-    let tenant = store.tenant(&context.tenant).await?;
+    let records = &context.shared.records;
+    let tenant = records.tenant(&context.tenant).await?;
     let deployed = match &tenant.deployed_revision {
-        Some(revision) => store.revision(&context.tenant, revision).await?.files,
+        Some(revision) => records.revision(&context.tenant, revision).await?.files,
         None => Files::new(),
     };
     let (system, revision) = (context.system()?, context.revision()?);

@@ -14,7 +14,7 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
         Err(error) => context.without(PreviewPart::Machine, error)?,
     };
     let preview = context.preview()?;
-    context.shared.store.keep_preview(context.operation, preview).await?;
+    context.shared.records.keep_preview(context.hold(), preview).await?;
     Ok(outcome)
 }
 

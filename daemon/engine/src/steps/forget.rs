@@ -6,16 +6,16 @@ use crate::error::StepError;
 use crate::ports::Keep;
 
 pub(super) async fn run(context: &mut Context) -> Result<Outcome, StepError> {
-    let store = &context.shared.store;
-    let holds = (!context.wipe).then_some(&context.tenant);
-    store.set_machine_holds(&context.machine, holds).await?;
-    match store.delete_tenant(&context.tenant).await {
+    let (records, keeps_data) = (&context.shared.records, !context.wipe);
+    if let (false, Some(vault)) = (keeps_data, records.vault(&context.tenant).await?) {
+        context.shared.vaults.destroy(vault.id).await?;
+        records.forget_vault(context.hold(), vault.id).await?;
+    }
+    match records.forget_tenant(context.hold(), &context.tenant, &context.machine, keeps_data).await {
         Ok(()) | Err(berth_store::StoreError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     context.shared.builder.release(Keep::Machine(&context.machine)).await;
-    Ok(Outcome::Done(match holds {
-        Some(_) => "the machine is vacant and keeps the data".into(),
-        None => "the machine is vacant and holds no data".into(),
-    }))
+    let data = if keeps_data { "keeps the data" } else { "holds no data" };
+    Ok(Outcome::Done(format!("the machine is vacant and {data}")))
 }

@@ -4,6 +4,7 @@ use berth_domain::manifest::{Generator, Manifest};
 use berth_domain::{ServiceName, Setting, TenantSpec};
 use berth_protocol::{Answer, GivenSecret, Request};
 use berth_seal::About;
+use secrecy::SecretString;
 
 use super::Context;
 use super::context::unexpected;
@@ -18,9 +19,18 @@ impl Context {
     /// finds its own: each given value has a file for itself.
     pub(super) async fn prepare_secrets(&mut self, system: &str, sink: &Sink) -> Result<(), StepError> {
         let given = self.given_secrets(system).await?;
-        let request = Request::PrepareSecrets { system: system.to_owned(), given };
+        let request = Request::PrepareSecrets { claim: self.claim(), system: system.to_owned(), given };
         match self.call(request, self.shared.options.timeouts.brief, sink).await? {
             Answer::Prepared => Ok(()),
+            _ => Err(unexpected("the secrets")),
+        }
+    }
+
+    /// The secrets that the running system's services made of chance, and whose loss would cost something.
+    pub(super) async fn secrets_of(&mut self, sink: &Sink) -> Result<Vec<GivenSecret>, StepError> {
+        let request = Request::SecretsOf { claim: self.own_claim(), system: self.system()? };
+        match self.call(request, self.shared.options.timeouts.brief, sink).await? {
+            Answer::Secrets(secrets) => Ok(secrets),
             _ => Err(unexpected("the secrets")),
         }
     }
@@ -30,8 +40,29 @@ impl Context {
         let manifest = self.shared.builder.manifest(system).await?;
         let wanted: Vec<_> = wanted(&manifest).collect();
         let (Some(revision), false) = (&self.revision, wanted.is_empty()) else { return Ok(Vec::new()) };
-        let spec = self.shared.store.revision(&self.tenant, revision).await?.spec;
+        let spec = match self.is_a_drill() {
+            // Nobody keeps its revision: the tenant is never deployed so.
+            true => self.drilled_spec().await?,
+            false => self.shared.records.revision(&self.tenant, revision).await?.spec,
+        };
         wanted.into_iter().map(|wanted| self.opened(&spec, wanted)).collect()
+    }
+
+    /// Opens each secret that somebody gave for a tenant, and puts something else in its place.
+    pub(super) fn open_each(
+        &self,
+        spec: &mut TenantSpec,
+        mut put: impl FnMut(About, SecretString) -> Setting,
+    ) -> Result<(), StepError> {
+        let tenant = spec.name.to_string();
+        spec.try_each_secret(|service, at, setting| {
+            let Setting::Secret(secret) = setting else { return Ok(()) };
+            let (tenant, service) = (tenant.clone(), service.to_string());
+            let about = About { tenant, service, setting: at.to_owned(), version: secret.version };
+            let value = self.shared.keys.open(&about, &secret.sealed)?;
+            *setting = put(about, value);
+            Ok(())
+        })
     }
 
     fn opened(&self, spec: &TenantSpec, wanted: Wanted<'_>) -> Result<GivenSecret, StepError> {
@@ -47,8 +78,7 @@ impl Context {
             setting: setting.to_owned(),
             version,
         };
-        let value = self.shared.keys.open(&about, &secret.sealed);
-        let value = value.map_err(|error| StepError::failed("secret-sealed", error.to_string()))?;
+        let value = self.shared.keys.open(&about, &secret.sealed)?;
         Ok(GivenSecret { service: service.to_string(), name: name.to_owned(), value: value.into() })
     }
 }

@@ -15,8 +15,8 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     if running == context.system()? {
         return Ok(Outcome::AlreadyThere("the machine is vacant".into()));
     }
-    let timeout = context.shared.options.timeouts.activate;
-    let removed = match context.call(Request::Wipe { system: running }, timeout, sink).await {
+    let (claim, timeout) = (context.claim(), context.shared.options.timeouts.activate);
+    let removed = match context.call(Request::Wipe { claim, system: running }, timeout, sink).await {
         Ok(Answer::Wiped { removed }) => removed,
         Ok(_) => return Err(unexpected("the wipe")),
         Err(StepError::Failed(failure)) if failure.code == NO_SUCH_SYSTEM => {

@@ -11,7 +11,7 @@ use crate::stage::Stage;
 async fn whatever_fails_the_operation_says_what_and_the_machine_is_on_its_old_system() {
     for (what, step) in WORDS.into_iter().chain([("commit", StepName::Commit)]) {
         let stage = Stage::set_up().await;
-        // Once where the way back is the same as the way there, and is to work.
+        // Once where the way back follows the way there to its end, and is to work.
         match what {
             "activate" => stage.world.fail_once(what),
             _ => stage.world.fail(what),
@@ -49,13 +49,19 @@ async fn a_commit_whose_answer_was_lost_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_after_it_took_place_does_not_claim_that_the_machine_was_put_back() {
+async fn a_commit_that_fails_after_it_took_place_is_recorded_and_not_said_to_have_been_put_back() {
     let stage = Stage::set_up().await;
     stage.world.fail("commit-answer");
     let (operation, events) = stage.deploy().await;
     assert_eq!(operation.status, OperationStatus::Failed);
     let warning = events.iter().find(|event| event.kind == EventKind::Warning).unwrap();
     assert_eq!(warning.message, "the machine boots this system already and was left on it; deploy again");
+    let tenant = stage.store.tenant(&operation.tenant).await.unwrap();
+    assert_eq!(tenant.deployed_system, stage.machine().committed, "the record says what the machine boots");
+    assert_eq!(
+        (tenant.deployed_system, tenant.deployed_revision),
+        (operation.system.clone(), operation.revision.clone())
+    );
     // Which is all that is needed.
     stage.world.behave();
     let (again, _) = stage.deploy().await;

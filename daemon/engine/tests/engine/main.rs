@@ -3,13 +3,28 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod cancelling;
+mod conditions;
+mod damaging;
+mod drills;
 mod failing;
 mod fakes;
 mod following;
+mod holding;
+mod keeping;
 mod nixops4;
 mod previewing;
+mod rebooting;
 mod rebuilding;
+mod rehearsing;
 mod resuming;
+mod retrying;
+mod reverting;
+mod rolling_back;
+mod rollouts;
+mod snapshots;
 mod stage;
+mod taking_in;
+mod vaults;
 mod walking;

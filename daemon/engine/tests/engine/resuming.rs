@@ -15,7 +15,7 @@ async fn wherever_the_daemon_ends_its_successor_brings_the_operation_to_its_end(
         let mut stage = Stage::set_up().await;
         stage.world.hang(what);
         let id = stage.submit(OperationKind::Deploy, false).await;
-        stage.until_waiting().await;
+        stage.until_waiting_in(id, step).await;
         stage.engine.stop().await;
         let left = stage.store.operation(id).await.unwrap();
         assert_eq!(left.status, OperationStatus::Running, "{what}");

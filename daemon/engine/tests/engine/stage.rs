@@ -1,16 +1,31 @@
 //! An engine on a fake world, and what a test does with it.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use berth_domain::{Event, MachineDraft, Operation, OperationId, OperationKind, TenantDraft, TenantSpec};
-use berth_engine::{Batch, Engine, EngineOptions};
+use berth_domain::{
+    Event, MachineDraft, Operation, OperationId, OperationKind, StepName, StepStatus, TenantDraft, TenantSpec,
+};
+use berth_engine::bundles::Spool;
+use berth_engine::ports::HostClock;
+use berth_engine::{Batch, Engine, EngineOptions, Exports, Parts};
+use berth_seal::Keys;
+use berth_sign::SigningKey;
 use berth_store::{Store, StoreOptions};
 use chrono::Utc;
+use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::fakes::{FakeBuilder, FakeMachines, Machine, OLD, World};
+use crate::vaults::FakeVaults;
+
+/// Where bundles lie, in the stage's folder.
+pub const BUNDLES: &str = "bundles";
+
+/// All daemons have the same: what one has sealed, its successor opens.
+static KEYS: LazyLock<SecretString> = LazyLock::new(|| Keys::generate().identity());
 
 /// An engine over a fake world, with the tenant `acme` on `vm1`.
 pub struct Stage {
@@ -18,7 +33,7 @@ pub struct Stage {
     pub store: Store,
     pub engine: Engine,
     pub options: EngineOptions,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 impl Stage {
@@ -42,8 +57,9 @@ impl Stage {
             machine.running = Some(OLD.into());
             machine.committed = Some(OLD.into());
         }
-        let engine = engine(&store, &world, &options);
-        let stage = Self { world, store, engine, options, _folder: folder };
+        std::fs::create_dir(folder.path().join(BUNDLES)).unwrap();
+        let engine = engine(&store, &world, folder.path(), &options);
+        let stage = Self { world, store, engine, options, folder };
         stage.settle_driven_by("acme", "vm1", driver).await;
         stage.engine.start();
         stage
@@ -76,8 +92,13 @@ impl Stage {
     /// The daemon ends, and another one takes over.
     pub async fn restart(&mut self) {
         self.engine.stop().await;
-        self.engine = engine(&self.store, &self.world, &self.options);
+        self.engine = engine(&self.store, &self.world, self.folder.path(), &self.options);
         self.engine.start();
+    }
+
+    /// Another daemon on the same database and the same machines.
+    pub fn another(&self, options: EngineOptions) -> Engine {
+        engine(&self.store, &self.world, self.folder.path(), &options)
     }
 
     pub async fn submit(&self, kind: OperationKind, wipe: bool) -> OperationId {
@@ -104,7 +125,7 @@ impl Stage {
             let mut events = Vec::new();
             loop {
                 match follower.next().await.unwrap().unwrap() {
-                    Batch::Events(batch) => events.extend(batch.iter().map(|event| (**event).clone())),
+                    Batch::Events(batch) => events.extend(batch.iter().map(|event| (***event).clone())),
                     Batch::Gap { .. } => {}
                     Batch::End => return events,
                 }
@@ -124,6 +145,17 @@ impl Stage {
         tokio::time::timeout(Duration::from_secs(30), self.world.waiting.notified())
             .await
             .expect("nothing hangs");
+    }
+
+    /// Waits until something hangs and an operation has come to a step: the session is opened while others go on.
+    pub async fn until_waiting_in(&self, id: OperationId, step: StepName) {
+        self.until_waiting().await;
+        let there = async {
+            while self.store.operation(id).await.unwrap().step(step).unwrap().status == StepStatus::Pending {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), there).await.expect("it never comes to that step");
     }
 
     /// Waits until something is so.
@@ -150,8 +182,19 @@ impl Stage {
     }
 }
 
-fn engine(store: &Store, world: &Arc<World>, options: &EngineOptions) -> Engine {
+fn engine(store: &Store, world: &Arc<World>, exports: &Path, options: &EngineOptions) -> Engine {
     let builder = Arc::new(FakeBuilder(Arc::clone(world)));
     let machines = Arc::new(FakeMachines(Arc::clone(world)));
-    Engine::new(store.clone(), berth_seal::Keys::generate(), builder, machines, options.clone())
+    let vaults = Arc::new(FakeVaults(Arc::clone(&world.state)));
+    let (records, keys) = (Arc::new(store.clone()), Keys::read(&KEYS).unwrap());
+    let exports = Exports {
+        folder: exports.to_owned(),
+        provider: "Harbour".into(),
+        key: SigningKey::from_seed(&[7; 32]),
+    };
+    let spool = Spool::of_nobody(exports.folder.join(BUNDLES));
+
+    let parts =
+        Parts { records, keys, builder, machines, vaults, exports, spool, clock: Arc::new(HostClock) };
+    Engine::new(parts, options.clone())
 }

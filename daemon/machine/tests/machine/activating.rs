@@ -6,7 +6,7 @@ use berth_protocol::{ActivationOutcome, FailureCode, Request};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::bench::{Bench, activate, ask};
+use crate::bench::{Bench, activate, ask, claim, commit};
 use crate::systems::{SWITCH, system};
 
 #[tokio::test]
@@ -26,9 +26,12 @@ async fn a_switch_is_followed_line_by_line_and_told_again_to_whoever_asks_again(
     assert_eq!(bench.run(&["cat", "/var/lib/switched"]).await, "test", "it ran once");
     assert_eq!(bench.facts().await.running_system, Some(path.to_string()));
 
-    let units =
-        bench.run(&["systemctl", "list-units", "--all", "--plain", "--no-legend", "berth-activate-*"]).await;
-    assert_eq!(units, "", "the unit is gone");
+    bench.until_no_switches().await;
+    let units = bench.own_units().await;
+    assert!(
+        units.contains(&format!("berth-guard-{operation}.timer ")),
+        "the timer waits for the commit: {units}"
+    );
 }
 
 #[tokio::test]
@@ -81,8 +84,9 @@ async fn only_one_operation_changes_a_machine_at_a_time() {
         let another = bench.ask(activate(Uuid::now_v7(), &path)).await.failure();
         assert_eq!(another.code, FailureCode::Busy);
         assert!(another.message.contains(&operation.to_string()), "{another}");
-        let commit = bench.ask(Request::Commit { system: path.to_string() }).await.failure();
-        let wipe = bench.ask(Request::Wipe { system: path.to_string() }).await.failure();
+        let commit = bench.ask(commit(Uuid::now_v7(), &path)).await.failure();
+        let wipe = Request::Wipe { claim: claim(Uuid::now_v7()), system: path.to_string() };
+        let wipe = bench.ask(wipe).await.failure();
         assert_eq!((commit.code, wipe.code), (FailureCode::Busy, FailureCode::Busy));
     };
     let (first, same, ()) = tokio::join!(

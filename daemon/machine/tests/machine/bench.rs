@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_domain::ssh::SshPublicKey;
 use berth_domain::{MachineFacts, MachineSpec};
 use berth_machine::{Agent, Connector, ConnectorOptions, MachineError, Session, StorePath};
-use berth_protocol::{Activation, Answer, Failure, Note, Request, SwitchAction};
+use berth_protocol::{
+    Activation, Answer, Claim, Deadline, Failure, Note, Outcome, Request, SwitchAction, Transfer,
+};
 use berth_testbed::{Machine, Testbed, TestbedOptions, prerequisites};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,6 +18,12 @@ use crate::systems::add_to_store;
 
 /// Longer than anything here takes.
 pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// The units of agents that switch.
+const SWITCHES: &str = "berth-activate-*";
+
+/// The units of agents that put a machine back, and their timers.
+const GUARDS: &str = "berth-guard-*";
 
 /// One machine. (The order matters: connections end before the machine.)
 pub struct Bench {
@@ -32,6 +40,7 @@ pub struct Told {
     pub answer: Result<Answer, MachineError>,
     pub lines: Vec<String>,
     pub counts: Vec<(u64, u64)>,
+    pub transfers: Vec<Transfer>,
 }
 
 impl Bench {
@@ -71,9 +80,15 @@ impl Bench {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// A new agent over the session.
+    /// A new agent over the connection that is open, or a new one.
     pub async fn agent(&self) -> Agent {
-        self.session.agent(&self.agent_path, &never()).await.unwrap()
+        let session = self.connector.connect(&self.spec(), &never()).await.unwrap();
+        session.agent(&self.agent_path, &never()).await.unwrap()
+    }
+
+    /// Lets go of a connection to a machine that was started anew.
+    pub async fn reconnect(&self) {
+        self.connector.close(&self.spec()).await.unwrap();
     }
 
     /// Asks a new agent.
@@ -97,9 +112,59 @@ impl Bench {
         stdout.trim().to_owned()
     }
 
+    /// What the machine says became of an operation.
+    pub async fn outcome(&self, operation: Uuid) -> Outcome {
+        self.ask(Request::Outcome { operation }).await.outcome()
+    }
+
+    /// Waits until the machine says of an operation what is wanted of it.
+    pub async fn until(&self, operation: Uuid, wanted: impl Fn(&Outcome) -> bool) -> Outcome {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let outcome = self.outcome(operation).await;
+            if wanted(&outcome) {
+                return outcome;
+            }
+            assert!(Instant::now() < end, "{outcome:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// The units that agents have started and that are there.
+    pub async fn own_units(&self) -> String {
+        self.units(&[SWITCHES, GUARDS]).await
+    }
+
+    /// Waits until nothing is left of the units that agents have started.
+    pub async fn until_no_own_units(&self) {
+        self.until_gone(&[SWITCHES, GUARDS]).await;
+    }
+
+    /// Waits until none of the units that switch is left.
+    pub async fn until_no_switches(&self) {
+        self.until_gone(&[SWITCHES]).await;
+    }
+
+    /// Waits until no such unit is left: one that has said how its operation ended is there for a moment longer.
+    async fn until_gone(&self, patterns: &[&str]) {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let units = self.units(patterns).await;
+            if units.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{units}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn units(&self, patterns: &[&str]) -> String {
+        self.run(&[&["systemctl", "list-units", "--all", "--plain", "--no-legend"], patterns].concat()).await
+    }
+
     /// A file of the machine.
     pub fn file(&self, path: &str) -> PathBuf {
-        self.machine.root_path().join(path.trim_start_matches('/'))
+        self.machine.file(path)
     }
 }
 
@@ -107,6 +172,13 @@ impl Told {
     pub fn activation(self) -> Activation {
         match self.answer.unwrap() {
             Answer::Activation(activation) => activation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn outcome(self) -> Outcome {
+        match self.answer.unwrap() {
+            Answer::Outcome(outcome) => outcome,
             other => panic!("{other:?}"),
         }
     }
@@ -120,19 +192,40 @@ impl Told {
 }
 
 pub async fn ask(agent: &mut Agent, request: Request) -> Told {
-    let (mut lines, mut counts) = (Vec::new(), Vec::new());
+    let (mut lines, mut counts, mut transfers) = (Vec::new(), Vec::new(), Vec::new());
     let on_note = |note| match note {
         Note::Line(line) => lines.push(line),
         Note::Progress { done, expected } => counts.push((done, expected)),
+        Note::Transfer(moved) => transfers.push(moved),
     };
     let answer = agent.call(request, LIMIT, &never(), on_note).await;
-    Told { answer, lines, counts }
+    Told { answer, lines, counts, transfers }
 }
 
-/// A request to switch.
+/// A request to switch, with time enough for everything.
 pub fn activate(operation: Uuid, system: &StorePath) -> Request {
-    let system = system.to_string();
-    Request::Activate { operation, system, action: SwitchAction::Test }
+    activate_within(operation, system, 60)
+}
+
+/// A request to switch; the machine waits so long for the commit.
+pub fn activate_within(operation: Uuid, system: &StorePath, commit_seconds: u64) -> Request {
+    let deadline = Deadline { switch_seconds: 60, commit_seconds };
+    Request::Activate {
+        claim: claim(operation),
+        system: system.to_string(),
+        action: SwitchAction::Test,
+        deadline,
+    }
+}
+
+/// A request to commit.
+pub fn commit(operation: Uuid, system: &StorePath) -> Request {
+    Request::Commit { claim: claim(operation), system: system.to_string(), keep_generations: 10 }
+}
+
+/// Who asks.
+pub fn claim(operation: Uuid) -> Claim {
+    Claim { operation, fence: 1 }
 }
 
 /// A token that is never cancelled.

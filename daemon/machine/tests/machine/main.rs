@@ -5,11 +5,20 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod activating;
+mod ahead;
 mod bench;
+mod booting;
+mod capturing;
+mod checking;
 mod committing;
+mod holding;
+mod keeping;
 mod looking;
 mod losing;
 #[path = "../shared/programs.rs"]
 mod programs;
+mod restoring;
+mod returning;
+mod reverting;
 mod systems;
 mod wiping;

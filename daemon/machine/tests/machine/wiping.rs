@@ -2,12 +2,13 @@
 
 use berth_protocol::{Answer, FailureCode, Request};
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::bench::{Bench, Told};
+use crate::bench::{Bench, Told, claim};
 use crate::systems::{SWITCH, system};
 
 async fn wipe(bench: &Bench, system: &berth_machine::StorePath) -> Told {
-    bench.ask(Request::Wipe { system: system.to_string() }).await
+    bench.ask(Request::Wipe { claim: claim(Uuid::now_v7()), system: system.to_string() }).await
 }
 
 fn removed(told: Told) -> Vec<String> {
@@ -17,7 +18,7 @@ fn removed(told: Told) -> Vec<String> {
     }
 }
 
-async fn start_postgresql(bench: &Bench) {
+pub async fn start_postgresql(bench: &Bench) {
     let cluster = "/usr/lib/postgresql/17/bin/initdb -D /var/lib/pg >/dev/null && mkdir -p /run/postgresql";
     bench
         .run(&[
@@ -32,7 +33,7 @@ async fn start_postgresql(bench: &Bench) {
     bench.run(&["sh", "-c", server]).await;
 }
 
-async fn psql(bench: &Bench, sql: &str) -> String {
+pub async fn psql(bench: &Bench, sql: &str) -> String {
     bench.run(&["runuser", "-u", "postgres", "--", "psql", "-XAtc", sql, "postgres"]).await
 }
 

@@ -5,6 +5,7 @@
 mod agents;
 mod connecting;
 mod copying;
+mod forwarding;
 mod losing;
 #[path = "../shared/programs.rs"]
 mod programs;

@@ -29,6 +29,15 @@ impl Server {
 
     /// The same at another address of this host, and with another type of host key.
     pub fn start_at(address: &str, key_type: &str) -> Option<Self> {
+        Self::start_as(address, key_type, "")
+    }
+
+    /// The same with more lines in its configuration.
+    pub fn start_with(lines: &str) -> Option<Self> {
+        Self::start_as("127.0.0.1", "ed25519", lines)
+    }
+
+    fn start_as(address: &str, key_type: &str, lines: &str) -> Option<Self> {
         let Some(program) =
             ["/usr/sbin/sshd", "/run/current-system/sw/bin/sshd"].iter().find(|p| Path::new(p).exists())
         else {
@@ -43,7 +52,7 @@ impl Server {
         let host_key = keygen(&path.join("host"), key_type);
         let identity = path.join("100% 'mine'");
         fs::write(path.join("authorized"), keygen(&identity, "ed25519")).unwrap();
-        fs::write(path.join("config"), config(address)).unwrap();
+        fs::write(path.join("config"), config(address) + lines).unwrap();
         if as_root() {
             // Where sshd, as root, wants an empty folder to shut its unprivileged part into.
             fs::create_dir_all("/run/sshd").unwrap();

@@ -18,7 +18,11 @@ async fn the_real_agent_tells_the_facts_and_goes_on_after_a_refusal() {
     let (_connector, session) = server.session().await;
     let mut agent = session.agent(&path, &never()).await.unwrap();
     assert_eq!(agent.version(), env!("CARGO_PKG_VERSION"));
-    let request = Request::Commit { system: agents::nowhere().to_string() };
+    let request = Request::Commit {
+        claim: berth_protocol::Claim { operation: uuid::Uuid::now_v7(), fence: 1 },
+        system: agents::nowhere().to_string(),
+        keep_generations: 10,
+    };
     let error = agent.call(request, LIMIT, &never(), |_| {}).await.unwrap_err();
     let MachineError::Failed { failure, .. } = &error else { panic!("{error}") };
     assert_eq!(failure.code, FailureCode::NoSuchSystem);
@@ -79,6 +83,16 @@ async fn an_agent_that_is_not_on_the_machine_is_missing() {
     assert!(reason.contains("not found") || reason.contains("No such file"), "{reason}");
     assert!(!session.has_path(&path, &never()).await.unwrap());
     assert!(session.has_path(&there, &never()).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_without_a_word_is_as_good_as_missing() {
+    let Some(server) = Server::start() else { return };
+    let Some(path) = agents::script(&["echo truncated >&2", "exit 3"]) else { return };
+    let (_connector, session) = server.session().await;
+    let error = session.agent(&path, &never()).await.unwrap_err();
+    let MachineError::AgentMissing { reason, .. } = &error else { panic!("{error}") };
+    assert!(reason.contains("exit status: 3") && reason.contains("truncated"), "{reason}");
 }
 
 #[tokio::test]

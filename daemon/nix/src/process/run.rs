@@ -68,6 +68,12 @@ impl Finished {
         self.tracker.failed_build()
     }
 
+    /// Whether it gave up because nobody builds: it may not itself (`max-jobs` is 0), and no other machine does. The words are
+    /// those of Nix's `src/libstore/build/worker.cc`, which begin with a capital in some versions.
+    pub(crate) fn found_no_builder(&self) -> bool {
+        self.tracker.errors().to_lowercase().contains("unable to start any build")
+    }
+
     /// The store paths that it printed, one a line.
     pub(crate) fn store_paths(&self) -> Result<Vec<StorePath>, NixError> {
         let lines = self.stdout.lines().filter(|line| !line.is_empty());
@@ -89,7 +95,7 @@ pub(crate) async fn run(
     }
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
-    let io = |source| NixError::Io { program: program.to_owned(), source };
+    let io = |source| NixError::io(program)(source);
     let child = command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => NixError::NotFound { program: program.to_owned() },
         _ => io(error),

@@ -5,6 +5,7 @@
 mod cancel;
 mod comparing;
 mod golden;
+mod mending;
 mod real;
 mod rebuild;
 mod support;

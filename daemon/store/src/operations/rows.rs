@@ -25,6 +25,11 @@ pub(super) struct Row {
     started_at: Option<i64>,
     finished_at: Option<i64>,
     last_seq: i64,
+    rollout: Option<String>,
+    snapshot: Option<String>,
+    recipient: Option<String>,
+    migration: Option<String>,
+    due_at: Option<i64>,
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -57,6 +62,11 @@ impl Row {
             started_at: operation.started_at.map(millis),
             finished_at: operation.finished_at.map(millis),
             last_seq: operation.last_seq,
+            rollout: operation.rollout.map(|id| id.to_string()),
+            snapshot: operation.snapshot.map(|id| id.to_string()),
+            recipient: operation.recipient.clone(),
+            migration: operation.migration.map(|id| id.to_string()),
+            due_at: operation.due_at.map(millis),
         })
     }
 
@@ -78,6 +88,11 @@ impl Row {
             started_at: maybe_time("operations.started_at", self.started_at)?,
             finished_at: maybe_time("operations.finished_at", self.finished_at)?,
             last_seq: self.last_seq,
+            rollout: maybe_parse("operations.rollout", self.rollout.as_deref())?,
+            snapshot: maybe_parse("operations.snapshot", self.snapshot.as_deref())?,
+            recipient: self.recipient,
+            migration: maybe_parse("operations.migration", self.migration.as_deref())?,
+            due_at: maybe_time("operations.due_at", self.due_at)?,
         })
     }
 }
@@ -114,6 +129,7 @@ pub(super) fn as_kept(mut operation: Operation) -> Operation {
     operation.created_at = stored(operation.created_at);
     operation.started_at = operation.started_at.map(stored);
     operation.finished_at = operation.finished_at.map(stored);
+    operation.due_at = operation.due_at.map(stored);
     for step in &mut operation.steps {
         step.started_at = step.started_at.map(stored);
         step.finished_at = step.finished_at.map(stored);

@@ -8,7 +8,7 @@ use berth_domain::event::NewEvent;
 use berth_domain::{EventKind, OperationStatus, Progress, StepName, StepStatus, progress::Unit};
 use berth_store::{OperationFilter, Store, StoreError};
 
-use crate::support::{deployment, machine, now, on_both, settled, tenant};
+use crate::support::{claimed, deployment, machine, now, on_both, settled, tenant};
 
 on_both!(
     of_tenants_that_ask_for_one_domain_or_one_machine_at_once_one_gets_it,
@@ -93,7 +93,7 @@ async fn a_tenant_is_never_forgotten_under_an_operation_that_comes(store: Store)
 async fn an_operation_that_is_being_written_is_never_read_half(store: Store) {
     let spec = settled(&store, "acme").await;
     store.create_operation(&deployment(&spec), accepted(), None).await.unwrap();
-    let mut operation = store.claim_queued(1).await.unwrap().remove(0);
+    let mut operation = claimed(&store).await;
     let id = operation.id;
     let over = Arc::new(AtomicBool::new(false));
     let readers = (0..4).map(|n| {
@@ -122,7 +122,7 @@ async fn an_operation_that_is_being_written_is_never_read_half(store: Store) {
         let step = operation.step_mut(StepName::Build).unwrap();
         step.status = StepStatus::Running;
         step.progress = Some(Progress::of(round, 300, Unit::Builds));
-        store.record(&mut operation, vec![NewEvent::new(now(), EventKind::Log, "round")]).await.unwrap();
+        operation.record(&store, vec![NewEvent::new(now(), EventKind::Log, "round")]).await.unwrap();
     }
     over.store(true, Ordering::Relaxed);
     for reader in readers {

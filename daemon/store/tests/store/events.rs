@@ -6,7 +6,7 @@ use berth_store::{Store, StoreError, WatchLink};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use crate::support::{deployment, now, on_both, settled};
+use crate::support::{claimed, deployment, now, on_both, settled};
 
 on_both!(events_come_in_pages_and_trimmed_ones_are_known_to_be_gone, a_link_works_until_it_expires,);
 
@@ -18,8 +18,8 @@ async fn events_come_in_pages_and_trimmed_ones_are_known_to_be_gone(store: Store
     let spec = settled(&store, "acme").await;
     let operation = deployment(&spec);
     store.create_operation(&operation, event(1), None).await.unwrap();
-    let mut running = store.claim_queued(1).await.unwrap().remove(0);
-    let written = store.record(&mut running, (2..=10).map(event).collect()).await.unwrap();
+    let mut running = claimed(&store).await;
+    let written = running.record(&store, (2..=10).map(event).collect()).await.unwrap();
     let page = store.events(operation.id, 1, 100).await.unwrap();
     assert_eq!((page.events, page.oldest_seq, page.last_seq), (written, Some(1), 10));
     let page = store.events(operation.id, 3, 2).await.unwrap();

@@ -3,10 +3,11 @@
 use berth_domain::MachineFacts;
 use berth_store::{Store, StoreError};
 
-use crate::support::{machine, now, on_both, settled};
+use crate::support::{busy, machine, now, on_both, settled};
 
 on_both!(
     a_machine_is_registered_once_and_comes_back_with_what_was_found_out,
+    what_a_check_finds_out_does_not_replace_what_an_operation_does,
     a_machine_with_a_tenant_on_it_is_not_forgotten,
     a_list_names_who_is_on_each_machine,
 );
@@ -26,9 +27,12 @@ fn facts() -> MachineFacts {
         memory_available_bytes: 1,
         disk_bytes: 2,
         disk_available_bytes: 1,
+        data_disk_bytes: 1,
+        data_disk_available_bytes: 1,
         running_system: None,
         booted_system: None,
         committed_system: Some("/nix/store/x".into()),
+        needs_reboot: false,
         failed_units: vec!["a.service".into()],
     }
 }
@@ -37,21 +41,38 @@ async fn a_machine_is_registered_once_and_comes_back_with_what_was_found_out(sto
     let (spec, at) = (machine("vm1"), now());
     store.create_machine(&spec, at, None).await.unwrap();
     assert!(matches!(store.create_machine(&spec, at, None).await, Err(StoreError::Exists { .. })));
-    store.set_machine_facts(&spec.name, &facts()).await.unwrap();
+    let (_, running) = busy(&store, "acme").await;
+    store.set_machine_facts(running.hold, &spec.name, &facts()).await.unwrap();
     let found = store.machine(&spec.name).await.unwrap();
     assert_eq!((&found.spec, found.created_at), (&spec, at));
     assert_eq!(found.facts.map(|facts| facts.memory_bytes), Some(u64::MAX));
     let nobody = "vm2".parse().unwrap();
     assert!(matches!(store.machine(&nobody).await, Err(StoreError::NotFound { what: "machine", .. })));
-    assert!(matches!(store.set_machine_facts(&nobody, &facts()).await, Err(StoreError::NotFound { .. })));
-    assert!(matches!(store.set_machine_holds(&nobody, None).await, Err(StoreError::NotFound { .. })));
+    let unknown = store.set_machine_facts(running.hold, &nobody, &facts()).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { what: "machine", .. })));
+}
+
+async fn what_a_check_finds_out_does_not_replace_what_an_operation_does(store: Store) {
+    let (spec, mut running) = busy(&store, "acme").await;
+    let found = facts();
+    store.set_machine_facts(running.hold, &spec.machine, &found).await.unwrap();
+    let checked = MachineFacts { kernel: "checked".into(), ..found.clone() };
+    let known = async || store.machine(&spec.machine).await.unwrap().facts;
+    store.set_checked_facts(&spec.machine, &checked).await.unwrap();
+    assert_eq!(known().await, Some(found));
+    running.status = berth_domain::OperationStatus::Succeeded;
+    running.record(&store, Vec::new()).await.unwrap();
+    store.set_checked_facts(&spec.machine, &checked).await.unwrap();
+    assert_eq!(known().await, Some(checked.clone()));
+    let unknown = store.set_checked_facts(&"vm9".parse().unwrap(), &checked).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { what: "machine", .. })));
 }
 
 async fn a_machine_with_a_tenant_on_it_is_not_forgotten(store: Store) {
     let spec = settled(&store, "acme").await;
     let refused = store.delete_machine(&spec.machine).await;
     assert!(matches!(refused, Err(StoreError::MachineInUse { tenant }) if tenant == spec.name));
-    store.delete_tenant(&spec.name).await.unwrap();
+    store.abandon_tenant(&spec.name).await.unwrap();
     store.delete_machine(&spec.machine).await.unwrap();
     assert!(matches!(store.delete_machine(&spec.machine).await, Err(StoreError::NotFound { .. })));
 }

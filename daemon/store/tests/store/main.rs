@@ -3,15 +3,24 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod concurrency;
+mod conditions;
+mod drills;
 mod events;
+mod leases;
 mod machines;
+mod moves;
+mod news;
 mod nixops4;
 mod opening;
 mod operations;
 mod paging;
 mod previews;
 mod repeating;
+mod rollouts;
+mod sealing;
+mod snapshots;
 mod support;
 mod tenants;
 mod tokens;

@@ -8,7 +8,7 @@ use berth_store::{Cursor, OperationFilter, Store, StoreError, TokenRecord};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use crate::support::{deployment, machine, now, on_both, settled};
+use crate::support::{busy, deployment, machine, now, on_both, settled};
 
 on_both!(
     a_cursor_of_garbage_is_refused_or_finds_nothing_but_never_troubles_the_database,
@@ -114,7 +114,7 @@ async fn pages_of_one_yield_everything_once_while_others_come_and_go(store: Stor
 }
 
 async fn revisions_of_the_same_millisecond_are_all_in_the_pages(store: Store) {
-    let spec = settled(&store, "acme").await;
+    let (spec, running) = busy(&store, "acme").await;
     let at = now();
     let ids: BTreeSet<RevisionId> =
         (0..7).map(|n| format!("{n:064}").parse().unwrap()).collect::<BTreeSet<_>>();
@@ -128,7 +128,7 @@ async fn revisions_of_the_same_millisecond_are_all_in_the_pages(store: Store) {
             files: [("flake.nix".to_owned(), "{ }".to_owned())].into(),
             created_at,
         };
-        store.keep_revision(&revision).await.unwrap();
+        store.keep_revision(running.hold, &revision).await.unwrap();
     }
     for limit in 1..=7 {
         let (mut after, mut seen): (Option<Cursor>, Vec<RevisionId>) = (None, Vec::new());

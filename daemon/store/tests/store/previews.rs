@@ -5,7 +5,7 @@ use berth_domain::preview::{MissingPart, PreviewPart};
 use berth_domain::{EventKind, Operation, OperationKind, OperationStatus, Preview, TenantSpec};
 use berth_store::{Store, StoreError};
 
-use crate::support::{machine, now, on_both, settled};
+use crate::support::{busy, claim, claimed, machine, now, on_both, settled};
 
 on_both!(
     a_preview_keeps_what_it_was_asked_about_until_it_has_ended_and_what_it_found,
@@ -42,11 +42,11 @@ fn found() -> Preview {
 async fn ended(store: &Store, spec: &TenantSpec) -> Operation {
     let queued = queued(spec);
     store.create_preview(&queued, spec, accepted(), None).await.unwrap();
-    let mut operation = store.claim_queued(1).await.unwrap().remove(0);
-    store.keep_preview(operation.id, &found()).await.unwrap();
-    operation.status = OperationStatus::Succeeded;
-    store.record(&mut operation, Vec::new()).await.unwrap();
-    operation
+    let mut running = claimed(store).await;
+    store.keep_preview(running.hold, &found()).await.unwrap();
+    running.status = OperationStatus::Succeeded;
+    running.record(store, Vec::new()).await.unwrap();
+    running.operation
 }
 
 async fn a_preview_keeps_what_it_was_asked_about_until_it_has_ended_and_what_it_found(store: Store) {
@@ -58,20 +58,27 @@ async fn a_preview_keeps_what_it_was_asked_about_until_it_has_ended_and_what_it_
     assert_eq!(store.previewed_spec(queued.id).await.unwrap(), spec);
     assert_eq!(store.tenant(&spec.name).await.unwrap().spec, stored, "it is not the tenant's");
     assert!(matches!(store.preview(queued.id).await, Err(StoreError::NotFound { .. })));
-    store.keep_preview(queued.id, &found()).await.unwrap();
-    store.forget_previewed_spec(queued.id).await.unwrap();
+    let mut running = claimed(&store).await;
+    store.keep_preview(running.hold, &found()).await.unwrap();
+    running.record(&store, Vec::new()).await.unwrap();
+    assert_eq!(store.previewed_spec(queued.id).await.unwrap(), spec);
+    running.status = OperationStatus::Failed;
+    running.record(&store, Vec::new()).await.unwrap();
     assert_eq!(store.preview(queued.id).await.unwrap(), found());
     assert!(matches!(store.previewed_spec(queued.id).await, Err(StoreError::NotFound { .. })));
 }
 
 async fn what_a_change_would_be_refused_for_a_preview_is_refused_for(store: Store) {
-    let spec = settled(&store, "acme").await;
+    let (spec, mut running) = busy(&store, "acme").await;
     let other = settled(&store, "bolt").await;
-    store.set_tenant_deployed(&spec.name, &"ab".repeat(32).parse().unwrap(), "/nix/store/x").await.unwrap();
+    let (revision, platform) = ("ab".repeat(32).parse().unwrap(), "path:/nix/store/p");
+    store.set_tenant_deployed(running.hold, &spec.name, &revision, "/nix/store/x", platform).await.unwrap();
+    running.status = OperationStatus::Succeeded;
+    running.record(&store, Vec::new()).await.unwrap();
     store.create_machine(&machine("free"), now(), None).await.unwrap();
     let refused = async |changed: TenantSpec| {
         let refused = store.create_preview(&queued(&changed), &changed, accepted(), None).await.unwrap_err();
-        assert!(store.unfinished_operations().await.unwrap().is_empty());
+        assert_eq!(store.claim(&claim("other")).await.unwrap(), None);
         refused
     };
     let elsewhere = TenantSpec { machine: "free".parse().unwrap(), ..spec.clone() };

@@ -1,10 +1,15 @@
 //! Stores to try things on, and things to put into them.
 
 use std::io::Write;
+use std::ops::{Deref, DerefMut};
 use std::sync::Once;
+use std::time::Duration;
 
-use berth_domain::{MachineDraft, MachineSpec, Operation, OperationKind, TenantDraft, TenantSpec, Timestamp};
-use berth_store::{IdempotencyRecord, Store, StoreOptions};
+use berth_domain::event::NewEvent;
+use berth_domain::{
+    Event, MachineDraft, MachineSpec, Operation, OperationKind, TenantDraft, TenantSpec, Timestamp,
+};
+use berth_store::{Claim, Claimed, Hold, IdempotencyRecord, Store, StoreError, StoreOptions};
 use chrono::{SubsecRound, TimeDelta, Utc};
 use serde_json::json;
 use tempfile::TempDir;
@@ -144,4 +149,66 @@ pub fn reply(key: &str) -> IdempotencyRecord {
         created_at: now(),
         expires_at: now() + TimeDelta::hours(1),
     }
+}
+
+/// Whoever holds an operation.
+#[derive(Clone)]
+pub struct Holder {
+    pub operation: Operation,
+    pub hold: Hold,
+    pub writes: i64,
+    pub taken_over: bool,
+}
+
+impl Deref for Holder {
+    type Target = Operation;
+
+    fn deref(&self) -> &Operation {
+        &self.operation
+    }
+}
+
+impl DerefMut for Holder {
+    fn deref_mut(&mut self) -> &mut Operation {
+        &mut self.operation
+    }
+}
+
+impl Holder {
+    /// Writes the operation as it is here.
+    pub async fn record(&mut self, store: &Store, events: Vec<NewEvent>) -> Result<Vec<Event>, StoreError> {
+        let recorded = store.record(self.hold, self.writes + 1, &self.operation, events).await?;
+        self.writes += 1;
+        self.operation = recorded.operation;
+        Ok(recorded.events)
+    }
+}
+
+pub fn claim(owner: &str) -> Claim {
+    Claim { owner: owner.into(), lasting: Duration::from_secs(60), except: Vec::new(), restarted: true }
+}
+
+/// What a daemon of that name gets when it looks for work.
+pub async fn claims(store: &Store, claim: &Claim) -> Option<Holder> {
+    let Claimed { operation, hold, taken_over } = store.claim(claim).await.unwrap()?;
+    Some(Holder { operation, hold, writes: 0, taken_over })
+}
+
+/// The oldest queued operation, claimed by a daemon of its own.
+pub async fn claimed(store: &Store) -> Holder {
+    claims(store, &claim(&Uuid::now_v7().to_string())).await.unwrap()
+}
+
+/// A tenant that an operation is being made for.
+pub async fn busy(store: &Store, name: &str) -> (TenantSpec, Holder) {
+    let spec = settled(store, name).await;
+    let running = begun(store, &spec).await;
+    (spec, running)
+}
+
+/// An operation that is being made for a tenant.
+pub async fn begun(store: &Store, spec: &TenantSpec) -> Holder {
+    let accepted = NewEvent::new(now(), berth_domain::EventKind::Accepted, "accepted");
+    store.create_operation(&deployment(spec), accepted, None).await.unwrap();
+    claimed(store).await
 }

@@ -4,7 +4,7 @@ use berth_domain::event::NewEvent;
 use berth_domain::{EventKind, Revision, RevisionId, TenantDraft, TenantSpec};
 use berth_store::{Store, StoreError};
 
-use crate::support::{deployment, machine, now, on_both, settled, tenant};
+use crate::support::{busy, claimed, deployment, machine, now, on_both, settled, tenant};
 
 on_both!(
     a_tenant_comes_back_as_it_was_specified,
@@ -99,10 +99,14 @@ async fn a_deployed_tenant_stays_on_its_machine(store: Store) {
     store.create_operation(&operation, accepted(), None).await.unwrap();
     let refused = store.update_tenant(&moved, None, now()).await;
     assert!(matches!(refused, Err(StoreError::OperationRunning { operation: id }) if id == operation.id));
-    let mut running = store.claim_queued(1).await.unwrap().remove(0);
+    let mut running = claimed(&store).await;
+    let hold = running.hold;
+    store
+        .set_tenant_deployed(hold, &spec.name, &revision('a'), "/nix/store/x", "path:/nix/store/p")
+        .await
+        .unwrap();
     running.status = berth_domain::OperationStatus::Succeeded;
-    store.record(&mut running, Vec::new()).await.unwrap();
-    store.set_tenant_deployed(&spec.name, &revision('a'), "/nix/store/x").await.unwrap();
+    running.record(&store, Vec::new()).await.unwrap();
     let refused = store.update_tenant(&moved, None, now()).await;
     assert!(matches!(refused, Err(StoreError::TenantDeployed { machine, .. }) if machine == spec.machine));
     let found = store.tenant(&spec.name).await.unwrap();
@@ -115,12 +119,22 @@ async fn a_deployed_tenant_stays_on_its_machine(store: Store) {
 async fn a_machine_that_holds_somebodys_data_takes_nobody_else(store: Store) {
     store.create_machine(&machine("vm1"), now(), None).await.unwrap();
     let acme = tenant("acme", "vm1");
-    store.set_machine_holds(&acme.machine, Some(&acme.name)).await.unwrap();
+    store.create_tenant(&acme, now(), None).await.unwrap();
+    store.abandon_tenant(&acme.name).await.unwrap();
     let refused = store.create_tenant(&tenant("bolt", "vm1"), now(), None).await;
     assert!(matches!(refused, Err(StoreError::MachineHoldsData { of, .. }) if of == acme.name));
     store.create_tenant(&acme, now(), None).await.unwrap();
-    store.delete_tenant(&acme.name).await.unwrap();
-    store.set_machine_holds(&acme.machine, None).await.unwrap();
+    store.create_operation(&deployment(&acme), accepted(), None).await.unwrap();
+    let mut running = claimed(&store).await;
+    store.forget_tenant(running.hold, &acme.name, &acme.machine, true).await.unwrap();
+    let refused = store.create_tenant(&tenant("bolt", "vm1"), now(), None).await;
+    assert!(matches!(refused, Err(StoreError::MachineHoldsData { of, .. }) if of == acme.name));
+    running.status = berth_domain::OperationStatus::Succeeded;
+    running.record(&store, Vec::new()).await.unwrap();
+    store.create_tenant(&acme, now(), None).await.unwrap();
+    store.create_operation(&deployment(&acme), accepted(), None).await.unwrap();
+    let running = claimed(&store).await;
+    store.forget_tenant(running.hold, &acme.name, &acme.machine, false).await.unwrap();
     store.create_tenant(&tenant("bolt", "vm1"), now(), None).await.unwrap();
 }
 
@@ -132,9 +146,9 @@ async fn only_a_tenant_that_nothing_was_done_for_is_simply_forgotten(store: Stor
     store.create_operation(&deployment(&busy), accepted(), None).await.unwrap();
     let refused = store.delete_undeployed_tenant(&busy.name).await;
     assert!(matches!(refused, Err(StoreError::OperationRunning { .. })));
-    let mut operation = store.claim_queued(1).await.unwrap().remove(0);
+    let mut operation = claimed(&store).await;
     operation.status = berth_domain::OperationStatus::Failed;
-    store.record(&mut operation, Vec::new()).await.unwrap();
+    operation.record(&store, Vec::new()).await.unwrap();
     // It failed, but who knows how far it came.
     let refused = store.delete_undeployed_tenant(&busy.name).await;
     assert!(matches!(refused, Err(StoreError::TenantDeployed { .. })));
@@ -153,7 +167,8 @@ async fn a_change_is_refused_for_the_same_reasons_as_a_beginning_and_changes_not
     let acme = settled(&store, "acme").await;
     settled(&store, "bolt").await;
     store.create_machine(&machine("full"), now(), None).await.unwrap();
-    store.set_machine_holds(&"full".parse().unwrap(), Some(&"gone".parse().unwrap())).await.unwrap();
+    store.create_tenant(&tenant("gone", "full"), now(), None).await.unwrap();
+    store.abandon_tenant(&"gone".parse().unwrap()).await.unwrap();
     let before = store.tenant(&acme.name).await.unwrap();
     let moving = async |to: &str| {
         store.update_tenant(&changed(&acme, |draft| draft.machine = to.into()), Some(1), now()).await
@@ -167,9 +182,14 @@ async fn a_change_is_refused_for_the_same_reasons_as_a_beginning_and_changes_not
     let nobody = store.update_tenant(&tenant("nobody", "full"), None, now()).await;
     assert!(matches!(nobody, Err(StoreError::NotFound { what: "tenant", .. })));
     let nobody = "nobody".parse().unwrap();
-    let deployed = store.set_tenant_deployed(&nobody, &revision('a'), "/nix/store/x").await;
+    let (other, running) = busy(&store, "other").await;
+    let deployed = (revision('a'), "/nix/store/x", "path:/nix/store/p");
+    let deployed =
+        store.set_tenant_deployed(running.hold, &nobody, &deployed.0, deployed.1, deployed.2).await;
     assert!(matches!(deployed, Err(StoreError::NotFound { .. })));
-    assert!(matches!(store.delete_tenant(&nobody).await, Err(StoreError::NotFound { .. })));
+    let forgotten = store.forget_tenant(running.hold, &nobody, &other.machine, true).await;
+    assert!(matches!(forgotten, Err(StoreError::NotFound { .. })));
+    assert_eq!(store.machine(&other.machine).await.unwrap().holds_data_of, None);
     // Nothing was deployed yet, so that it may still go elsewhere; the machine it was on is free again.
     store.create_machine(&machine("free"), now(), None).await.unwrap();
     assert_eq!(moving("free").await.unwrap().version, 2);
@@ -182,10 +202,14 @@ async fn a_namesake_of_an_earlier_tenant_begins_afresh(store: Store) {
     store.create_operation(&operation, accepted(), None).await.unwrap();
     let refused = store.abandon_tenant(&spec.name).await;
     assert!(matches!(refused, Err(StoreError::OperationRunning { operation: id }) if id == operation.id));
-    let mut running = store.claim_queued(1).await.unwrap().remove(0);
+    let mut running = claimed(&store).await;
+    let hold = running.hold;
+    store
+        .set_tenant_deployed(hold, &spec.name, &revision('a'), "/nix/store/x", "path:/nix/store/p")
+        .await
+        .unwrap();
     running.status = berth_domain::OperationStatus::Succeeded;
-    store.record(&mut running, Vec::new()).await.unwrap();
-    store.set_tenant_deployed(&spec.name, &revision('a'), "/nix/store/x").await.unwrap();
+    running.record(&store, Vec::new()).await.unwrap();
     store.abandon_tenant(&spec.name).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let again = store.create_tenant(&spec, now(), None).await.unwrap();
@@ -197,7 +221,7 @@ async fn a_namesake_of_an_earlier_tenant_begins_afresh(store: Store) {
 }
 
 async fn a_revision_is_kept_once_and_listed_newest_first(store: Store) {
-    let spec = settled(&store, "acme").await;
+    let (spec, running) = busy(&store, "acme").await;
     let of = |digit: char, text: &str| Revision {
         id: revision(digit),
         tenant: spec.name.clone(),
@@ -206,10 +230,10 @@ async fn a_revision_is_kept_once_and_listed_newest_first(store: Store) {
         created_at: now(),
     };
     let (first, second) = (of('a', "1"), of('b', "2"));
-    store.keep_revision(&first).await.unwrap();
+    store.keep_revision(running.hold, &first).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    store.keep_revision(&Revision { created_at: now(), ..second.clone() }).await.unwrap();
-    store.keep_revision(&of('a', "forged")).await.unwrap();
+    store.keep_revision(running.hold, &Revision { created_at: now(), ..second.clone() }).await.unwrap();
+    store.keep_revision(running.hold, &of('a', "forged")).await.unwrap();
     assert_eq!(store.revision(&spec.name, &first.id).await.unwrap(), first);
     let newest = store.list_revisions(&spec.name, None, 1).await.unwrap();
     assert_eq!(newest.items[0].id, second.id);
@@ -228,7 +252,7 @@ async fn tenants_are_listed_by_name_whatever_comes_and_goes_meanwhile(store: Sto
     let first = store.list_tenants(None, 2).await.unwrap();
     settled(&store, "a").await;
     settled(&store, "e").await;
-    store.delete_tenant(&"d".parse().unwrap()).await.unwrap();
+    store.abandon_tenant(&"d".parse().unwrap()).await.unwrap();
     let rest = store.list_tenants(first.next.as_ref().map(berth_store::Cursor::as_str), 10).await.unwrap();
     let names: Vec<_> = first.items.iter().chain(&rest.items).map(|t| t.spec.name.to_string()).collect();
     assert_eq!(names, ["b", "d", "e", "f", "h"]);

@@ -10,6 +10,7 @@ use berth_domain::ssh::SshPublicKey;
 
 use super::Disk;
 use super::record::MachineRecord;
+use crate::cgroups;
 use crate::command::Call;
 use crate::error::{Context, Result, TestbedError};
 use crate::image::Image;
@@ -24,6 +25,8 @@ const HOST_KEY: &str = "etc/ssh/ssh_host_ed25519_key";
 /// Takes a name and a network for a machine, and writes down where all of it is going to be.
 pub(super) async fn write_down(run: &Run, name: &MachineName) -> Result<MachineRecord> {
     let (network, claim) = run.folder.claim_network(&run.networks).await?;
+    let cgroups =
+        cgroups::named(&network.namespace()).inspect_err(|_| run.folder.release_network(network, &claim))?;
     let folder = run.folder.machine(name.as_str());
     let record = MachineRecord {
         name: name.clone(),
@@ -31,6 +34,7 @@ pub(super) async fn write_down(run: &Run, name: &MachineName) -> Result<MachineR
         claim,
         root: folder.join("root"),
         disk: run.folder.disks.join(name.as_str()),
+        cgroups,
     };
     let written = match fs::create_dir(&folder) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

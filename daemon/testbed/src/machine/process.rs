@@ -4,6 +4,7 @@
 //! inside), not by numbers written down, which could be another's by now. Each is held by a pidfd before it
 //! is looked at and signalled through it.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -15,8 +16,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::record::MachineRecord;
-use crate::command::Call;
+use crate::cgroups;
+use crate::command::{self, Call};
 use crate::error::{Context, Result, TestbedError};
+
+/// The program that runs a machine.
+const NSPAWN: &str = "systemd-nspawn";
 
 /// How long killed processes may take to be gone.
 const DEATH: Duration = Duration::from_secs(10);
@@ -39,7 +44,10 @@ impl Nspawn {
         let file = File::options().create(true).append(true).open(console);
         let file = file.context(|| format!("cannot open {}", console.display()))?;
         let copy = file.try_clone().context(|| format!("cannot open {}", console.display()))?;
-        let mut command = Call::new("systemd-nspawn", arguments(record))?.command();
+        // What an earlier boot has left is empty, and may be set up so that no program can be started in it.
+        cgroups::remove(&record.cgroups)?;
+        cgroups::make(&record.cgroups)?;
+        let mut command = Call::new("sh", arguments(record)?)?.command();
         let spawned = command.stdout(Stdio::from(file)).stderr(Stdio::from(copy)).spawn();
         let child = spawned.context(|| "cannot start systemd-nspawn".to_owned())?;
         let pid = child.id();
@@ -81,7 +89,19 @@ impl Drop for Nspawn {
     }
 }
 
-fn arguments(record: &MachineRecord) -> Vec<String> {
+/// Enters the control groups named before `--` and becomes the program after it.
+const ENTER: &str =
+    "set -e; while [ \"$1\" != -- ]; do echo $$ > \"$1/cgroup.procs\"; shift; done; shift; exec \"$@\"";
+
+fn arguments(record: &MachineRecord) -> Result<Vec<OsString>> {
+    let mut words: Vec<OsString> = vec!["-c".into(), ENTER.into(), "enter".into()];
+    words.extend(record.cgroups.iter().map(|group| group.clone().into_os_string()));
+    words.extend(["--".into(), command::find(NSPAWN)?.into_os_string()]);
+    words.extend(nspawn_arguments(record).into_iter().map(OsString::from));
+    Ok(words)
+}
+
+fn nspawn_arguments(record: &MachineRecord) -> Vec<String> {
     vec![
         "--quiet".to_owned(),
         format!("--machine={}", record.nspawn_name()),
@@ -90,6 +110,8 @@ fn arguments(record: &MachineRecord) -> Vec<String> {
         "--register=no".to_owned(),
         "--keep-unit".to_owned(),
         format!("--network-namespace-path={}", record.network.namespace_path().display()),
+        // As on a machine of its own, root has a say about the network: about that of its namespace.
+        "--capability=CAP_NET_ADMIN".to_owned(),
         "--link-journal=no".to_owned(),
         "--resolv-conf=off".to_owned(),
         "--timezone=off".to_owned(),
@@ -140,11 +162,11 @@ fn find(record: &MachineRecord) -> Result<Vec<OwnedFd>> {
     Ok(held.collect())
 }
 
+/// Whether a process is systemd-nspawn with an argument, or the shell that is about to become it.
 fn runs_with(pid: u32, argument: &str) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut words = line.split(|byte| *byte == 0);
-    words.next().is_some_and(|program| program.ends_with(b"systemd-nspawn"))
-        && words.any(|word| word == argument.as_bytes())
+    words.any(|program| program.ends_with(NSPAWN.as_bytes())) && words.any(|word| word == argument.as_bytes())
 }
 
 fn is_in(pid: u32, network: Option<(u64, u64)>) -> bool {

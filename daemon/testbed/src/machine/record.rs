@@ -20,6 +20,9 @@ pub struct MachineRecord {
     pub root: PathBuf,
     /// Where what it writes is kept.
     pub(crate) disk: PathBuf,
+    /// The groups that its processes are in.
+    #[serde(default)]
+    pub(crate) cgroups: Vec<PathBuf>,
 }
 
 impl MachineRecord {

@@ -135,6 +135,7 @@ impl Traces {
             ("namespace", Path::new(&format!("/run/netns/berth-{number}")).exists()),
             ("interface", Path::new(&format!("/sys/class/net/berth{number}")).exists()),
             ("process", processes().iter().any(|line| line.contains(&text))),
+            ("cgroup", has_folder(Path::new("/sys/fs/cgroup"), &format!("berth-{number}"))),
             ("folder", self.folder.exists()),
             ("disk", disks.join(self.folder.file_name().unwrap()).exists()),
         ];
@@ -147,4 +148,11 @@ fn processes() -> Vec<String> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
+}
+
+/// Whether there is a folder of a name somewhere below another.
+fn has_folder(below: &Path, name: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(below) else { return false };
+    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.into_iter().any(|entry| entry.file_name() == name || has_folder(&entry.path(), name))
 }

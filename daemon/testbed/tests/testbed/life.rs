@@ -70,6 +70,23 @@ async fn three_machines_boot_at_once_within_seconds_and_have_keys_and_identities
     assert!(bench.ssh(&one, "true").status.success(), "the first of that name must not suffer");
 }
 
+/// Where machines share control groups, one's systemd removes what the other's is about to start a program in.
+#[tokio::test]
+async fn units_of_one_name_on_two_machines_have_control_groups_of_their_own() {
+    let Some(bench) = Bench::set_up().await else { return };
+    let (one, two) = tokio::join!(bench.boot("grouped"), bench.boot("grouped-too"));
+    for machine in [&one, &two] {
+        let started = bench.ssh(machine, "systemd-run --unit=same sleep infinity");
+        assert!(started.status.success(), "{}", stderr(&started));
+    }
+    for machine in [&one, &two] {
+        let main = bench.ssh(machine, "systemctl show --property=MainPID --value same.service");
+        let groups =
+            "find /sys/fs/cgroup -path '*/same.service/cgroup.procs' -exec cat '{}' + | sort --unique";
+        assert_eq!(stdout(&bench.ssh(machine, groups)), stdout(&main), "a 0 is another machine's process");
+    }
+}
+
 #[tokio::test]
 async fn a_reboot_and_a_crash_both_keep_the_disk_and_the_host_key() {
     let Some(bench) = Bench::set_up().await else { return };

@@ -9,7 +9,7 @@ use berth_testbed::{Kept, Testbed, TestbedError, TestbedOptions};
 
 use crate::host::{Bench, Traces, can_boot};
 
-const ALL: &[&str] = &["mount", "namespace", "interface", "process", "folder", "disk"];
+const ALL: &[&str] = &["mount", "namespace", "interface", "process", "cgroup", "folder", "disk"];
 
 #[tokio::test]
 async fn stopping_a_testbed_leaves_no_mount_namespace_interface_process_or_folder() {

@@ -60,6 +60,9 @@ in
         message = "services.${name}.database: the stand-in keeps its data in a PostgreSQL of this machine only.";
       }
     ];
+    environment.systemPackages = lib.mkIf cfg.enable [
+      (standIn.programs config.berth.machine.system [ name ])
+    ];
     users = lib.mkIf cfg.enable (standIn.account account [ ]);
     systemd = lib.mkIf cfg.enable {
       tmpfiles.rules = [

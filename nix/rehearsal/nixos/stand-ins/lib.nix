@@ -1,9 +1,17 @@
 # What the stand-ins share: the program, its configuration file, and the unit that runs it.
 { lib }:
 let
-  package = builtins.path {
-    path = ../../machine/stand-in;
+  # As a package has it; what is told of its version is told to nobody but the modules.
+  package = {
+    type = "derivation";
     name = "stand-in";
+    version = "1.0.0";
+    # The manifest says so.
+    standIn = true;
+    outPath = builtins.path {
+      path = ../../machine/stand-in;
+      name = "stand-in";
+    };
   };
   database = {
     requires = [ "postgresql.service" ];
@@ -23,6 +31,34 @@ rec {
     Type = if role == "serve" then "notify" else "exec";
     ExecStart = "/usr/bin/python3 -IB ${package}/stand-in ${role} ${builtins.toFile "stand-in.json" (builtins.toJSON configuration)}";
   };
+
+  # Programs that the real packages have and modules call: each says what it was asked for, and does nothing.
+  programs =
+    system: names:
+    let
+      script = builtins.toFile "stand-in-program" ''
+        #!/bin/sh
+        echo "a stand-in for ''${0##*/}: $*"
+      '';
+      build = ''
+        set -eu
+        mkdir -p "$out/bin"
+        for name in ${lib.concatStringsSep " " names}; do
+          cp ${script} "$out/bin/$name"
+          chmod 555 "$out/bin/$name"
+        done
+        exit 0
+      '';
+    in
+    builtins.derivation {
+      name = "stand-in-programs";
+      inherit system;
+      builder = "/bin/sh";
+      args = [ (builtins.toFile "build-programs" build) ];
+      PATH = "/run/current-system/sw/bin:/usr/bin:/bin";
+      preferLocalBuild = true;
+      allowSubstitutes = false;
+    };
 
   json = body: {
     content_type = "application/json";

@@ -72,6 +72,9 @@ in
     (lib.mkIf cfg.enable {
       services.redis.servers.mastodon.enable = true;
       services.postgresql = standIn.ownDatabase cfg.database.name cfg.database.name;
+      environment.systemPackages = [
+        (standIn.programs config.berth.machine.system [ "mastodon-tootctl" ])
+      ];
       users = standIn.account account [ redis.group ];
       systemd.targets.mastodon = {
         description = "Target for all Mastodon services";

@@ -18,7 +18,7 @@ let
     state = "/var/lib/peertube";
     secret = cfg.secrets.secretsFile;
     inherit settings;
-    answers = {
+    answers = standIn.nodeinfo cfg.localDomain "peertube" // {
       "/api/v1/ping" = standIn.plain "pong";
       "/api/v1/config" = standIn.json {
         serverVersion = "0.0.0-stand-in";

@@ -39,6 +39,9 @@ in
       ];
       services.postgresql = standIn.ownDatabase cfg.database.name cfg.user;
       services.redis.servers.pixelfed.enable = true;
+      environment.systemPackages = [
+        (standIn.programs config.berth.machine.system [ "pixelfed-manage" ])
+      ];
       users = standIn.account account [ redis.group ];
       systemd.services = {
         pixelfed-data-setup = {

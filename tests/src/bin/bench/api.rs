@@ -35,7 +35,7 @@ pub async fn measure(tell: &Tell) -> Result<Value> {
     let ready = daemon.ready_after;
     tell.say(&format!("ready after {ready:?}"));
     tokio::time::sleep(IDLE).await;
-    let rss = resident(daemon.pid())?;
+    let rss = memory(daemon.pid(), "VmRSS")?;
     tell.say(&format!("idle with {rss:.1} MB of memory"));
     let ours = load(&daemon)?;
     let measured = run(&ours, "the daemon", tell).await?;
@@ -87,10 +87,10 @@ fn name(number: usize) -> Result<TenantName> {
     format!("t{number}").parse().ok().context("a name")
 }
 
-/// What a process holds in memory, in MB (10^6 bytes).
-fn resident(pid: u32) -> Result<f64> {
+/// What a process holds in memory (`VmRSS`), or held at the most (`VmHWM`), in MB (10^6 bytes): proc(5).
+pub fn memory(pid: u32, field: &'static str) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).context(field)?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024.0 / 1e6)
 }

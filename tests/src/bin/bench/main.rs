@@ -3,10 +3,14 @@
 
 mod api;
 mod bare;
+mod chaos;
 mod deploy;
 mod eval;
 mod load;
+mod migrate;
 mod render;
+mod simulate;
+mod watch;
 
 use clap::{Parser, ValueEnum};
 
@@ -18,6 +22,12 @@ struct Arguments {
     /// Only the figures; nothing on standard error.
     #[arg(long)]
     json: bool,
+    /// Of what is decided by chance: the same as in a run that printed it; of simulate: only the world of this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Of chaos and migrate: how many faults at least.
+    #[arg(long)]
+    faults: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -30,6 +40,14 @@ enum Name {
     Eval,
     /// Deployments to a real machine.
     Deploy,
+    /// Faults at random instants of deployments.
+    Chaos,
+    /// A build that says a lot, and many who follow one.
+    Watch,
+    /// Migrations between two providers, and faults at random instants of them.
+    Migrate,
+    /// The engine in simulated worlds.
+    Simulate,
     /// The server that `api` compares the daemon with.
     #[value(hide = true)]
     Bare,
@@ -58,6 +76,16 @@ fn main() -> anyhow::Result<()> {
         Name::Api => tokio::runtime::Runtime::new()?.block_on(api::measure(&tell))?,
         Name::Deploy => tokio::runtime::Runtime::new()?.block_on(deploy::measure(&tell))?,
         Name::Eval => tokio::runtime::Runtime::new()?.block_on(eval::measure(&tell))?,
+        Name::Chaos => {
+            let (seed, faults) = (arguments.seed, arguments.faults);
+            tokio::runtime::Runtime::new()?.block_on(chaos::measure(seed, faults, &tell))?
+        }
+        Name::Migrate => {
+            let (seed, faults) = (arguments.seed, arguments.faults);
+            tokio::runtime::Runtime::new()?.block_on(migrate::measure(seed, faults, &tell))?
+        }
+        Name::Watch => tokio::runtime::Runtime::new()?.block_on(watch::measure(&tell))?,
+        Name::Simulate => simulate::measure(&tell, arguments.seed)?,
         Name::Bare => return bare::serve(),
     };
     #[allow(clippy::print_stdout)]

@@ -22,6 +22,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// The certificate that was shown, DER in Base64.
+    pub(super) certificate: Option<String>,
 }
 
 /// Sends a probe to this machine's own address.
@@ -90,7 +92,9 @@ fn parse(answer: &[u8]) -> Result<Answer, String> {
         _ => None,
     };
     match (status, head_end) {
-        (Some(status), Some(end)) => Ok(Answer { status, body: answer[end + 4..].to_vec() }),
+        (Some(status), Some(end)) => {
+            Ok(Answer { status, body: answer[end + 4..].to_vec(), certificate: None })
+        }
         (_, None) if answer.is_empty() => Err("the connection was closed without an answer".into()),
         _ => Err("the answer is not HTTP".into()),
     }
@@ -142,7 +146,7 @@ mod tests {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<h1>Gitea</h1>".to_vec();
         let (address, server) = serve(vec![answer], Duration::ZERO);
         let answer = get_from(address, &probe("/api/healthz"), LIMIT).unwrap();
-        assert_eq!(answer, Answer { status: 200, body: b"<h1>Gitea</h1>".to_vec() });
+        assert_eq!(answer, Answer { status: 200, body: b"<h1>Gitea</h1>".to_vec(), certificate: None });
         let head = server.join().unwrap();
         assert!(head.starts_with("GET /api/healthz HTTP/1.0\r\nHost: git.acme.example\r\n"), "{head}");
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use berth_domain::revision::Files;
-use berth_nix::data::{Data, MAX_TEXT, Step};
+use berth_nix::data::{Data, MAX_TEXT};
 use berth_nix::{Nix, NixError, Run};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Obstacle, place};
 use crate::failure::{Failure, Result};
@@ -145,56 +145,14 @@ async fn held(
 
 /// The value below `berth.ATTRIBUTE`, and what is in its way.
 fn sorted(data: Data, attribute: &str) -> (Value, Vec<(String, String)>) {
-    let root = [Step::Name("berth".into()), Step::Name(attribute.into())];
-    let mut value = Value::Null;
-    let mut found: Vec<_> = data.rest.into_iter().map(|(at, why)| (place::written(&at), why)).collect();
-    for (at, leaf) in data.leaves {
-        match at.strip_prefix(&root) {
-            Some(inner) => insert(&mut value, inner, leaf),
-            // An empty set on the way there.
-            None if root.starts_with(&at) && leaf == Value::Object(Map::new()) => {}
-            None => found.push((
-                place::written(&at),
-                format!("it is not part of berth.{attribute}, which is all that is taken back"),
-            )),
-        }
-    }
-    (value, found)
-}
-
-/// Puts a leaf in its place. Leaves come in order, so that a list's items follow each other.
-fn insert(value: &mut Value, at: &[Step], leaf: Value) {
-    let Some((step, rest)) = at.split_first() else {
-        *value = leaf;
-        return;
-    };
-    match step {
-        Step::Name(name) => {
-            if !value.is_object() {
-                *value = Value::Object(Map::new());
-            }
-            insert(&mut value[name.as_str()], rest, leaf);
-        }
-        Step::Item(number) => {
-            if !value.is_array() {
-                *value = Value::Array(Vec::new());
-            }
-            if let Value::Array(items) = value {
-                // One that is no data leaves no gap; it is an obstacle anyway.
-                if items.len() <= *number {
-                    items.push(Value::Null);
-                }
-                if let Some(item) = items.last_mut() {
-                    insert(item, rest, leaf);
-                }
-            }
-        }
-    }
+    let (value, others) = data.below(&["berth", attribute]);
+    (value, others.into_iter().map(|(at, why)| (place::written(&at), why)).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_nix::data::Step;
     use serde_json::json;
 
     #[test]

@@ -1,6 +1,5 @@
 //! From the command line to a tenant's specification.
 
-use std::io::Read;
 use std::path::Path;
 
 use berth_domain::TenantDraft;
@@ -8,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::args::setting::Assignment;
 use crate::args::tenant::Create;
+use crate::commands::input;
 use crate::failure::{Failure, Result};
 
 /// The tenant that the options describe.
@@ -32,15 +32,7 @@ pub(super) fn create(options: Create) -> Result<TenantDraft> {
 
 /// A tenant as JSON, from a file or, for `-`, from standard input.
 pub(in crate::commands) fn read(file: &Path) -> Result<TenantDraft> {
-    let failed =
-        |error: std::io::Error| Failure::local(format!("{} cannot be read: {error}", file.display()));
-    let text = if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-        text
-    } else {
-        std::fs::read_to_string(file).map_err(failed)?
-    };
+    let text = input::text(file)?;
     serde_json::from_str(&text)
         .map_err(|error| Failure::Usage(format!("{} is not a tenant: {error}", file.display())))
 }

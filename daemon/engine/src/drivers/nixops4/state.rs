@@ -46,7 +46,7 @@ impl HeldState {
     pub(super) async fn change(&mut self, change: StateChange) -> Result<(), StateError> {
         let fence = self.hold().await?;
         let new = self.shared.changed_nixops4_state(&self.tenant, fence, &self.held_by, change).await?;
-        Ok(self.shared.store.keep_nixops4_state(&self.tenant, &new, None).await?)
+        Ok(self.shared.records.keep_nixops4_state(&self.tenant, &new, None).await?)
     }
 
     /// Makes the lease last longer. Where somebody else took it, changes are refused by the old fence.
@@ -56,7 +56,7 @@ impl HeldState {
             Ok(lease) if lease.fence == fence => {}
             // It was somebody else's meanwhile: what we read is old.
             Ok(lease) => {
-                let _ = self.shared.store.release_nixops4_state(&self.tenant, lease.fence).await;
+                let _ = self.shared.records.release_nixops4_state(&self.tenant, lease.fence).await;
             }
             Err(error) => {
                 tracing::warn!(tenant = %self.tenant, %error, "cannot renew the lease of a NixOps4 state");
@@ -67,7 +67,7 @@ impl HeldState {
     /// Gives it back.
     pub(super) async fn give_back(self) {
         if let Some(fence) = self.fence
-            && let Err(error) = self.shared.store.release_nixops4_state(&self.tenant, fence).await
+            && let Err(error) = self.shared.records.release_nixops4_state(&self.tenant, fence).await
         {
             tracing::warn!(tenant = %self.tenant, %error, "cannot give the lease of a NixOps4 state back");
         }

@@ -80,12 +80,14 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(HTTPStatus.OK, answer["content_type"], answer["body"])
 
     def webfinger(self, resource: str) -> None:
-        account = f"acct:stand-in@{self.configuration.webfinger}"
-        if resource != account:
+        host = self.configuration.webfinger
+        # An account, and the server's own actor.
+        actors = {f"acct:stand-in@{host}": "users/stand-in", f"acct:{host}@{host}": "actor"}
+        if resource not in actors:
             self.not_found()
             return
-        link = {"rel": "self", "type": "application/activity+json", "href": f"https://{self.configuration.webfinger}/users/stand-in"}
-        found = json.dumps({"subject": account, "links": [link]})
+        link = {"rel": "self", "type": "application/activity+json", "href": f"https://{host}/{actors[resource]}"}
+        found = json.dumps({"subject": resource, "links": [link]})
         self.answer(HTTPStatus.OK, "application/jrd+json", found)
 
     def about(self) -> dict:

@@ -84,10 +84,12 @@ def activate_and_start(system: System) -> int:
 
 
 def refuses(system: System) -> bool:
-    """Whether only a reboot could bring the system, which is said: another processor's cannot be taken over."""
-    if system.architecture.split("-")[0] == os.uname().machine:
+    """Whether only a reboot could bring the system, which is said: another processor's, or another init system."""
+    same_processor = system.architecture.split("-")[0] == os.uname().machine
+    if same_processor and system.init_interface == System("/run/booted-system").init_interface:
         return False
-    say(f"{system.path} is for {system.architecture}, which this machine cannot become without a reboot")
+    what = "another init system" if same_processor else system.architecture
+    say(f"{system.path} is for {what}, which this machine cannot become without a reboot")
     return True
 
 

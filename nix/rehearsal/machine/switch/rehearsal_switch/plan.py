@@ -21,6 +21,8 @@ MASKED = "/dev/null"
 class Plan:
     say: Callable[[str], None]
     wanted: list[str]
+    # All units of the system, but for templates.
+    known: list[str]
     # Whether systemd has to read its units again, which takes longer than all else.
     units_changed: bool
     stop: list[str] = field(default_factory=list)
@@ -56,16 +58,20 @@ class Plan:
             systemd.call("stop", "--", *self.stop)
 
     def run(self) -> list[str]:
-        """Reloads, restarts and starts. Gives the units that have failed."""
+        """Reloads, restarts and starts. Gives the units that have failed, among them those that others depend on."""
+        failed_before = self.failed()
         self.each("reload", self.reload)
         self.each("restart", self.restart)
         # What a restart brought up, or took down with it, is known only now.
-        before = systemd.states(self.wanted)
-        self.start = [unit for unit in self.wanted if not systemd.is_up(before[unit]) and unit not in self.restart]
+        states = systemd.states(self.wanted)
+        self.start = [unit for unit in self.wanted if not systemd.is_up(states[unit]) and unit not in self.restart]
         self.each("start", self.start)
         os.unlink(LEFT_OVER)
-        after = systemd.states(sorted({*self.wanted, *self.restart, *self.reload}))
-        return [unit for unit, state in after.items() if systemd.has_failed(state)]
+        touched = {*self.wanted, *self.restart, *self.reload}
+        return [unit for unit in self.failed() if unit in touched or unit not in failed_before]
+
+    def failed(self) -> list[str]:
+        return [unit for unit, state in systemd.states(self.known).items() if systemd.has_failed(state)]
 
     def each(self, verb: str, units: list[str]) -> None:
         if units:
@@ -84,7 +90,8 @@ def make(system: System, say: Callable[[str], None]) -> Plan:
     units_changed = bool(left_over) or contents(system.units) != contents(
         {entry: os.path.join(UNITS, entry) for entry in installed_units()}
     )
-    plan = Plan(say, system.wanted, units_changed)
+    units = sorted({*system.wanted, *(unit for unit in new if "@." not in unit)})
+    plan = Plan(say, system.wanted, units, units_changed)
     for unit in known:
         gone = unit not in new or os.path.realpath(new[unit]) == MASKED
         if gone:

@@ -21,6 +21,14 @@ class System:
         return read(os.path.join(self.path, "system"))
 
     @cached_property
+    def init_interface(self) -> str:
+        """Which init system it has; none of this platform says so by itself."""
+        try:
+            return read(os.path.join(self.path, "init-interface-version"))
+        except FileNotFoundError:
+            return ""
+
+    @cached_property
     def activation(self) -> dict:
         """What toplevel.nix calls `activation`: hostname, users, groups, tmpfiles, copies, nginx."""
         return json.loads(read(os.path.join(self.path, "activation.json")))

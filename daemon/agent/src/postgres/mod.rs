@@ -1,0 +1,132 @@
+//! PostgreSQL databases, handled as the user `postgres`.
+
+pub(crate) mod copy;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use berth_protocol::FailureCode;
+
+use crate::failure::{Result, bad_manifest, failure};
+use crate::programs::{command, find, run_ok};
+use crate::units;
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Where Debian keeps the programs of each major version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// The account that PostgreSQL's administrator has.
+const POSTGRES: &str = "postgres";
+
+/// Databases that belong to PostgreSQL itself.
+const ITS_OWN: [&str; 3] = ["postgres", "template0", "template1"];
+
+/// Refuses names that could be taken for something else, and PostgreSQL's own databases.
+pub(crate) fn check(name: &str) -> Result<()> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let good = (1..=63).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(inner)
+        && !ITS_OWN.contains(&name);
+    if good { Ok(()) } else { Err(bad_manifest(format!("the database “{name}” is not a tenant's"))) }
+}
+
+/// Those of some databases that exist.
+pub(crate) fn existing(names: &[&str]) -> Result<Vec<String>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    start_server()?;
+    let listed = sql("postgres", &["SELECT datname FROM pg_database"])?;
+    let there: Vec<&str> = listed.lines().collect();
+    Ok(names.iter().filter(|name| there.contains(name)).map(|name| (*name).to_owned()).collect())
+}
+
+/// Has a database execute some statements, all or none of them; returns what they tell, a row a line.
+pub(crate) fn sql(database: &str, statements: &[&str]) -> Result<String> {
+    let mut psql = as_postgres("psql")?;
+    psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+    if statements.len() > 1 {
+        psql.arg("--single-transaction");
+    }
+    psql.args(statements.iter().map(|statement| format!("--command={statement}"))).arg("--").arg(database);
+    run_ok(psql, LIMIT)
+}
+
+/// A name as SQL takes it.
+pub(crate) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as SQL takes it.
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Drops a database, whoever is connected to it.
+pub(crate) fn drop(name: &str) -> Result<()> {
+    let mut drop = as_postgres("dropdb")?;
+    drop.args(["--if-exists", "--force", "--", name]);
+    run_ok(drop, LIMIT).map(|_| ())
+}
+
+/// Starts the server where it is one of systemd's and does not run, as in a mode that keeps it stopped.
+fn start_server() -> Result<()> {
+    let server = "postgresql.service".to_owned();
+    let state = units::states(std::slice::from_ref(&server))?.pop().unwrap_or_default();
+    if state.load != "loaded" || state.active == "active" {
+        return Ok(());
+    }
+    let mut start = command("systemctl")?;
+    start.args(["start", "--", &server]);
+    run_ok(start, LIMIT).map(|_| ())
+}
+
+pub(crate) fn as_postgres(program: &str) -> Result<Command> {
+    as_user(program, POSTGRES)
+}
+
+/// A program of PostgreSQL's, run by an account of the machine.
+fn as_user(program: &str, user: &str) -> Result<Command> {
+    let missing = || {
+        let message =
+            format!("{program} is not installed on this machine, so its databases cannot be handled");
+        failure(FailureCode::Program, message)
+    };
+    let program = find(program, &debian_folders()).ok_or_else(missing)?;
+    let mut command = command("runuser")?;
+    command.args(["-u", user, "--"]).arg(program);
+    Ok(command)
+}
+
+/// The newest version's folder first.
+fn debian_folders() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+    let mut versions: Vec<u32> =
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    versions.iter().map(|version| PathBuf::from(format!("{DEBIAN}/{version}/bin"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_cannot_end_their_quotes() {
+        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("a'; DROP"), "'a''; DROP'");
+    }
+
+    #[test]
+    fn options_and_postgresqls_own_databases_are_refused() {
+        for good in ["gitea", "mastodon_production", "peertube-1"] {
+            check(good).unwrap();
+        }
+        for bad in ["", "--all", "postgres", "template1", "a b", "x;drop", &"x".repeat(64)] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Databases and directories, into a snapshot for each service.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use berth_domain::manifest::{Probe, ServiceManifest};
+use berth_domain::{Manifest, ServiceName};
+use berth_protocol::{Capture, Captured, FailureCode, Pass, Repository, ServiceCapture, TransferPhase};
+use chrono::Utc;
+
+use super::notes::Meter;
+use super::record::CaptureAsked;
+use super::restic::{Backup, Restic, Status, Summary, check_path};
+use super::snapshot::{self, FORMAT, Snapshot, Staging};
+use super::tree::outermost_of;
+use super::work::Job;
+use super::{owners, quiet};
+use crate::accounts::Accounts;
+use crate::client::Client as _;
+use crate::failure::{Result, failure, io};
+use crate::postgres::copy::Properties;
+use crate::system::System;
+use crate::{directories, postgres, probe, units};
+
+/// How long a service is waited for that answered before it was stopped.
+const BACK: Duration = Duration::from_secs(60);
+
+/// What stands for the tenant of a machine that has none.
+const VACANT: &str = "vacant";
+
+/// Captures each service that was asked for. One that fails does not keep the others from being captured.
+pub(super) fn run(job: &mut Job, asked: &CaptureAsked, repository: &Repository) -> Result<Capture> {
+    let manifest = System::open(&asked.system)?.manifest()?;
+    let services = wanted(&manifest, asked.services.as_deref())?;
+    let restic = Restic::of(repository)?;
+    restic.ensure_there()?;
+    let mut capture = job.record.earlier.clone();
+    let host = manifest.tenant.as_deref().unwrap_or(VACANT);
+    for (service, contract) in services {
+        if capture.services.contains_key(service) {
+            continue;
+        }
+        let work =
+            Service { asked, restic: &restic, host, tenant: manifest.tenant.as_deref(), service, contract };
+        let outcome = match work.capture(job) {
+            Ok(captured) => ServiceCapture::Captured(captured),
+            Err(failure) => {
+                job.notes.line(&format!("{service}: {failure}"));
+                ServiceCapture::Failed { message: failure.message }
+            }
+        };
+        capture.services.insert(service.clone(), outcome);
+    }
+    Ok(capture)
+}
+
+fn wanted<'a>(
+    manifest: &'a Manifest,
+    names: Option<&[ServiceName]>,
+) -> Result<Vec<(&'a ServiceName, &'a ServiceManifest)>> {
+    let unknown = names.into_iter().flatten().find(|name| !manifest.services.contains_key(*name));
+    if let Some(name) = unknown {
+        return Err(failure(FailureCode::BadCall, format!("/services: this system has no service {name}")));
+    }
+    let is_wanted = |name: &ServiceName| names.is_none_or(|names| names.contains(name));
+    Ok(manifest.services.iter().filter(|(name, _)| is_wanted(name)).collect())
+}
+
+/// One service that is captured.
+struct Service<'a> {
+    asked: &'a CaptureAsked,
+    restic: &'a Restic<'a>,
+    host: &'a str,
+    tenant: Option<&'a str>,
+    service: &'a ServiceName,
+    contract: &'a ServiceManifest,
+}
+
+impl Service<'_> {
+    fn capture(&self, job: &mut Job) -> Result<Captured> {
+        check(self.contract)?;
+        if self.asked.pass == Pass::Live {
+            return self.copy_live(job);
+        }
+        let served = probe::answered(self.service.as_str(), &self.contract.probes);
+        let begun = Instant::now();
+        let before = job.record.stopped.len();
+        let copied = self.stop(job).and_then(|()| self.copy_quiet(job));
+        let mut not_started = Vec::new();
+        if self.asked.pass == Pass::Quiesced {
+            not_started = quiet::start(&job.record.stopped[before..]);
+            job.record.stopped.truncate(before);
+            job.save()?;
+            self.wait_until_it_serves(&served, job);
+        }
+        let quiet_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        copied.map(|captured| Captured { quiet_ms, not_started, ..captured })
+    }
+
+    /// A unit may be up long before it answers, and the next service is not stopped before this one serves again.
+    fn wait_until_it_serves(&self, served: &[&Probe], job: &mut Job) {
+        if !probe::are_answered_within(BACK, self.service.as_str(), served) {
+            job.notes.line(&format!("{}: it was started and does not answer yet", self.service));
+        }
+    }
+
+    /// Stops the units that must be quiet. Which of them ran stands in the record before the first is stopped.
+    fn stop(&self, job: &mut Job) -> Result<()> {
+        let quiesce = &self.contract.state.quiesce;
+        let running = quiet::running(quiesce)?;
+        let new = running.into_iter().filter(|unit| !job.record.stopped.contains(unit)).collect::<Vec<_>>();
+        job.record.stopped.extend(new);
+        job.save()?;
+        quiet::stop(quiesce)
+    }
+
+    fn copy_live(&self, job: &mut Job) -> Result<Captured> {
+        let paths = self.present();
+        if paths.is_empty() {
+            return Ok(self.captured(None, Vec::new()));
+        }
+        let summary = self.backup(job, paths, true)?;
+        Ok(self.captured(Some(summary), Vec::new()))
+    }
+
+    fn copy_quiet(&self, job: &mut Job) -> Result<Captured> {
+        let staging = Staging::of(job.files.name.operation, self.service);
+        let copied = self.stage(job, &staging).and_then(|databases| {
+            let mut paths = self.present();
+            paths.push(staging.folder().display().to_string());
+            Ok((self.backup(job, paths, false)?, databases))
+        });
+        // It is of no use any more, and may be as large as the databases.
+        let _ = std::fs::remove_dir_all(staging.folder());
+        copied.map(|(summary, databases)| self.captured(Some(summary), databases))
+    }
+
+    /// Writes down what is no file yet: databases, and what the snapshot says of itself.
+    fn stage(&self, job: &mut Job, staging: &Staging) -> Result<Vec<String>> {
+        make_folder(staging)?;
+        let declared = &self.contract.state.databases;
+        let names: Vec<&str> = declared.iter().map(String::as_str).collect();
+        let there = postgres::existing(&names)?;
+        if let Some(missing) = declared.iter().find(|name| !there.contains(name)) {
+            return Err(failure(FailureCode::Io, format!("the database {missing} does not exist")));
+        }
+        let properties = declared.iter().map(|name| Ok((name.clone(), postgres::copy::properties(name)?)));
+        let properties: Vec<(String, Properties)> = properties.collect::<Result<_>>()?;
+        let total_bytes = properties.iter().map(|(_, found)| found.bytes).sum();
+        let mut status = Status { total_bytes, total_files: properties.len() as u64, ..Status::default() };
+        let mut meter = Meter::of(&mut job.notes, TransferPhase::Dump, self.service);
+        meter.say(status);
+        for (name, found) in &properties {
+            postgres::copy::dump(name, new_file(&staging.dump(name))?)?;
+            status.bytes_done += found.bytes;
+            status.files_done += 1;
+            meter.say(status);
+        }
+        self.describe(staging, properties)?;
+        Ok(declared.clone())
+    }
+
+    fn describe(&self, staging: &Staging, databases: Vec<(String, Properties)>) -> Result<()> {
+        let declared = &self.contract.state.directories;
+        let present = |path: &str| Path::new(path).is_dir();
+        let directories = declared.iter().map(|directory| snapshot::Captured {
+            declared: directory.clone(),
+            present: present(&directory.path),
+        });
+        let snapshot = Snapshot {
+            format: FORMAT,
+            tenant: self.tenant.map(str::to_owned),
+            service: self.service.clone(),
+            pass: self.asked.pass.word().into(),
+            at: Utc::now(),
+            agent_version: env!("CARGO_PKG_VERSION").into(),
+            data_version: self.contract.data_version.clone(),
+            databases: databases.into_iter().collect(),
+            directories: directories.collect(),
+            owners: owners::of(outermost_of(declared).into_iter(), &Accounts::read(), &|path, found| {
+                self.restic.copies(path, found)
+            })?,
+        };
+        let path = staging.file();
+        let problem = || io(format!("cannot write {}", path.display()));
+        let bytes = serde_json::to_vec_pretty(&snapshot).map_err(|error| problem()(error.into()))?;
+        new_file(&path)?.write_all(&bytes).map_err(problem())
+    }
+
+    fn backup(&self, job: &mut Job, paths: Vec<String>, tolerant: bool) -> Result<Summary> {
+        let tags = vec![self.asked.tag.clone(), service_tag(self.service), self.asked.pass.tag()];
+        let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);
+        meter.say(Status::default());
+        let backup = Backup { host: self.host, tags, paths, tolerant };
+        let summary = self.restic.backup(&backup, &mut |status| meter.at(status))?;
+        let (bytes, files) = (summary.total_bytes_processed, summary.total_files_processed);
+        meter.say(Status {
+            bytes_done: bytes,
+            total_bytes: bytes,
+            files_done: files,
+            total_files: files,
+            ..Status::default()
+        });
+        Ok(summary)
+    }
+
+    /// The directories that exist.
+    fn present(&self) -> Vec<String> {
+        let declared = outermost_of(&self.contract.state.directories);
+        declared.into_iter().filter(|path| Path::new(path).is_dir()).map(str::to_owned).collect()
+    }
+
+    fn captured(&self, summary: Option<Summary>, databases: Vec<String>) -> Captured {
+        let found = summary.as_ref();
+        let buckets = self.contract.state.buckets.iter();
+        let mut left_out: Vec<String> =
+            buckets.map(|bucket| format!("bucket {}: buckets are not captured", bucket.name)).collect();
+        if self.asked.pass == Pass::Live {
+            left_out.extend(
+                self.contract
+                    .state
+                    .databases
+                    .iter()
+                    .map(|name| format!("database {name}: the service is not quiet")),
+            );
+        }
+        Captured {
+            bytes_added: found.map_or(0, Summary::bytes_added),
+            bytes_total: found.map_or(0, |found| found.total_bytes_processed),
+            files_total: found.map_or(0, |found| found.total_files_processed),
+            snapshot: summary.map(|summary| summary.snapshot_id),
+            databases,
+            data_version: self.contract.data_version.clone(),
+            quiet_ms: 0,
+            left_out,
+            not_started: Vec::new(),
+        }
+    }
+}
+
+/// The tag of every snapshot of a service.
+pub(super) fn service_tag(service: &ServiceName) -> String {
+    format!("service:{service}")
+}
+
+/// Refuses a contract that claims what is not a tenant's, before anything of it is touched.
+pub(super) fn check(contract: &ServiceManifest) -> Result<()> {
+    for directory in &contract.state.directories {
+        directories::check(&directory.path)?;
+        directories::check_way(&directory.path)?;
+        check_path(&directory.path)?;
+    }
+    contract.state.databases.iter().try_for_each(|name| postgres::check(name))?;
+    quiet::all(contract).iter().try_for_each(|unit| units::check_name(unit))
+}
+
+/// Makes the folder empty; nobody but root can enter it.
+fn make_folder(staging: &Staging) -> Result<()> {
+    let _ = std::fs::remove_dir_all(staging.folder());
+    let dumps = staging.dump("x");
+    let dumps = dumps.parent().unwrap_or(staging.folder());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dumps)
+        .map_err(io(format!("cannot make {}", dumps.display())))
+}
+
+fn new_file(path: &Path) -> Result<std::fs::File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(io(format!("cannot write {}", path.display())))
+}

@@ -1,0 +1,107 @@
+//! `berth bundle …`
+
+use std::path::PathBuf;
+
+use berth_domain::{MachineName, PlanName, TenantName};
+use clap::{Args, Subcommand, ValueEnum};
+
+/// `berth bundle …`
+#[derive(Debug, Subcommand)]
+pub enum Bundle {
+    /// Say whether a bundle is whole, by whom it is signed, and else what is wrong with it
+    Verify {
+        /// Which bundle.
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Show what a bundle says of itself, without reading all of it
+    Inspect {
+        /// Which bundle.
+        #[command(flatten)]
+        which: Which,
+        /// List every entry as well
+        #[arg(long)]
+        entries: bool,
+    },
+    /// Verify a bundle, and write what is in it into a new folder
+    Extract(Extract),
+    /// Bring a bundle to the daemon, which makes a tenant of it
+    Import(Import),
+}
+
+/// Which bundle, and whose signatures count.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The bundle
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Accept only what is signed with a key of this file (JWK, JWK Set or PEM); may be given several times
+    #[arg(long, value_name = "KEYFILE")]
+    pub trust: Vec<PathBuf>,
+}
+
+/// `berth bundle extract`
+#[derive(Debug, Args)]
+pub struct Extract {
+    /// Which bundle.
+    #[command(flatten)]
+    pub which: Which,
+    /// The folder, which is made, or must be empty
+    #[arg(long, value_name = "FOLDER")]
+    pub into: PathBuf,
+    /// Only what is at this path, as inspect --entries lists it, or in it; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub only: Vec<String>,
+    /// What to do with symbolic links that lead out of the folder
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    pub links: Links,
+}
+
+/// `berth bundle import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The bundle
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The machine that the tenant comes to
+    #[arg(long)]
+    pub machine: MachineName,
+    /// What the tenant is to be called here [default: what it was called]
+    #[arg(long)]
+    pub name: Option<TenantName>,
+    /// Its domain here [default: the one that it had]
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// The plan that it gets
+    #[arg(long)]
+    pub plan: Option<PlanName>,
+    /// What differs from the bundle's settings: a file with a JSON merge patch to the tenant's services; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub services: Option<PathBuf>,
+    /// Accept this key, by its thumbprint, although the daemon does not trust it by itself
+    #[arg(long, value_name = "THUMBPRINT")]
+    pub accept_signer: Option<String>,
+    /// The age identity (AGE-SECRET-KEY-1…) that opens the bundle's secrets: its file; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// Take it in although secrets of it are missing; what they opened stays closed
+    #[arg(long, conflicts_with = "identity")]
+    pub without_secrets: bool,
+    /// Start the services at the end: nobody else serves the tenant any more
+    #[arg(long)]
+    pub go_live: bool,
+    /// Follow it to its end
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// What to do with symbolic links that lead out of the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Links {
+    /// Extract nothing
+    Refuse,
+    /// Leave them out
+    Skip,
+    /// Make them as they are
+    Keep,
+}

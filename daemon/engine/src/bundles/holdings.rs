@@ -1,0 +1,370 @@
+//! What a bundle holds of each service, by its signed manifest, and whether a system can take that.
+
+use std::collections::BTreeMap;
+
+use berth_bundle::{Entry, Kind, ServiceAbout};
+use berth_domain::manifest::{DataVersion, Directory};
+use berth_domain::{BundledService, Manifest, ServiceName};
+use berth_protocol::DirectoryFingerprint;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{DATA_NEWER, StepError};
+
+/// Of how many owners and groups a service's files may be.
+const MAX_OWNERS: usize = 10_000;
+
+/// What a bundle holds, by service.
+#[derive(Debug, Default)]
+pub(crate) struct Holdings {
+    pub(crate) services: BTreeMap<ServiceName, Held>,
+    /// Its secrets, as `SERVICE/NAME`.
+    pub(crate) secrets: Vec<String>,
+}
+
+/// What a bundle holds of a service.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) about: BundledService,
+    /// The databases' sizes, by name.
+    pub(crate) databases: BTreeMap<String, u64>,
+    /// The directories that the system declares, and what the bundle has of each.
+    pub(crate) directories: Vec<HeldDirectory>,
+    pub(crate) users: BTreeMap<u32, String>,
+    pub(crate) groups: BTreeMap<u32, String>,
+    /// The first thing that is nowhere the system would look for it.
+    stray: Option<String>,
+}
+
+/// A directory of the system, and what is to come into it.
+#[derive(Debug)]
+pub(crate) struct HeldDirectory {
+    pub(crate) declared: Directory,
+    /// Whose it was, where the bundle has it.
+    pub(crate) there: Option<(String, String)>,
+    files: u64,
+    bytes: u64,
+    sum: Sha256,
+}
+
+/// Where an entry belongs.
+pub(crate) enum Place<'a> {
+    /// A database's dump.
+    Database(&'a str),
+    /// A file, folder or link of the machine, by its path without the slash that it begins with.
+    File(&'a [u8]),
+    /// An object of a bucket.
+    Object,
+}
+
+/// The service that an entry is of, and where it belongs.
+pub(crate) fn place(entry: &Entry) -> Option<(&str, Place<'_>)> {
+    let rest = entry.path.as_bytes().strip_prefix(b"services/")?;
+    let (service, rest) = split(rest)?;
+    let (kind, rest) = split(rest)?;
+    let service = std::str::from_utf8(service).ok()?;
+    match kind {
+        b"files" => Some((service, Place::File(rest))),
+        b"buckets" => Some((service, Place::Object)),
+        b"databases" => {
+            let name = std::str::from_utf8(rest).ok()?.strip_suffix(".dump")?;
+            Some((service, Place::Database(name)))
+        }
+        _ => None,
+    }
+}
+
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = path.iter().position(|byte| *byte == b'/')?;
+    Some((&path[..at], &path[at + 1..]))
+}
+
+impl Holdings {
+    /// Nothing yet of the services that a bundle names; `system` says which directories there are to be.
+    pub(crate) fn begin(services: &[ServiceAbout], system: Option<&Manifest>) -> Self {
+        let held = |about: &ServiceAbout| {
+            let name: ServiceName = about.name.parse().ok()?;
+            let contract = system.and_then(|system| system.services.get(&name));
+            let declared = contract.into_iter().flat_map(|contract| &contract.state.directories);
+            let directories = declared.cloned().map(HeldDirectory::new).collect();
+            let data_version = about.data_version.clone();
+            let about = BundledService { data_version, ..BundledService::default() };
+            Some((name, Held { about, directories, ..Held::default() }))
+        };
+        Self { services: services.iter().filter_map(held).collect(), secrets: Vec::new() }
+    }
+
+    /// Takes in an entry. They come in the order of their paths.
+    pub(crate) fn add(&mut self, entry: &Entry) {
+        if let Some(secret) = secret(entry) {
+            self.secrets.push(secret);
+        }
+        let Some((service, place)) = place(entry) else { return };
+        if let Some(held) = self.services.get_mut(service) {
+            held.add(entry, place);
+        }
+    }
+
+    /// How many bytes there are altogether.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.services.values().fold(0, |sum, held| sum.saturating_add(held.about.bytes))
+    }
+
+    /// Whether a system can take all of it, and misses nothing.
+    pub(crate) fn fit(&self, system: &Manifest) -> Result<(), StepError> {
+        for (name, held) in &self.services {
+            let Some(contract) = system.services.get(name) else {
+                return Err(mismatch(format!("it holds {name}, which the tenant would not have here")));
+            };
+            held.fits(name, contract)?;
+        }
+        let state = |name: &&ServiceName| {
+            let state = &system.services[*name].state;
+            !state.databases.is_empty() || !state.directories.is_empty()
+        };
+        match system.services.keys().filter(state).find(|name| !self.services.contains_key(*name)) {
+            Some(name) => Err(mismatch(format!("it holds nothing of {name}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Held {
+    fn add(&mut self, entry: &Entry, place: Place<'_>) {
+        if let Kind::File { size, .. } = entry.kind {
+            self.about.files += 1;
+            self.about.bytes = self.about.bytes.saturating_add(size);
+        }
+        match place {
+            Place::Database(name) => {
+                if let Kind::File { size, .. } = entry.kind {
+                    self.databases.insert(name.to_owned(), size);
+                    self.about.databases.push(name.to_owned());
+                }
+            }
+            Place::File(path) => self.add_file(entry, path),
+            Place::Object => {
+                self.stray.get_or_insert_with(|| entry.path.encoded());
+            }
+        }
+    }
+
+    fn add_file(&mut self, entry: &Entry, path: &[u8]) {
+        let meta = &entry.meta;
+        for (names, number, name) in
+            [(&mut self.users, meta.uid, &meta.owner), (&mut self.groups, meta.gid, &meta.group)]
+        {
+            if let Some(name) = name.as_ref().filter(|_| names.len() < MAX_OWNERS) {
+                names.entry(number).or_insert_with(|| name.clone());
+            }
+        }
+        let mut known = false;
+        for directory in &mut self.directories {
+            let root = directory.declared.path.trim_start_matches('/').as_bytes();
+            match path.strip_prefix(root) {
+                Some(b"") => {
+                    known = true;
+                    let Directory { owner, group, .. } = &directory.declared;
+                    let name = |name: &Option<String>, other: &String| name.clone().unwrap_or(other.clone());
+                    directory.there = Some((name(&meta.owner, owner), name(&meta.group, group)));
+                }
+                Some([b'/', inner @ ..]) => {
+                    known = true;
+                    directory.add(inner, entry);
+                }
+                _ => {}
+            }
+        }
+        if !known {
+            self.stray.get_or_insert_with(|| entry.path.encoded());
+        }
+    }
+
+    fn fits(
+        &self,
+        name: &ServiceName,
+        contract: &berth_domain::manifest::ServiceManifest,
+    ) -> Result<(), StepError> {
+        let found = self.about.data_version.as_deref().map(DataVersion::from);
+        if let (Some(found), Some(version)) = (found, &contract.data_version)
+            && found > *version
+        {
+            let message =
+                format!("the data of {name} is of version {found}, and {name} here reads it up to {version}");
+            return Err(StepError::failed(DATA_NEWER, message));
+        }
+        if let Some(stray) = &self.stray {
+            return Err(mismatch(format!("it holds {stray}, which {name} here has no place for")));
+        }
+        let wanted = &contract.state.databases;
+        if let Some(unknown) = self.databases.keys().find(|database| !wanted.contains(database)) {
+            return Err(mismatch(format!(
+                "it holds the database {unknown}, which {name} here does not know"
+            )));
+        }
+        match wanted.iter().find(|database| !self.databases.contains_key(*database)) {
+            Some(missing) => Err(mismatch(format!("it lacks the database {missing} of {name}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl HeldDirectory {
+    fn new(declared: Directory) -> Self {
+        Self { declared, there: None, files: 0, bytes: 0, sum: Sha256::new() }
+    }
+
+    /// As the agent sums a directory up (docs/src/migration.md, “The protocol”).
+    fn add(&mut self, path: &[u8], entry: &Entry) {
+        let (kind, size, content) = match &entry.kind {
+            Kind::File { size, sha256 } => (b'f', *size, *sha256.as_bytes()),
+            Kind::Directory => (b'd', 0, [0; 32]),
+            Kind::Symlink { target } => (b'l', 0, Sha256::digest(target.as_bytes()).into()),
+        };
+        let mode = if kind == b'l' { 0 } else { entry.meta.mode.bits() };
+        self.sum.update((path.len() as u64).to_be_bytes());
+        self.sum.update(path);
+        self.sum.update([kind]);
+        self.sum.update(mode.to_be_bytes());
+        self.sum.update(size.to_be_bytes());
+        self.sum.update(content);
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(size);
+    }
+
+    /// What the directory must come to.
+    pub(crate) fn fingerprint(&self) -> DirectoryFingerprint {
+        let digits = self.sum.clone().finalize();
+        DirectoryFingerprint {
+            files: self.files,
+            bytes: self.bytes,
+            sha256: digits.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+}
+
+/// `SERVICE/NAME` of a sealed secret.
+fn secret(entry: &Entry) -> Option<String> {
+    let path = entry.path.encoded();
+    let name = path.strip_prefix("secrets/")?.strip_suffix(".age")?;
+    (name.split('/').count() == 2).then(|| name.to_owned())
+}
+
+fn mismatch(what: String) -> StepError {
+    StepError::failed("state-mismatch", format!("the bundle does not fit: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_bundle::{BundlePath, FileMode, Meta, Target};
+    use serde_json::json;
+
+    fn system() -> Manifest {
+        let directory = json!({"path": "/var/lib/web", "owner": "web", "group": "web", "mode": "0750"});
+        let service = json!({
+            "title": "Web", "url": "http://web.acme.example", "units": [], "probes": [], "data_version": "4.3",
+            "state": {"databases": ["web"], "directories": [directory]}
+        });
+        serde_json::from_value(json!({
+            "version": 1, "platform": "nixos", "tenant": "acme", "mode": "standby", "services": {"web": service}
+        }))
+        .unwrap()
+    }
+
+    fn entry(path: &[u8], kind: Kind) -> Entry {
+        let meta = Meta { owner: Some("www".into()), ..Meta::made(FileMode::of(0o640), 0) };
+        Entry { path: BundlePath::new(path).unwrap(), kind, meta }
+    }
+
+    fn file(path: &str) -> Entry {
+        entry(path.as_bytes(), Kind::File { size: 3, sha256: [1; 32].into() })
+    }
+
+    fn holdings(version: Option<&str>, entries: &[Entry]) -> Holdings {
+        let about = ServiceAbout { name: "web".into(), data_version: version.map(str::to_owned) };
+        let mut holdings = Holdings::begin(&[about], Some(&system()));
+        entries.iter().for_each(|entry| holdings.add(entry));
+        holdings
+    }
+
+    fn whole() -> Vec<Entry> {
+        vec![
+            file("services/web/databases/web.dump"),
+            entry(b"services/web/files/var/lib/web", Kind::Directory),
+            file("services/web/files/var/lib/web/a"),
+        ]
+    }
+
+    fn refused(holdings: &Holdings) -> Option<&'static str> {
+        match holdings.fit(&system()) {
+            Err(StepError::Failed(failure)) => Some(failure.code),
+            Err(_) => Some("other"),
+            Ok(()) => None,
+        }
+    }
+
+    #[test]
+    fn what_a_system_cannot_read_or_has_no_place_for_or_misses_is_refused() {
+        assert_eq!(refused(&holdings(Some("4.3.9"), &whole())), Some("data-newer"));
+        assert_eq!(refused(&holdings(Some("4.3"), &whole())), None);
+        assert_eq!(refused(&holdings(None, &whole())), None);
+        let with = |path: &str| {
+            let mut entries = whole();
+            entries.push(file(path));
+            entries.sort_by(|one, other| one.path.cmp(&other.path));
+            refused(&holdings(None, &entries))
+        };
+        for stray in [
+            "services/web/files/etc/shadow",
+            "services/web/files/var/lib/web-other/x",
+            "services/web/files/var/lib/x",
+            "services/web/databases/postgres.dump",
+            "services/web/buckets/media/x",
+        ] {
+            assert_eq!(with(stray), Some("state-mismatch"), "{stray}");
+        }
+        assert_eq!(with("services/web/later/x"), None, "folders that are not known are passed over");
+        assert_eq!(refused(&holdings(None, &whole()[1..])), Some("state-mismatch"), "no database");
+        assert_eq!(refused(&Holdings::begin(&[], Some(&system()))), Some("state-mismatch"), "no service");
+        let other = ServiceAbout { name: "other".into(), data_version: None };
+        assert_eq!(refused(&Holdings::begin(&[other], Some(&system()))), Some("state-mismatch"));
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_and_an_owner_are_told() {
+        let found = holdings(None, &whole()[..1]);
+        assert_eq!(refused(&found), None);
+        assert!(found.services["web"].directories[0].there.is_none());
+        let found = holdings(None, &whole());
+        let web = &found.services["web"];
+        assert_eq!(web.directories[0].there.as_ref().unwrap().0, "www");
+        assert_eq!((web.about.files, web.about.bytes, found.bytes()), (2, 6, 6));
+        assert_eq!(web.users[&0], "www");
+    }
+
+    #[test]
+    fn links_folders_and_names_are_part_of_what_a_directory_must_come_to() {
+        let sum = |entries: &[Entry]| {
+            holdings(None, entries).services["web"].directories[0].fingerprint().sha256.clone()
+        };
+        let link = |target: &str| {
+            let kind = Kind::Symlink { target: Target::new(target).unwrap() };
+            [entry(b"services/web/files/var/lib/web/a", kind)]
+        };
+        let all = [
+            sum(&[file("services/web/files/var/lib/web/a")]),
+            sum(&[file("services/web/files/var/lib/web/b")]),
+            sum(&[entry(b"services/web/files/var/lib/web/a", Kind::Directory)]),
+            sum(&link("x")),
+            sum(&link("y")),
+        ];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+
+    #[test]
+    fn secrets_are_listed_by_service_and_name() {
+        let found = holdings(None, &[file("secrets/web/key.age"), file("secrets/web/deep/er.age")]);
+        assert_eq!(found.secrets, ["web/key"]);
+    }
+}

@@ -1,0 +1,118 @@
+//! The restic of this host, for what is done with a vault here. What it must keep to itself stands in its environment only.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use berth_protocol::Pass;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::error::{EXPORT_FAILED, PRUNE_FAILED, StepError};
+use crate::ports::{Bounds, Report, Sink};
+
+/// What stands in the environment of whatever removes something: the repository's path.
+const MARK: &str = "BERTH_PRUNES";
+
+/// A repository that this host's restic can open.
+pub(super) struct Restic<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) path: &'a str,
+    pub(super) token: &'a SecretString,
+    pub(super) key: &'a SecretString,
+}
+
+/// What restic tells of a snapshot.
+#[derive(Deserialize)]
+struct Told {
+    id: String,
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+}
+
+impl Restic<'_> {
+    /// Writes what a snapshot holds into a folder, under its whole paths.
+    pub(super) async fn restore(
+        &self,
+        snapshot: &str,
+        into: &Path,
+        bounds: &Bounds,
+    ) -> Result<(), StepError> {
+        let mut command = self.command("restore");
+        command.args(["--no-lock", "--target"]).arg(into).arg("--").arg(snapshot);
+        self.run(command, EXPORT_FAILED, bounds).await.map(drop)
+    }
+
+    /// Forgets snapshots, and what was copied while services went on; then removes what none of the others needs.
+    pub(super) async fn forget(
+        &self,
+        snapshots: &BTreeSet<String>,
+        bounds: &Bounds,
+        sink: &Sink,
+    ) -> Result<(), StepError> {
+        // What a daemon that was killed left running here would keep the repository locked.
+        berth_nix::end_marked(MARK, self.path).await;
+        // What was locked by somebody who is gone; whoever still works with the repository keeps it.
+        self.run(self.command("unlock"), PRUNE_FAILED, bounds).await?;
+        let mut listing = self.command("snapshots");
+        listing.args(["--json", "--no-lock"]);
+        let listed = self.run(listing, PRUNE_FAILED, bounds).await?;
+        let unreadable = |error| StepError::failed(PRUNE_FAILED, format!("restic snapshots: {error}"));
+        let there: Vec<Told> = serde_json::from_slice(&listed.stdout).map_err(unreadable)?;
+        // What was copied while the services went on cannot be brought back by itself.
+        let live = Pass::Live.tag();
+        let goes =
+            |told: &&Told| snapshots.contains(&told.id) || told.tags.iter().flatten().any(|tag| *tag == live);
+        let going: Vec<&str> = there.iter().filter(goes).map(|told| told.id.as_str()).collect();
+        if !going.is_empty() {
+            sink(Report::Line(format!("{} parts are forgotten", going.len())));
+            let mut forgetting = self.marked("forget");
+            forgetting.arg("--").args(going);
+            self.run(forgetting, PRUNE_FAILED, bounds).await?;
+        }
+        sink(Report::Line("what nothing needs any more is removed".into()));
+        self.run(self.marked("prune"), PRUNE_FAILED, bounds).await.map(drop)
+    }
+
+    fn marked(&self, word: &str) -> Command {
+        let mut command = self.command(word);
+        command.env(MARK, self.path);
+        command
+    }
+
+    fn command(&self, word: &str) -> Command {
+        let mut command = Command::new("restic");
+        command.args([word, "--no-cache", "--quiet"]);
+        let (address, path, token) = (self.address, self.path, self.token.expose_secret());
+        command.env("RESTIC_REPOSITORY", format!("rest:http://berth:{token}@{address}{path}"));
+        command.env("RESTIC_PASSWORD", self.key.expose_secret());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end; `code` is that of its failure.
+    async fn run(
+        &self,
+        mut command: Command,
+        code: &'static str,
+        bounds: &Bounds,
+    ) -> Result<Output, StepError> {
+        let word = command.as_std().get_args().next().map(|word| word.to_string_lossy().into_owned());
+        let output = async {
+            tokio::time::timeout(bounds.timeout, command.output())
+                .await
+                .map_err(|_| StepError::retryable("timeout", "restic took longer than it may"))
+        };
+        let output = bounds.cancel.run_until_cancelled(output).await.ok_or(StepError::Cancelled)??;
+        let output = output.map_err(|error| {
+            StepError::failed(code, format!("restic cannot be started on the daemon's host: {error}"))
+        })?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let words = String::from_utf8_lossy(&output.stderr).replace(self.token.expose_secret(), "…");
+        Err(StepError::retryable(code, format!("restic {}: {}", word.unwrap_or_default(), words.trim())))
+    }
+}

@@ -1,0 +1,155 @@
+//! Files that have arrived at the target are restored while the source still copies newer ones, so that what is left for the time
+//! in which nobody serves is what has changed since. The source waits for it before it stops anything.
+//!
+//! Nothing depends on it but the time that the rest takes: what fails here is said, and done with everything else later.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use berth_domain::MovePhase;
+use berth_domain::migration::Ahead;
+use berth_protocol::{Answer, Request, RestoredAhead};
+use berth_store::VaultRecord;
+use tokio::time::Instant;
+
+use super::super::Context;
+use super::super::context::unexpected;
+use super::super::state::Depot;
+use super::source::Source;
+use crate::error::StepError;
+use crate::ports::{Report, Sink, VaultAccess};
+
+/// How often a failure is passed over before it is left to the restore.
+const FAILURES: u32 = 3;
+
+/// How long after a failure it is tried again, and how often the source looks how far the target is.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long the source waits for a target that has not said yet whether it restores ahead.
+const UNTOLD: Duration = Duration::from_secs(20);
+
+/// How long the source waits for one that does. Nobody is kept waiting meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The target's part of it.
+pub(super) struct RestoringAhead {
+    vault: VaultRecord,
+    /// The snapshots that were there the last time; nothing before the first.
+    seen: Option<BTreeSet<String>>,
+    failures: u32,
+    /// Nothing will come of it.
+    over: bool,
+}
+
+impl RestoringAhead {
+    /// Into the directories' rooms, from this vault.
+    pub(super) fn into(vault: VaultRecord) -> Self {
+        Self { vault, seen: None, failures: 0, over: false }
+    }
+
+    /// Restores what has come since the last time; whether there was something. Also where nothing is there yet, as the machine
+    /// tells whether it can.
+    pub(super) async fn go_on(&mut self, context: &mut Context, sink: &Sink) -> Result<bool, StepError> {
+        if self.over {
+            return Ok(false);
+        }
+        match self.restore_what_is_new(context, sink).await {
+            Ok(new) => Ok(new),
+            Err(StepError::Failed(failure)) => {
+                self.failures += 1;
+                self.over = self.failures >= FAILURES;
+                sink(Report::Warning(format!("not restored before everything is here: {}", failure.message)));
+                context.forget_the_session();
+                if self.over {
+                    note(context, None).await?;
+                }
+                context.sleep(PAUSE).await?;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn restore_what_is_new(&mut self, context: &mut Context, sink: &Sink) -> Result<bool, StepError> {
+        let there = context.shared.vaults.snapshots(self.vault.id).await?;
+        if self.seen.as_ref() == Some(&there) {
+            return Ok(false);
+        }
+        let restored = self.restore(context, sink).await?;
+        self.over = restored.is_none();
+        self.seen = Some(there);
+        note(context, restored).await?;
+        Ok(true)
+    }
+
+    async fn restore(&self, context: &mut Context, sink: &Sink) -> Result<Option<RestoredAhead>, StepError> {
+        let limit_seconds = context.shared.options.timeouts.state.as_secs();
+        let system = context.system()?;
+        let request = |claim, repository| {
+            let system = system.clone();
+            Request::RestoreAhead { claim, system, repository, limit_seconds }
+        };
+        let depot = Depot::Own(self.vault.clone());
+        match context.ask_with(&depot, VaultAccess::Read, sink, request).await? {
+            Answer::RestoredAhead(restored) => Ok(restored),
+            _ => Err(unexpected("what has arrived")),
+        }
+    }
+}
+
+/// The source reads it in its next view.
+async fn note(context: &Context, restored: Option<RestoredAhead>) -> Result<(), StepError> {
+    let ahead = restored.map(|RestoredAhead { snapshots }| Ahead { snapshots });
+    let note = |arrival: &mut berth_domain::Arrival| arrival.ahead = ahead.clone();
+    context.advance(MovePhase::Receiving, MovePhase::Receiving, note).await
+}
+
+impl Source {
+    /// Waits until the target has restored these snapshots, if it does so at all. The services go on meanwhile.
+    pub(super) async fn wait_until_restored(
+        &mut self,
+        context: &Context,
+        snapshots: &BTreeSet<String>,
+        sink: &Sink,
+    ) -> Result<(), StepError> {
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            // A target that does not answer is the next pass's concern.
+            let view = self.look(context).await?;
+            if is_enough(view.ahead.as_deref(), snapshots, begun.elapsed()) {
+                return Ok(());
+            }
+            if !std::mem::replace(&mut told, true) {
+                sink(Report::Line("the target restores what has arrived".into()));
+            }
+            context.sleep(PAUSE).await?;
+        }
+    }
+}
+
+/// Whether there is nothing to be waited for any more.
+fn is_enough(ahead: Option<&[String]>, snapshots: &BTreeSet<String>, waited: Duration) -> bool {
+    match ahead {
+        Some(ahead) => snapshots.iter().all(|snapshot| ahead.contains(snapshot)) || waited >= PATIENCE,
+        None => waited >= UNTOLD,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_waited_for_as_long_as_it_restores_and_no_other_for_long() {
+        let wanted: BTreeSet<String> = ["a".to_owned(), "b".to_owned()].into();
+        let enough = |ahead: Option<&[&str]>, seconds| {
+            let ahead: Option<Vec<String>> = ahead.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
+            is_enough(ahead.as_deref(), &wanted, Duration::from_secs(seconds))
+        };
+        assert!(enough(Some(&["b", "a", "older"]), 0));
+        assert!(!enough(Some(&["a"]), 600) && enough(Some(&["a"]), 3600));
+        assert!(!enough(None, 5) && enough(None, 20));
+        assert!(is_enough(Some(&[]), &BTreeSet::new(), Duration::ZERO), "a tenant without files");
+    }
+}

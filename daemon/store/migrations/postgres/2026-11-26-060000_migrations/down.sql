@@ -1,0 +1,3 @@
+ALTER TABLE operations DROP COLUMN migration;
+DROP TABLE departures;
+DROP TABLE arrivals;

@@ -1,0 +1,21 @@
+//! What the vault promises, to real clients (restic) and to hand-made requests, on a folder and on S3.
+
+#![allow(clippy::unwrap_used)]
+
+mod alone;
+mod authoring;
+mod cutting;
+mod garage;
+mod init;
+mod life;
+mod memory;
+mod modes;
+mod place;
+mod protocol;
+mod quotas;
+mod raw;
+mod refusing;
+mod restic;
+mod server;
+mod tree;
+mod uploading;
