@@ -3,10 +3,13 @@
 import re
 from typing import TextIO
 
+from again import Failure
 from command import Quiet
 from outcome import Outcome
 
-BINARY = re.compile(r"^\s+(?:Running (?:unittests )?(?P<path>\S+)|Doc-tests (?P<crate>\S+))")
+BINARY = re.compile(
+    r"^\s+(?:Running (?:unittests )?(?P<path>\S+)(?: \(\S*/(?P<program>\S+)-[0-9a-f]+\))?|Doc-tests (?P<crate>\S+))"
+)
 TEST = re.compile(r"^test (?P<name>.+) \.\.\. (?P<result>ok|FAILED|ignored.*)$")
 OUTPUT_OF = re.compile(r"^---- (?P<name>.+) stdout ----$")
 SKIPPED = re.compile(r"^skipped[,:]? *(?P<reason>.*)$", re.IGNORECASE)
@@ -20,16 +23,17 @@ class Reader:
         self.log = log
         self.other = Quiet()
         self.binary = ""
+        self.program = ""
         self.section = "tests"
         self.test: str | None = None
         self.skipped: set[str] = set()
-        self.failed = False
+        self.failures: list[Failure] = []
         self.tests = 0
 
     def __call__(self, line: str) -> None:
         self.log.write(f"{line}\n")
         if binary := BINARY.match(line):
-            self._begin(binary["path"] or f"{binary['crate']} (rustdoc)", line)
+            self._begin(binary["path"] or f"{binary['crate']} (rustdoc)", binary["program"] or "", line)
         elif line.startswith("test result: "):
             self.section = "tests"
             print(f"  {line.removeprefix('test result: ')}", flush=True)
@@ -44,8 +48,8 @@ class Reader:
         elif line and not line.startswith("running "):
             self.other(line)
 
-    def _begin(self, binary: str, line: str) -> None:
-        self.binary, self.section = binary, "tests"
+    def _begin(self, binary: str, program: str, line: str) -> None:
+        self.binary, self.program, self.section = binary, program, "tests"
         self.skipped = set()
         print(line.strip(), flush=True)
 
@@ -56,8 +60,9 @@ class Reader:
         if result == "ok":
             self.outcome.passed += 1
         elif result == "FAILED":
-            self.failed = True
-            self.outcome.failed.append(f"{self.binary}: {name}")
+            failure = Failure(self.binary, self.program, name)
+            self.failures.append(failure)
+            self.outcome.failed.append(str(failure))
             print(f"FAILED: {name}", flush=True)
         else:
             self.outcome.skipped.append(f"{self.binary}: {name}: {result}")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Outcome:
-    """What a phase came to. `skipped` and `failed` hold a line each: what, and why."""
+    """What a phase came to. `skipped`, `unsteady` and `failed` hold a line each: what, and why. What is unsteady has passed."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    unsteady: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def take(self, name: str, failure: str | None) -> None:
@@ -53,9 +54,9 @@ class Summary:
         self.outcomes[name] = outcome
 
     def close(self) -> int:
-        """Prints everything that was skipped or failed, then a line for each phase; the result is the exit status."""
+        """Prints everything that was skipped, is unsteady or failed, then a line for each phase; the result is the exit status."""
         print("\n=== summary ===")
-        for word in ("skipped", "failed"):
+        for word in ("skipped", "unsteady", "failed"):
             for name, outcome in self.outcomes.items():
                 for line in getattr(outcome, word):
                     print(f"{word}: {name}: {line}")

@@ -3,6 +3,7 @@
 import shutil
 from contextlib import ExitStack
 
+import again
 import command
 import postgres
 import programs
@@ -49,9 +50,10 @@ def _test(context, targets: list[str], environment: dict, outcome: Outcome) -> O
             return outcome
     if context.filter and not reader.tests:
         outcome.skipped.append(f"no test's name contains “{context.filter}”")
-    if status != 0 and not reader.failed:
+    if status != 0 and not reader.failures:
         outcome.failed.append(f"cargo test ended with exit status {status}")
     print(f"every line that the tests wrote: {log}")
+    again.run(reader.failures, environment, outcome)
     return outcome
 
 
