@@ -17,6 +17,7 @@ let
     {
       maintenance = 300;
       standby = 300;
+      moved = 10;
     }
     .${tenant.mode} or 3600;
 
@@ -28,6 +29,10 @@ let
     maintenance = {
       title = "This site is being worked on";
       text = "It will be back shortly. Nothing was lost.";
+    };
+    moved = {
+      title = "This site is moving";
+      text = "It will be back in a moment. Nothing was lost.";
     };
     suspended = {
       title = "This site is suspended";
@@ -47,15 +52,16 @@ let
 
   # A host that serves, but whom it does not serve gets the notice. A named location, as nginx would ask the same question
   # again of a path. The certificate authority is let in.
+  aside."@berth_notice" = {
+    root = "/etc/berth/notice";
+    extraConfig = ''
+      rewrite ^ /berth-notice.html break;
+      add_header Retry-After ${toString retryAfter} always;
+      add_header Cache-Control no-store always;
+    '';
+  };
   closed = {
-    locations."@berth_notice" = {
-      root = "/etc/berth/notice";
-      extraConfig = ''
-        rewrite ^ /berth-notice.html break;
-        add_header Retry-After ${toString retryAfter} always;
-        add_header Cache-Control no-store always;
-      '';
-    };
+    locations = aside;
     extraConfig = lib.mkBefore ''
       error_page 503 @berth_notice;
       if ($berth_closed) { return 503; }
@@ -92,20 +98,29 @@ let
   };
 
   forward = {
-    locations."/" = {
-      proxyPass = "${if secure then "https" else "http"}://${berth.address.inUrl tenant.moved_to}";
-      proxyWebsockets = true;
-      recommendedProxySettings = true;
-      extraConfig = ''
-        client_max_body_size 0;
-        proxy_request_buffering off;
-        proxy_buffering off;
-      ''
-      + lib.optionalString secure ''
-        proxy_ssl_server_name on;
-        proxy_ssl_name $host;
-      '';
+    locations = aside // {
+      "/" = {
+        proxyPass = "${if secure then "https" else "http"}://${berth.address.inUrl tenant.moved_to}";
+        proxyWebsockets = true;
+        recommendedProxySettings = true;
+        extraConfig = ''
+          proxy_set_header Berth-Passed-On 1;
+          client_max_body_size 0;
+          proxy_request_buffering off;
+          proxy_buffering off;
+        ''
+        + lib.optionalString secure ''
+          proxy_ssl_server_name on;
+          proxy_ssl_name $host;
+        '';
+      };
     };
+    # While a tenant goes back, both machines may pass on to each other for a moment: what has come that way already is not sent
+    # round once more.
+    extraConfig = ''
+      error_page 503 @berth_notice;
+      if ($http_berth_passed_on) { return 503; }
+    '';
   }
   # The new provider proves to the certificate authority over this way that the name is its own by now.
   // lib.optionalAttrs acme { acmeFallbackHost = berth.address.inUrl tenant.moved_to; };

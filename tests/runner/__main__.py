@@ -61,7 +61,9 @@ def phases(options) -> list[Phase]:
 
 
 def main() -> int:
-    # An end from outside is one like Ctrl-C: what was started is put away on the way out.
+    # An end from outside is one like Ctrl-C: what was started is put away on the way out. Whoever starts this in the background of
+    # a shell has it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     options = arguments()
     summary = Summary()

@@ -42,4 +42,5 @@ mod surviving;
 mod tickets;
 mod tls;
 mod tools;
+mod undoing;
 mod watch_page;

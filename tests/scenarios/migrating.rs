@@ -26,7 +26,12 @@ pub(super) struct Providers {
 
 /// A tenant `acme` at the source, with notes, and an empty machine at the target.
 pub(super) async fn providers() -> Result<Option<Providers>> {
-    let Some(source) = Stage::set_up_with(DaemonOptions::default()).await? else { return Ok(None) };
+    providers_with(DaemonOptions::default()).await
+}
+
+/// The same with a source that is started so.
+pub(super) async fn providers_with(source: DaemonOptions) -> Result<Option<Providers>> {
+    let Some(source) = Stage::set_up_with(source).await? else { return Ok(None) };
     let Some(target) = Stage::set_up_with(DaemonOptions::default()).await? else { return Ok(None) };
     let (old, new) = (source.machine("old").await?, target.machine("new").await?);
     source.deployed(&tenant("acme", "old")).await?;
@@ -54,7 +59,7 @@ pub(super) async fn until(
 
 impl Providers {
     /// A ticket of the target, handed in at the source and accepted; both operations.
-    async fn begin(&self) -> Result<(uuid::Uuid, OperationId, OperationId)> {
+    pub(super) async fn begin(&self) -> Result<(uuid::Uuid, OperationId, OperationId)> {
         let (id, ticket) = self.issue().await?;
         let leaving = self.source.client.migrate(&name("acme"), &ticket).await?.id;
         Ok((id, leaving, self.accept(id).await?))

@@ -125,7 +125,7 @@ async fn a_ticket_serves_one_source_in_its_order_and_opens_nothing_else() -> Res
     // Nothing can be said before it was handed in.
     let at = Utc::now().trunc_subsecs(0);
     let sum: Sha256Hex = [7; 32].into();
-    let early = HandOver { offer: ticket.offer, manifest: sum, at };
+    let early = HandOver { offer: ticket.offer, manifest: sum, way_back: None, at };
     assert!(is(&way.hand_over(&early, &source.key).await.unwrap_err(), 409, "not-claimed"));
 
     let draft = tenant("acme", "old");
@@ -187,7 +187,12 @@ async fn a_rehearsal_is_told_from_a_move_and_neither_takes_the_others_place() ->
     assert_eq!(operation.kind, OperationKind::TryOut);
     let refused = way.claim(&moves, &source.key).await.unwrap_err();
     assert!(is(&refused, 409, "still-ending"), "{refused}");
-    let over = HandOver { offer: ticket.offer, manifest: [7; 32].into(), at: Utc::now().trunc_subsecs(0) };
+    let over = HandOver {
+        offer: ticket.offer,
+        manifest: [7; 32].into(),
+        way_back: None,
+        at: Utc::now().trunc_subsecs(0),
+    };
     assert!(is(&way.hand_over(&over, &source.key).await.unwrap_err(), 409, "out-of-turn"));
     Ok(())
 }

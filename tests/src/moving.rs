@@ -1,7 +1,7 @@
 //! Faults at random instants of migrations, and what must hold after every one.
 //!
-//! A tenant moves back and forth between two providers, while somebody writes to it all the time, by its old address. Each move
-//! meets a fault. Once everything is mended, both operations must have ended and agree; exactly one provider serves the tenant,
+//! A tenant moves back and forth between two providers, by a ticket or by the way back that the last move opened, while somebody
+//! writes to it all the time, by its old address. Each move meets a fault. Once everything is mended, both operations must have ended and agree; exactly one provider serves the tenant,
 //! with everything that was written and acknowledged; nothing of it runs at the other.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use berth_simulation::dice::Dice;
 use berth_testbed::Machine;
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::daemon::DaemonOptions;
@@ -110,15 +111,33 @@ pub struct Neighbours {
     at: usize,
     dice: Dice,
     written: Arc<Written>,
+    /// Whether the other one keeps what is left of it, so that it can go back there.
+    kept: bool,
     /// How long a move takes that nothing disturbs: faults come within that time.
     usual: Duration,
 }
 
 /// What was written to the tenant.
 #[derive(Debug, Default)]
-struct Written {
+pub struct Written {
     tried: AtomicU64,
     acknowledged: AtomicU64,
+}
+
+impl Written {
+    /// Whether so many notes are all that were acknowledged, and none that was never tried.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn holds(&self, count: u64) -> Result<()> {
+        let (acknowledged, tried) =
+            (self.acknowledged.load(Ordering::Relaxed), self.tried.load(Ordering::Relaxed));
+        ensure!(
+            (acknowledged..=tried).contains(&count),
+            "{count} notes are there; {acknowledged} were acknowledged, {tried} tried"
+        );
+        Ok(())
+    }
 }
 
 /// A migration that is under way.
@@ -144,7 +163,7 @@ impl Neighbours {
         let houses: [House; 2] = houses.try_into().ok().context("two providers")?;
         houses[0].stage.deployed(&draft()).await?;
         let usual = Duration::from_secs(30);
-        Ok(Some(Self { houses, at: 0, dice: Dice::new(seed), written: Arc::default(), usual }))
+        Ok(Some(Self { houses, at: 0, dice: Dice::new(seed), written: Arc::default(), kept: false, usual }))
     }
 
     /// Moves the tenant to the other provider, meets a fault on the way, and looks at what came of it; whether the tenant
@@ -154,14 +173,10 @@ impl Neighbours {
     /// What is wrong, or beyond all help.
     pub async fn move_once(&mut self, fault: Fault) -> Result<bool> {
         let (from, to) = self.sides();
-        let moving = begin(from, to).await?;
+        let moving = if self.kept { go_back(from, to).await? } else { begin(from, to).await? };
         let began = Instant::now();
         let stop = Arc::new(AtomicBool::new(false));
-        let writing = tokio::spawn(write(
-            from.machine.address().to_string(),
-            Arc::clone(&self.written),
-            Arc::clone(&stop),
-        ));
+        let writing = writing(from.machine.address().to_string(), &self.written, &stop);
         let after = Duration::from_millis(self.dice.below(self.usual.as_millis() as usize) as u64);
         let broken = Duration::from_millis(self.dice.below(BROKEN_MS as usize) as u64);
         self.disturb(fault, &moving, after, broken).await.context("the fault itself")?;
@@ -253,28 +268,33 @@ impl Neighbours {
         }
     }
 
-    /// Frees the machine of the one that does not have the tenant.
+    /// Frees the machine of the one that does not have the tenant; or leaves it there, so that the next move goes back.
     async fn tidy(&mut self, moved: bool) -> Result<()> {
+        let kept = if moved { self.dice.below(2) == 1 } else { self.kept };
         let (from, to) = self.sides();
-        let rests = if moved { from } else { to };
-        let how = DeleteTenant { wipe: true, abandon: false };
-        match rests.stage.client.delete_tenant(&name(TENANT), how).await {
-            Ok(Deleted::Operation(operation)) => {
-                let ended = ended(&rests.stage.client, operation.id, patience()).await?;
-                ensure!(
-                    ended.status == OperationStatus::Succeeded,
-                    "it cannot be removed: {:?}",
-                    ended.error
-                );
-            }
-            Ok(Deleted::Gone) => {}
-            Err(error) if error.is_refusal("not-found") => {}
-            Err(error) => return Err(error.into()),
+        if !kept {
+            remove(if moved { from } else { to }).await?;
         }
+        self.kept = kept;
         if moved {
             self.at = 1 - self.at;
         }
         Ok(())
+    }
+}
+
+/// Removes what is left of the tenant.
+async fn remove(rests: &House) -> Result<()> {
+    let how = DeleteTenant { wipe: true, abandon: false };
+    match rests.stage.client.delete_tenant(&name(TENANT), how).await {
+        Ok(Deleted::Operation(operation)) => {
+            let ended = ended(&rests.stage.client, operation.id, patience()).await?;
+            ensure!(ended.status == OperationStatus::Succeeded, "it cannot be removed: {:?}", ended.error);
+            Ok(())
+        }
+        Ok(Deleted::Gone) => Ok(()),
+        Err(error) if error.is_refusal("not-found") => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -283,17 +303,16 @@ async fn look(serves: &House, rests: &House, written: &Written) -> Result<()> {
     let found = notes::read(&serves.machine, HOST).await?;
     ensure!(found.intact, "not intact: {:?}", found.problems);
     ensure!(found.count > 0, "nothing was ever written");
-    let (acknowledged, tried) =
-        (written.acknowledged.load(Ordering::Relaxed), written.tried.load(Ordering::Relaxed));
-    ensure!(
-        (acknowledged..=tried).contains(&found.count),
-        "{} notes are there; {acknowledged} were acknowledged, {tried} tried",
-        found.count
-    );
+    written.holds(found.count)?;
     let state = rests.machine.exec(&["systemctl", "is-active", UNIT]).await?;
     let state = String::from_utf8(state.stdout)?;
     ensure!(state.trim() != "active", "its service runs at both");
     Ok(())
+}
+
+/// Writes to the tenant's first service by this address until it is to stop.
+pub fn writing(address: String, written: &Arc<Written>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+    tokio::spawn(write(address, Arc::clone(written), Arc::clone(stop)))
 }
 
 /// Writes all the time, to whoever answers at the old address.
@@ -324,6 +343,24 @@ async fn begin(source: &House, target: &House) -> Result<Moving> {
     let leaving = source.migrate(&name(TENANT), &SecretString::from(issued.ticket)).await?.id;
     let coming = accept(source, target, issued.info.id).await?;
     Ok(Moving { id: issued.info.id, leaving, coming })
+}
+
+/// The same by the way back, which nobody has to accept.
+async fn go_back(source: &House, target: &House) -> Result<Moving> {
+    let leaving = source.stage.client.undo_migration(&name(TENANT)).await?;
+    let id = leaving.migration.context("a migration")?;
+    let end = patience();
+    let coming = loop {
+        // One of an earlier try may stand there until the ticket is handed in again.
+        let arrival = target.stage.client.ticket(id).await?;
+        let taken_up = !arrival.phase.is_vacant() && arrival.phase != MovePhase::Claimed;
+        if let (Some(coming), true) = (arrival.operation, taken_up) {
+            break coming;
+        }
+        ensure!(Instant::now() < end, "nobody takes it in");
+        sleep(Duration::from_millis(50)).await;
+    };
+    Ok(Moving { id, leaving: leaving.id, coming })
 }
 
 /// Accepts at the target what was handed in at the source.

@@ -42,7 +42,10 @@ fn for_problem(problem: &Problem) -> Option<String> {
         ("obstacles", _) => {
             "once that is different, the same ticket may be handed in again, or the same bundle imported"
         }
-        ("handed-over", _) => "it moves back with a ticket of its old provider, as it came",
+        ("handed-over", _) => {
+            "it moves back by berth migrate TENANT --undo at its new provider, or with a ticket of its old one"
+        }
+        ("no-way-back", _) => "it moves back with a ticket of its old provider, as it came",
         ("no-public-address", _) => {
             "give the daemon its address in provider.public_url, and have a proxy serve it with TLS"
         }

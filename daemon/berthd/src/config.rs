@@ -49,6 +49,8 @@ pub struct Config {
     pub vault: VaultConfig,
     /// Bundles that are brought here.
     pub bundles: BundleConfig,
+    /// Tenants that have moved to another provider.
+    pub moved: MovedConfig,
     /// This provider.
     pub provider: ProviderConfig,
     /// When the parts of an operation give up.
@@ -105,6 +107,15 @@ pub struct CheckConfig {
     pub interval: u64,
     /// How many at once.
     pub parallel: usize,
+}
+
+/// Tenants that have moved to another provider.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MovedConfig {
+    /// How long each is kept from the hand-over on, in seconds: until then it can come back, and then it is removed with its data;
+    /// 0 for until an operator removes it.
+    pub keep: u64,
 }
 
 /// When the parts of an operation give up, in seconds.
@@ -177,6 +188,7 @@ impl Default for Config {
             checks: CheckConfig::default(),
             vault: VaultConfig::default(),
             bundles: BundleConfig::default(),
+            moved: MovedConfig::default(),
             provider: ProviderConfig::default(),
             timeouts: TimeoutConfig::default(),
         }
@@ -186,6 +198,22 @@ impl Default for Config {
 impl Default for ProviderConfig {
     fn default() -> Self {
         Self { name: "Berth".into(), public_url: None }
+    }
+}
+
+impl Default for MovedConfig {
+    fn default() -> Self {
+        Self { keep: berth_engine::MovedOptions::default().kept.map_or(0, |kept| kept.as_secs()) }
+    }
+}
+
+impl MovedConfig {
+    /// For the engine.
+    pub fn moved(&self) -> berth_engine::MovedOptions {
+        let kept = (self.keep > 0).then(|| Duration::from_secs(self.keep));
+        // Nobody minds a hundredth more.
+        let every = Duration::from_secs((self.keep / 100).clamp(1, 600));
+        berth_engine::MovedOptions { kept, every }
     }
 }
 
@@ -340,6 +368,9 @@ impl Config {
         }
         if self.provider.name.trim().is_empty() || self.provider.name.chars().any(char::is_control) {
             return Err(value("provider.name", "must not be empty or hold control characters"));
+        }
+        if self.moved.keep > 100 * 365 * 24 * 60 * 60 {
+            return Err(value("moved.keep", "must be at most a hundred years of seconds, or 0"));
         }
         self.builders.check()?;
         self.vault.check()?;

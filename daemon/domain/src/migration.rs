@@ -118,6 +118,9 @@ pub struct Arrival {
     /// How many bytes it may bring into its vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
+    /// The migration by which the tenant left: the ticket is its way back, and was given to its new provider with the hand-over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Uuid>,
     /// The name of the token that issued it.
     pub issued_by: String,
     /// When it was issued.
@@ -162,6 +165,9 @@ pub struct Arrival {
     /// This provider's signature under it, once the tenant is served here (a JWS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub countersignature: Option<String>,
+    /// Until when the tenant can go back to where it came from, by `POST /v1/tenants/{name}/migration/undo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back_until: Option<DateTime<Utc>>,
     /// When it came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
@@ -183,6 +189,7 @@ impl Arrival {
             plan: None,
             services: None,
             max_bytes: None,
+            returns: None,
             issued_by,
             created_at,
             expires_at,
@@ -199,6 +206,7 @@ impl Arrival {
             message: None,
             manifest: None,
             countersignature: None,
+            way_back_until: None,
             ended_at: None,
         }
     }
@@ -218,6 +226,9 @@ pub struct Departure {
     pub operation: Uuid,
     /// The tenant.
     pub tenant: TenantName,
+    /// Where this provider's API is reached, which the way back leads to; absent where nobody else reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Where the target's API is.
     pub target: String,
     /// The thumbprint (RFC 7638) of the key that the target signs with.
@@ -246,6 +257,16 @@ pub struct Departure {
     /// From when on the target alone may let the services write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over_at: Option<DateTime<Utc>>,
+    /// The ticket that the target was given for the way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<Uuid>,
+    /// Until when the tenant is kept here, in the mode `moved`; then the daemon removes it with all its data. Absent where it is
+    /// kept until somebody removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<DateTime<Utc>>,
+    /// When the tenant came back by the way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_at: Option<DateTime<Utc>>,
     /// When an administrator took the tenant back who knew that nobody serves it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back_at: Option<DateTime<Utc>>,
@@ -258,4 +279,45 @@ pub struct Departure {
     /// The target's signature under it (a JWS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub countersignature: Option<String>,
+}
+
+impl Departure {
+    /// One of which the target has heard nothing yet: a move, unless it is said to be a rehearsal.
+    pub fn begun(
+        id: MigrationId,
+        operation: Uuid,
+        tenant: TenantName,
+        target: String,
+        target_key: String,
+        code: String,
+    ) -> Self {
+        Self {
+            id,
+            operation,
+            tenant,
+            source: None,
+            target,
+            target_key,
+            trusted: false,
+            code,
+            phase: MovePhase::Offered,
+            rehearsal: None,
+            obstacles: Vec::new(),
+            address: None,
+            stopped_at: None,
+            handed_over_at: None,
+            way_back: None,
+            kept_until: None,
+            returned_at: None,
+            taken_back_at: None,
+            served_at: None,
+            manifest: None,
+            countersignature: None,
+        }
+    }
+
+    /// Whether another provider serves the tenant, or may serve it.
+    pub fn is_elsewhere(&self) -> bool {
+        self.handed_over_at.is_some() && self.taken_back_at.is_none() && self.returned_at.is_none()
+    }
 }

@@ -21,6 +21,7 @@ use crate::conditions::{self, CheckOptions};
 use crate::exports::Exports;
 use crate::follow::Follower;
 use crate::hub::{Hub, locked};
+use crate::moved::{self, MovedOptions};
 use crate::ports::{Builder, Clock, Machines, Vaults};
 use crate::records::Records;
 use crate::retries::Retries;
@@ -50,6 +51,8 @@ pub struct EngineOptions {
     pub checks: CheckOptions,
     /// How backup plans are kept.
     pub backups: BackupOptions,
+    /// How long tenants are kept that have moved to another provider.
+    pub moved: MovedOptions,
 }
 
 /// When each part of an operation gives up.
@@ -147,6 +150,7 @@ impl Default for EngineOptions {
             timeouts: Timeouts::default(),
             checks: CheckOptions::default(),
             backups: BackupOptions::default(),
+            moved: MovedOptions::default(),
             replica: uuid::Uuid::now_v7().to_string(),
             lease: Duration::from_secs(15),
             retries: Retries::default(),
@@ -238,6 +242,7 @@ impl Engine {
         self.shared.tasks.spawn(rollouts::drive_all(self.clone()));
         self.shared.tasks.spawn(conditions::check_all(self.clone()));
         self.shared.tasks.spawn(backups::keep_all(self.clone()));
+        self.shared.tasks.spawn(moved::keep_all(self.clone()));
     }
 
     /// Stops: nothing new is begun; what runs is interrupted and left for the successor to resume. Returns when

@@ -35,6 +35,7 @@
 //! | [`conditions`] | looks whether deployed tenants still are what was committed |
 //! | [`bundles`] | bundles that somebody brings here, so that a tenant is made of one |
 //! | [`backups`] | tenants' backup plans: what is due begins, what is not kept goes |
+//! | [`moved`] | what is left of tenants that have moved goes in time |
 //! | `pinning` | certificates that a machine made for itself |
 //! | `reach` | a session with a machine, the agent behind it |
 //! | [`published`] | an event on its way to those who follow, written once for each kind of reader |
@@ -58,6 +59,7 @@ mod flights;
 pub mod follow;
 mod hub;
 mod journal;
+pub mod moved;
 pub mod nixops4_state;
 mod past;
 mod pinning;
@@ -80,6 +82,7 @@ pub use engine::{Engine, EngineOptions, Parts, Timeouts};
 pub use error::{Failure, StepError};
 pub use exports::Exports;
 pub use follow::{Batch, Follower};
+pub use moved::MovedOptions;
 pub use published::Published;
 pub use records::Records;
 pub use retries::Retries;

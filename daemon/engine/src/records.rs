@@ -243,6 +243,8 @@ records! {
 
     /// A ticket that was issued here.
     arrival(id: MigrationId) -> ArrivalRecord;
+    /// Keeps a ticket that is issued.
+    create_arrival(record: &ArrivalRecord, once: Option<&IdempotencyRecord>) -> ();
     /// Writes how a ticket stands, unless somebody changed it since it was read; tells whether it did.
     record_arrival(hold: Option<Hold>, record: &ArrivalRecord) -> bool;
     /// Writes down an operation that moves a tenant away, with its ticket.
@@ -251,6 +253,14 @@ records! {
     departure(operation: OperationId) -> DepartureRecord;
     /// Writes how a departure stands.
     record_departure(hold: Hold, departure: &Departure) -> ();
+    /// Notes that a tenant is back that had left by this migration.
+    record_return(hold: Hold, tenant: &TenantName, left: MigrationId, now: Timestamp) -> ();
+    /// The migrations of tenants that left, and are not to be kept any longer.
+    overdue_departures(now: Timestamp, limit: u32) -> Vec<Departure>;
+    /// Writes down an operation that removes what is left of a tenant, unless it came back or left anew; tells whether it did.
+    create_removal(departure: &Departure, operation: &Operation, first: NewEvent) -> bool;
+    /// Notes that nothing is left to be removed of what left by this operation.
+    settle_departure(operation: OperationId) -> ();
     /// The migration by which another provider serves a tenant, or may serve it.
     served_elsewhere(tenant: &TenantName) -> Option<MigrationId>;
     /// Writes what mode a tenant has, now that its machine has it.

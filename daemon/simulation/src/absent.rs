@@ -151,6 +151,10 @@ impl MoveRecords for Database {
         Err(not_kept())
     }
 
+    async fn create_arrival(&self, _: &ArrivalRecord, _: Option<&IdempotencyRecord>) -> Result<()> {
+        Err(not_kept())
+    }
+
     async fn record_arrival(&self, _: Option<Hold>, _: &ArrivalRecord) -> Result<bool> {
         Err(not_kept())
     }
@@ -170,6 +174,22 @@ impl MoveRecords for Database {
     }
 
     async fn record_departure(&self, _: Hold, _: &Departure) -> Result<()> {
+        Err(not_kept())
+    }
+
+    async fn record_return(&self, _: Hold, _: &TenantName, _: MigrationId, _: Timestamp) -> Result<()> {
+        Err(not_kept())
+    }
+
+    async fn overdue_departures(&self, _: Timestamp, _: u32) -> Result<Vec<Departure>> {
+        Ok(Vec::new())
+    }
+
+    async fn create_removal(&self, _: &Departure, _: &Operation, _: NewEvent) -> Result<bool> {
+        Err(not_kept())
+    }
+
+    async fn settle_departure(&self, _: OperationId) -> Result<()> {
         Err(not_kept())
     }
 

@@ -37,6 +37,7 @@
 //! | [`idempotency`] | replies kept for repeated requests |
 //! | [`nixops4`] | what NixOps4 knows of tenants' resources |
 //! | [`moves`] | tenants on their way from one provider to another |
+//! | [`moved`] | tenants that have left: whether they came back, when what is left of them goes |
 //! | [`snapshots`] | tenants' vaults, and the snapshots in them |
 //! | [`backups`] | tenants' backup plans: what is due, what was missed, what failed |
 //! | [`presence`] | whether daemons use the database |
@@ -56,6 +57,7 @@ pub mod idempotency;
 pub mod leases;
 pub mod machines;
 mod migrate;
+pub mod moved;
 pub mod moves;
 pub mod news;
 pub mod nixops4;

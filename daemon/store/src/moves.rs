@@ -8,7 +8,7 @@ use berth_domain::{
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::columns::{from_json, json};
+use crate::columns::{from_json, json, millis};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys as _};
 use crate::leases::{Guard as _, Hold};
@@ -90,12 +90,15 @@ pub struct DepartureRecord {
 const COMES: [OperationKind; 2] = [OperationKind::Import, OperationKind::TryOut];
 
 /// Migrations within a transaction.
-trait Moves {
+pub(crate) trait Moves {
     /// The newest operation that moves, or moved, a tenant away.
     async fn newest_departure(&mut self, tenant: &str) -> Result<Option<Departure>, StoreError>;
 
     /// The ticket of the newest operation that takes, or took, a tenant in, as long as that is its operation.
     async fn newest_arrival(&mut self, tenant: &str) -> Result<Option<ArrivalRecord>, StoreError>;
+
+    /// Writes how a departure stands.
+    async fn keep_departure(&mut self, departure: &Departure) -> Result<(), StoreError>;
 }
 
 for_both! {
@@ -117,6 +120,15 @@ for_both! {
             let record = row.map(ArrivalRecord::try_from).transpose()?;
             let own = |record: &ArrivalRecord| record.arrival.operation.is_some_and(|id| id.to_string() == operation);
             Ok(record.filter(own))
+        }
+
+        async fn keep_departure(&mut self, departure: &Departure) -> Result<(), StoreError> {
+            let (id, body) = (departure.operation.to_string(), json("departures.body", departure)?);
+            // One that never came to be is nothing to be removed, nor is one that is back.
+            let due = departure.kept_until.filter(|_| departure.is_elsewhere()).map(millis);
+            let new = (departures::body.eq(&body), departures::kept_until.eq(due));
+            diesel::update(departures::table.find(&id)).set(new).execute(self).await?;
+            Ok(())
         }
     }
 }
@@ -246,11 +258,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`]
     pub async fn record_departure(&self, hold: Hold, departure: &Departure) -> Result<(), StoreError> {
-        let (id, body) = (departure.operation.to_string(), json("departures.body", departure)?);
+        let departure = departure.clone();
         transact!(self, conn => {
             conn.hold(hold).await?;
-            diesel::update(departures::table.find(&id)).set(departures::body.eq(&body)).execute(conn).await?;
-            Ok::<_, StoreError>(())
+            conn.keep_departure(&departure).await
         })
     }
 
@@ -265,7 +276,7 @@ impl Store {
         read!(self, conn => {
             // What a former tenant of that name did is not this one's.
             if let Some(departure) = conn.newest_departure(&name).await?
-                && departure.taken_back_at.is_none()
+                && departure.is_elsewhere()
                 && departure.handed_over_at.is_some_and(|at| at > since)
             {
                 return Ok(Some(departure.id));
@@ -291,9 +302,7 @@ impl Store {
             conn.check_idle(&name).await?;
             if let Some(mut departure) = conn.newest_departure(name.as_str()).await? {
                 departure.taken_back_at = Some(now);
-                let row = departures::table.find(departure.operation.to_string());
-                let body = json("departures.body", &departure)?;
-                diesel::update(row).set(departures::body.eq(body)).execute(conn).await?;
+                conn.keep_departure(&departure).await?;
             }
             if let Some(mut record) = conn.newest_arrival(name.as_str()).await? {
                 record.arrival.operation = None;

@@ -266,6 +266,7 @@ diesel::table! {
         tenant -> Text,
         sealed_ticket -> Text,
         body -> Text,
+        kept_until -> Nullable<BigInt>,
     }
 }
 

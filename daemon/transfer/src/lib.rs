@@ -46,5 +46,5 @@ pub use manifest::{Manifest, MovedService};
 pub use sealed::{Purpose, Sealed};
 pub use statement::{Abort, Claim, HandOver, OfferedService, Statement, StatementError};
 pub use ticket::{Ticket, TicketError};
-pub use token::{new_token, token_fits, token_hash};
+pub use token::{new_token, own_token, token_fits, token_hash};
 pub use view::{Entrance, Obstacle, Phase, View};

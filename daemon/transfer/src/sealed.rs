@@ -25,6 +25,8 @@ pub enum Purpose {
     Secrets,
     /// [`Entrance::key`](crate::Entrance::key)
     VaultKey,
+    /// [`HandOver::way_back`](crate::HandOver::way_back)
+    WayBack,
 }
 
 /// A file of age, which stands in JSON as Base64. What is no such file cannot be one of these, so that nothing is sent in
@@ -76,6 +78,7 @@ impl Purpose {
             Self::Tenant => "tenant",
             Self::Secrets => "secrets",
             Self::VaultKey => "vault-key",
+            Self::WayBack => "way-back",
         };
         format!("berth-transfer/v1 {offer} {word}\n")
     }

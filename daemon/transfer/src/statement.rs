@@ -168,6 +168,10 @@ pub struct HandOver {
     pub offer: Uuid,
     /// The SHA-256 of the manifest's JWS, as [`Manifest::sum`](crate::Manifest::sum) makes it: what is handed over.
     pub manifest: Sha256Hex,
+    /// A ticket of the source's, as text, sealed to the recipient of the target's: with it the tenant can go back. Said only to a
+    /// target that knows it ([`View::knows_way_back`]), as others refuse what they do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<Sealed>,
     /// When, to the second.
     #[serde(with = "seconds")]
     pub at: DateTime<Utc>,

@@ -2,14 +2,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use berth_sign::Sha256Hex;
+use berth_sign::{Sha256Hex, SigningKey};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
 
 /// The random bytes of a token.
 const BYTES: usize = 32;
+
+/// The `typ` of what is signed to make a token of it. It is never shown to anybody.
+const OWN_TOKEN: &str = "berth-own-token";
 
 /// No random bytes can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +26,14 @@ pub struct NoRandom;
 /// [`NoRandom`]
 pub fn new_token() -> Result<SecretString, NoRandom> {
     random_text::<BYTES>().map(|text| SecretString::from(text.as_str()))
+}
+
+/// The token of a ticket that may have to be said again just as it was, without being kept: the SHA-256 of what only this key
+/// can sign about the offer, which is the same each time (Ed25519, RFC 8032).
+pub fn own_token(key: &SigningKey, offer: Uuid) -> SecretString {
+    let signed = Zeroizing::new(key.sign(offer.as_bytes(), OWN_TOKEN));
+    let sum = Zeroizing::new(<[u8; BYTES]>::from(Sha256::digest(signed.as_bytes())));
+    SecretString::from(URL_SAFE_NO_PAD.encode(*sum))
 }
 
 /// What the target keeps of a token. Who reads the sum does not have the token: 256 random bits cannot be guessed, so it

@@ -48,6 +48,9 @@ pub struct View {
     /// What the rehearsal found so far, where there is one.
     #[serde(default)]
     pub rehearsal: Option<Rehearsal>,
+    /// Whether the target keeps a [way back](crate::HandOver::way_back) that it is given; null where it knows none.
+    #[serde(default)]
+    pub knows_way_back: Option<bool>,
     /// A [`Countersignature`] over the manifest, once it serves: [`View::receipt`].
     pub countersignature: Option<String>,
 }

@@ -1,6 +1,8 @@
 //! What keeps a tenant from coming here: everything at once, and nothing is changed.
 
-use berth_domain::{Arrival, Mode, Obstacle, OperationId, TenantDraft, TenantName, TenantSpec};
+use berth_domain::{
+    Address, Arrival, MigrationId, Mode, Obstacle, OperationId, TenantDraft, TenantName, TenantSpec,
+};
 use berth_store::{StoreError, TenantRecord};
 use berth_transfer::Claim;
 use berth_transfer::sealed::Purpose;
@@ -36,8 +38,20 @@ pub(crate) async fn examine(api: &Api, arrival: &Arrival, claim: &Claim) -> Resu
     let draft: TenantDraft =
         serde_json::from_slice(&text).map_err(|_| Problem::bad_request("what is sealed is no tenant"))?;
     let mut obstacles = not_allowed(arrival, &draft);
-    let wanted = here(arrival, draft.clone());
-    let own = own(api, arrival.operation, &wanted.name).await?;
+    let (wanted, own) = match arrival.returns {
+        None => {
+            let wanted = here(arrival, draft.clone());
+            let own = own(api, arrival.operation, &wanted.name).await?;
+            (wanted, own)
+        }
+        Some(left) => match left_behind(api, arrival, left).await? {
+            Some((tenant, to)) if !claim.rehearsal => (back(&tenant.spec, &to, draft.clone()), Some(tenant)),
+            kept => {
+                obstacles.push(no_return(kept.is_some()));
+                return Ok(Examined { draft, spec: None, own: None, obstacles });
+            }
+        },
+    };
     let spec = fitting(api, wanted, own.as_ref().map(|own| &own.spec), &mut obstacles).await?;
     Ok(Examined { draft, spec, own: own.map(|own| own.version), obstacles })
 }
@@ -90,6 +104,40 @@ fn here(arrival: &Arrival, draft: TenantDraft) -> TenantDraft {
         moved_to: None,
         ..draft
     }
+}
+
+/// What is left here of a tenant that comes back, and where visitors are passed on to meanwhile; nothing where it was removed, or
+/// is back already.
+async fn left_behind(
+    api: &Api,
+    arrival: &Arrival,
+    left: MigrationId,
+) -> Result<Option<(TenantRecord, Address)>, Problem> {
+    let Some(name) = &arrival.tenant else { return Ok(None) };
+    let (tenant, departure) = match (api.store().tenant(name).await, api.store().departure_of(name).await) {
+        (Ok(tenant), Ok(departure)) => (tenant, departure),
+        (Err(StoreError::NotFound { .. }), _) | (_, Err(StoreError::NotFound { .. })) => return Ok(None),
+        (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+    };
+    let after = departure.handed_over_at.is_some_and(|at| at > tenant.created_at);
+    let is_kept = departure.id == left && departure.is_elsewhere() && after;
+    Ok(departure.address.filter(|_| is_kept).map(|to| (tenant, to)))
+}
+
+/// The tenant as it would be once more; what the provider decides stays as it was. Visitors are passed on until it is here.
+fn back(own: &TenantSpec, to: &Address, draft: TenantDraft) -> TenantDraft {
+    let TenantDraft { name, machine, plan, labels, .. } = TenantDraft::from(own.clone());
+    let mode = Mode::Moved { to: to.clone() };
+    let (mode, moved_to) = (Some(mode.word().into()), Some(to.to_string()));
+    TenantDraft { name, machine, plan, labels, mode, moved_to, notice: None, ..draft }
+}
+
+fn no_return(is_kept: bool) -> Obstacle {
+    let (code, message) = match is_kept {
+        true => ("rehearsal", "the way back is not rehearsed"),
+        false => ("not-kept", "nothing of the tenant is kept here any more, or it is back already"),
+    };
+    Obstacle { code: code.into(), message: message.into(), field: None }
 }
 
 fn not_allowed(arrival: &Arrival, draft: &TenantDraft) -> Vec<Obstacle> {

@@ -3,17 +3,17 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use berth_contract::NewMigration;
-use berth_domain::{
-    Departure, Invalid, Mode, MovePhase, Operation, OperationKind, Permission, Rehearsal, TenantName,
-};
+use berth_domain::{Departure, Invalid, Mode, Operation, OperationKind, Permission, Rehearsal, TenantName};
 use berth_seal::About;
 use berth_store::DepartureRecord;
-use berth_transfer::{Ticket, TicketError, short_code};
+use berth_transfer::{Ticket, TicketError, Url, short_code};
 use chrono::{SubsecRound as _, Utc};
 use secrecy::SecretString;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::snapshots::operation;
+use super::tickets::own_address;
+use crate::arrival::ticket_back;
 use crate::auth::Caller;
 use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::state::Api;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(create).service(show).service(take_back);
+    config.service(create).service(undo).service(show).service(take_back);
 }
 
 /// Moves a tenant to the provider that issued a ticket. That provider looks first whether it can take the tenant; then somebody
@@ -51,7 +51,55 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let ticket = Ticket::parse(&text).and_then(|ticket| ticket.check_time(Utc::now()).map(|()| ticket));
+    let own = own_address(&api, &request).ok();
+    begin(&api, &caller, &once, Leaving { name, own, rehearsal }, &text).await
+}
+
+/// Moves a tenant back to the provider that it came from, by the way that this one opened when it handed the tenant over, and as long
+/// as it keeps what is left of the tenant there. Nobody has to accept it. All else is as in any other migration. 409
+/// `no-way-back` where there is no such way.
+#[utoipa::path(
+    operation_id = "undoMigration", tag = "Migration",
+    params(("name" = String, Path), IdempotencyKey),
+    responses((status = 202, body = Operation, headers(("Location" = String))), Refusals),
+    security(("bearer" = ["tenant:write"]))
+)]
+#[post("/tenants/{name}/migration/undo")]
+async fn undo(
+    caller: Caller,
+    api: Data<Api>,
+    request: HttpRequest,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name: TenantName = named("tenant", &name)?;
+    caller.require(Permission::WriteTenant(&name))?;
+    let once = Once::read(&caller, &request, &[])?;
+    if let Some(earlier) = once.earlier(&api).await? {
+        return Ok(earlier);
+    }
+    let text = ticket_back(&api, &name).await?;
+    let own = own_address(&api, &request).ok();
+    begin(&api, &caller, &once, Leaving { name, own, rehearsal: false }, &text).await
+}
+
+/// What is to leave.
+struct Leaving {
+    name: TenantName,
+    /// Where it could come back to.
+    own: Option<Url>,
+    rehearsal: bool,
+}
+
+/// Begins to move a tenant, or to rehearse it, with the ticket that `text` is.
+async fn begin(
+    api: &Api,
+    caller: &Caller,
+    once: &Once<'_>,
+    leaving: Leaving,
+    text: &SecretString,
+) -> Result<HttpResponse, Problem> {
+    let Leaving { name, own: address, rehearsal } = leaving;
+    let ticket = Ticket::parse(text).and_then(|ticket| ticket.check_time(Utc::now()).map(|()| ticket));
     let ticket = ticket.map_err(|error| refused(&error))?;
     if ticket.url.scheme() == "http" {
         // It leads to this very host: a customer is not to choose whom the daemon speaks to there.
@@ -62,34 +110,23 @@ async fn create(
         return Err(Invalid::one("/ticket", "other-provider", "was issued by this very provider").into());
     }
     let kind = if rehearsal { OperationKind::Rehearse } else { OperationKind::Migrate };
-    let operation = operation(&api, &caller, name.clone(), kind).await?;
+    let operation = operation(api, caller, name.clone(), kind).await?;
     let operation = Operation { migration: Some(ticket.offer), ..operation };
     if api.store().tenant(&name).await?.spec.mode != Mode::Active {
         let detail = "only a tenant whose mode is active can be moved";
         return Err(Problem::conflict("not-active", detail));
     }
-    let sealed = api.engine.keys().seal(&About::ticket(&operation.id.to_string()), &text);
+    let sealed = api.engine.keys().seal(&About::ticket(&operation.id.to_string()), text);
+    let (target, key) = (ticket.url.to_string(), ticket.identity.id().to_string());
+    let code = short_code(ticket.offer, rehearsal, &ticket.identity, &own);
     let departure = Departure {
-        id: ticket.offer,
-        operation: operation.id,
-        tenant: name,
-        target: ticket.url.to_string(),
-        target_key: ticket.identity.id().to_string(),
         trusted: caller.require(Permission::Operate).is_ok(),
-        code: short_code(ticket.offer, rehearsal, &ticket.identity, &own),
-        phase: MovePhase::Offered,
         rehearsal: rehearsal.then(Rehearsal::default),
-        obstacles: Vec::new(),
-        address: None,
-        stopped_at: None,
-        handed_over_at: None,
-        taken_back_at: None,
-        served_at: None,
-        manifest: None,
-        countersignature: None,
+        source: address.map(String::from),
+        ..Departure::begun(ticket.offer, operation.id, name, target, key, code)
     };
     let record = DepartureRecord { departure, sealed_ticket: sealed.map_err(Problem::internal)? };
-    once.accept(&api, &operation, async |kept| api.engine.submit_departure(&operation, &record, kept).await)
+    once.accept(api, &operation, async |kept| api.engine.submit_departure(&operation, &record, kept).await)
         .await
 }
 

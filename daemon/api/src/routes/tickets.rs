@@ -5,18 +5,15 @@ use std::time::Duration;
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use berth_contract::{IssuedTicket, NewAcceptance, NewTicket, Page};
-use berth_domain::{
-    Arrival, Invalid, MachineName, MovePhase, Operation, OperationId, OperationKind, Permission, TenantName,
-    Timestamp,
-};
+use berth_domain::{Arrival, Invalid, MachineName, MovePhase, Operation, Permission, Timestamp};
 use berth_store::{ArrivalRecord, StoreError};
-use berth_transfer::{Claim, Ticket, Url, new_token, same_code, token_hash};
+use berth_transfer::{Ticket, Url, new_token, same_code, token_hash};
 use chrono::{SubsecRound, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::arrival::examine;
+use crate::arrival::{accepted, begun};
 use crate::auth::Caller;
 use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
@@ -115,7 +112,7 @@ fn offered(wanted: NewTicket, ticket: &Ticket, issued_by: String, now: Timestamp
 }
 
 /// Where a source is to find this daemon.
-fn own_address(api: &Api, request: &HttpRequest) -> Result<Url, Problem> {
+pub(super) fn own_address(api: &Api, request: &HttpRequest) -> Result<Url, Problem> {
     let base = api.base(request);
     let url: Option<Url> = base.parse().ok();
     let usable = url.filter(|url| Ticket::check_url(url).is_ok());
@@ -181,64 +178,8 @@ async fn accept(
             "must be the code that the source shows; if it is, somebody stands between you and the source";
         return Err(Invalid::one("/code", "same-code", rule).into());
     }
-    let (claim, _) = Claim::verify_first(record.claim.as_deref().unwrap_or_default(), arrival.id)
-        .map_err(Problem::internal)?;
-    let examined = examine(&api, arrival, &claim).await?;
-    let spec = examined.spec.filter(|_| examined.obstacles.is_empty()).ok_or_else(|| {
-        let obstacles: Vec<_> = examined.obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
-        Problem::conflict("obstacles", obstacles.join("; "))
-    })?;
-    let now = Utc::now().trunc_subsecs(3);
-    let (name, machine, by) = (spec.name.clone(), spec.machine.clone(), caller.token.name.clone());
-    let kind = if claim.rehearsal { OperationKind::TryOut } else { OperationKind::Import };
-    let queued = Operation::queued(name, machine, kind, false, by, now);
-    let id = prepare(&api, &record, &spec.name, queued.id).await?;
-    let operation = Operation { id, migration: Some(arrival.id), ..queued };
-    match examined.own {
-        Some(version) => api.store().update_tenant(&spec, Some(version), now).await.map(drop)?,
-        None => api.store().create_tenant(&spec, now, None).await.map(drop)?,
-    }
+    let operation = accepted(&api, &record, caller.token.name.clone()).await?;
     once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await
-}
-
-/// Notes the acceptance of what was claimed; gives the id of the operation, which is that of an acceptance that was
-/// interrupted where there was one.
-async fn prepare(
-    api: &Api,
-    record: &ArrivalRecord,
-    tenant: &TenantName,
-    fresh: OperationId,
-) -> Result<OperationId, Problem> {
-    let prepare = |now: &mut ArrivalRecord| {
-        let same = now.claim == record.claim;
-        let arrival = &mut now.arrival;
-        match arrival.phase {
-            MovePhase::Claimed if same => {
-                arrival.phase = MovePhase::Preparing;
-                arrival.tenant = Some(tenant.clone());
-                arrival.operation = Some(fresh);
-                Ok(fresh)
-            }
-            MovePhase::Preparing if same => Ok(arrival.operation.unwrap_or(fresh)),
-            _ => {
-                Err(Problem::conflict("changed-meanwhile", "the migration has changed meanwhile; look again"))
-            }
-        }
-    };
-    Ok(api.engine.change_arrival(record.arrival.id, prepare).await?.1)
-}
-
-/// The operation that a ticket's acceptance began before.
-async fn begun(api: &Api, record: &ArrivalRecord) -> Result<Option<Operation>, Problem> {
-    let arrival = &record.arrival;
-    let (Some(id), false) = (arrival.operation, matches!(arrival.phase, MovePhase::Claimed)) else {
-        return Ok(None);
-    };
-    match api.store().operation(id).await {
-        Ok(operation) => Ok(Some(operation)),
-        Err(StoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Takes a ticket back: it cannot be handed in any more, and a migration that is under way comes to nothing. 409 once the

@@ -11,7 +11,7 @@ use berth_transfer::{Abort, Claim, HandOver, Manifest, Statement, StatementError
 use chrono::{SubsecRound, Utc};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::arrival::{Bearer, answer, examine};
+use crate::arrival::{Bearer, answer, come_back, examine, still_ending, way_back};
 use crate::openapi::Refusals;
 use crate::problem::Problem;
 use crate::state::Api;
@@ -59,10 +59,7 @@ async fn claim(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRespon
     let (claim, key) = Claim::verify_first(jws, arrival.id).map_err(unsigned)?;
     // What an earlier try began may still be at it, and is not to be taken for this one's.
     if arrival.phase.is_vacant() && is_under_way(&api, arrival.operation).await? {
-        let mut problem =
-            Problem::conflict("still-ending", "an earlier try with this ticket is still being ended");
-        problem.retry_after = Some(5);
-        return Err(problem);
+        return Err(still_ending("an earlier try with this ticket is still being ended"));
     }
     let examined = examine(&api, &arrival, &claim).await?;
     let now = Utc::now().trunc_subsecs(3);
@@ -114,14 +111,12 @@ async fn claim(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRespon
             } else if arrival.rehearses != claim.rehearsal {
                 // Neither is to be taken for the other.
                 let what = if arrival.rehearses { "a rehearsal" } else { "a move" };
-                let mut problem =
-                    Problem::conflict("still-ending", format!("{what} with this ticket is under way"));
-                problem.retry_after = Some(5);
-                return Err(problem);
+                return Err(still_ending(format!("{what} with this ticket is under way")));
             }
             Ok(())
         })
         .await?;
+    let record = if record.arrival.returns.is_some() { come_back(&api, record).await? } else { record };
     answer(&api, &record, bearer.nonce).await
 }
 
@@ -181,6 +176,8 @@ async fn manifest(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRes
 #[post("/{offer}/handover")]
 async fn hand_over(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpResponse, Problem> {
     let (jws, said) = said::<HandOver>(&bearer, &body)?;
+    let way_back = way_back(&api, &said, &source_key(&bearer)?);
+    let way_back_until = way_back.map(|(_, ticket)| ticket.expires_at);
     let (record, ()) = api
         .engine
         .change_arrival(bearer.record.arrival.id, |record| {
@@ -189,6 +186,7 @@ async fn hand_over(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRe
             match arrival.phase {
                 MovePhase::Ready if sent == Some(said.manifest) => {
                     arrival.phase = MovePhase::GoingLive;
+                    arrival.way_back_until = way_back_until;
                     record.handover = Some(jws.to_owned());
                     Ok(())
                 }
@@ -221,12 +219,15 @@ async fn abort(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRespon
 
 /// What the source of this migration, and nobody else, has signed.
 fn said<'a, S: Statement>(bearer: &Bearer, body: &'a Bytes) -> Result<(&'a str, S), Problem> {
-    let jws = text(body)?;
+    let (jws, key) = (text(body)?, source_key(bearer)?);
+    Ok((jws, S::verify(jws, &key, bearer.record.arrival.id).map_err(unsigned)?))
+}
+
+fn source_key(bearer: &Bearer) -> Result<PublicKey, Problem> {
     let unknown = || Problem::conflict("not-claimed", "the ticket was not handed in yet");
     let key = bearer.record.source_key.as_deref().ok_or_else(unknown)?;
     let key: Jwk = serde_json::from_str(key).map_err(Problem::internal)?;
-    let key: PublicKey = key.key().map_err(Problem::internal)?;
-    Ok((jws, S::verify(jws, &key, bearer.record.arrival.id).map_err(unsigned)?))
+    key.key().map_err(Problem::internal)
 }
 
 fn text(body: &Bytes) -> Result<&str, Problem> {

@@ -82,6 +82,9 @@ pub struct Migrate {
     /// Only have the new provider try out a copy behind a fence, and throw it away; the tenant stays, and goes on
     #[arg(long)]
     pub rehearse: bool,
+    /// Go back to the provider that the tenant came from, as long as that one keeps it; needs no ticket
+    #[arg(long, conflicts_with_all = ["ticket_file", "rehearse"])]
+    pub undo: bool,
     /// Follow it to its end
     #[arg(short, long)]
     pub watch: bool,

@@ -149,6 +149,7 @@ fn other_keys_than_the_expected_ones_do_not_hold() {
 fn no_other_statement_is_taken_for_a_manifest() {
     let ours = manifest().sign(&source());
     let hand_over = HandOver {
+        way_back: None,
         offer: manifest().offer,
         manifest: Manifest::sum(&ours),
         at: "2026-11-26T12:00:30Z".parse().unwrap(),

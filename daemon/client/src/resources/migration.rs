@@ -70,6 +70,14 @@ impl Client {
         self.post(&["v1", "tenants", name.as_str(), "migration"]).json(&body).read().await
     }
 
+    /// Moves a tenant back to the provider that it came from.
+    ///
+    /// # Errors
+    /// As [`Client::migrate`]; `no-way-back` where that provider opened none, or does not keep the tenant any more.
+    pub async fn undo_migration(&self, name: &TenantName) -> Result<Operation> {
+        self.post(&["v1", "tenants", name.as_str(), "migration", "undo"]).read().await
+    }
+
     /// Takes a tenant back that another provider does not serve any more.
     ///
     /// # Errors

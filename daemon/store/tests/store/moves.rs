@@ -13,6 +13,9 @@ on_both!(
     of_two_who_change_a_ticket_at_once_one_has_to_look_again,
     a_ticket_is_changed_by_nobody_whose_operation_was_taken_over,
     a_tenant_that_was_handed_over_is_served_elsewhere_until_it_is_taken_back,
+    a_tenant_that_came_back_is_not_served_elsewhere_and_not_removed,
+    a_tenant_that_left_is_due_once_it_is_not_to_be_kept_any_longer_until_that_is_settled,
+    what_is_left_of_a_tenant_is_removed_by_one_operation_unless_it_left_anew,
     a_tenant_that_was_to_come_and_did_not_is_served_elsewhere,
     a_tenant_of_which_a_copy_was_tried_out_is_served_elsewhere,
     a_tenants_mode_changes_and_nothing_else_of_it,
@@ -33,25 +36,9 @@ fn ticket() -> ArrivalRecord {
 }
 
 fn departure(operation: &Operation) -> DepartureRecord {
-    let departure = Departure {
-        id: Uuid::now_v7(),
-        operation: operation.id,
-        tenant: operation.tenant.clone(),
-        target: "https://b.example/".into(),
-        target_key: "key".into(),
-        trusted: true,
-        code: "K7QF-2M9X".into(),
-        phase: MovePhase::Offered,
-        rehearsal: None,
-        obstacles: Vec::new(),
-        address: None,
-        stopped_at: None,
-        handed_over_at: None,
-        taken_back_at: None,
-        served_at: None,
-        manifest: None,
-        countersignature: None,
-    };
+    let (target, key, code) = ("https://b.example/".into(), "key".into(), "K7QF-2M9X".into());
+    let departure =
+        Departure::begun(Uuid::now_v7(), operation.id, operation.tenant.clone(), target, key, code);
     DepartureRecord { departure, sealed_ticket: "sealed".into() }
 }
 
@@ -116,6 +103,76 @@ async fn a_tenant_that_was_handed_over_is_served_elsewhere_until_it_is_taken_bac
         shown.handed_over_at.is_some() && shown.taken_back_at.is_some(),
         "what happened stays: {shown:?}"
     );
+}
+
+/// A tenant that left, was handed over, and is kept until an hour later; its operation has ended.
+async fn left(store: &Store, spec: &TenantSpec) -> (Departure, Hold) {
+    let (mut running, mut record) = leaves(store, spec).await;
+    let at = now() + chrono::TimeDelta::hours(1);
+    record.departure.handed_over_at = Some(at);
+    record.departure.kept_until = Some(at + chrono::TimeDelta::hours(1));
+    store.record_departure(running.hold, &record.departure).await.unwrap();
+    let hold = running.hold;
+    running.status = OperationStatus::Succeeded;
+    running.record(store, Vec::new()).await.unwrap();
+    (record.departure, hold)
+}
+
+fn removal(spec: &TenantSpec) -> (Operation, NewEvent) {
+    let wipe = Operation { wipe: true, ..operation(spec, OperationKind::Destroy) };
+    (wipe, NewEvent::new(now(), EventKind::Accepted, "accepted"))
+}
+
+async fn a_tenant_that_came_back_is_not_served_elsewhere_and_not_removed(store: Store) {
+    let spec = settled(&store, "acme").await;
+    let (departure, _) = left(&store, &spec).await;
+    let back = begun(&store, &spec).await;
+    // One that is about another migration says nothing of this one.
+    store.record_return(back.hold, &spec.name, Uuid::now_v7(), now()).await.unwrap();
+    assert_eq!(store.served_elsewhere(&spec.name).await.unwrap(), Some(departure.id));
+    let at = now();
+    for again in 0..2 {
+        let later = at + chrono::TimeDelta::seconds(again);
+        store.record_return(back.hold, &spec.name, departure.id, later).await.unwrap();
+    }
+    assert_eq!(store.served_elsewhere(&spec.name).await.unwrap(), None);
+    assert_eq!(store.departure_of(&spec.name).await.unwrap().returned_at, Some(at));
+    let late = now() + chrono::TimeDelta::days(1000);
+    assert!(store.overdue_departures(late, 10).await.unwrap().is_empty());
+    let mut back = back;
+    back.status = OperationStatus::Succeeded;
+    back.record(&store, Vec::new()).await.unwrap();
+    let (wipe, first) = removal(&spec);
+    assert!(!store.create_removal(&departure, &wipe, first).await.unwrap(), "it is back");
+    assert!(store.operation(wipe.id).await.is_err());
+}
+
+async fn a_tenant_that_left_is_due_once_it_is_not_to_be_kept_any_longer_until_that_is_settled(store: Store) {
+    let spec = settled(&store, "acme").await;
+    let (departure, _) = left(&store, &spec).await;
+    let until = departure.kept_until.unwrap();
+    let early = until - chrono::TimeDelta::milliseconds(1);
+    assert!(store.overdue_departures(early, 10).await.unwrap().is_empty());
+    assert_eq!(store.overdue_departures(until, 10).await.unwrap(), std::slice::from_ref(&departure));
+    assert!(store.overdue_departures(until, 0).await.unwrap().is_empty());
+    store.settle_departure(departure.operation).await.unwrap();
+    assert!(store.overdue_departures(until, 10).await.unwrap().is_empty());
+    assert_eq!(store.departure_of(&spec.name).await.unwrap(), departure, "what happened stays");
+}
+
+async fn what_is_left_of_a_tenant_is_removed_by_one_operation_unless_it_left_anew(store: Store) {
+    let spec = settled(&store, "acme").await;
+    let (departure, _) = left(&store, &spec).await;
+    let ((wipe, first), (other, second)) = (removal(&spec), removal(&spec));
+    assert!(store.create_removal(&departure, &wipe, first).await.unwrap());
+    let refused = store.create_removal(&departure, &other, second).await.unwrap_err();
+    assert!(matches!(refused, StoreError::OperationRunning { .. }), "{refused}");
+    let mut running = claimed(&store).await;
+    running.status = OperationStatus::Failed;
+    running.record(&store, Vec::new()).await.unwrap();
+    left(&store, &spec).await;
+    let (wipe, first) = removal(&spec);
+    assert!(!store.create_removal(&departure, &wipe, first).await.unwrap(), "that was another time");
 }
 
 async fn a_tenant_that_was_to_come_and_did_not_is_served_elsewhere(store: Store) {

@@ -109,7 +109,7 @@ pub fn manifest() -> Manifest {
 }
 
 pub fn hand_over() -> HandOver {
-    HandOver { offer: OFFER, manifest: Manifest::sum("a.b.c"), at: noon() }
+    HandOver { offer: OFFER, manifest: Manifest::sum("a.b.c"), way_back: None, at: noon() }
 }
 
 pub fn abort() -> Abort {
@@ -131,6 +131,7 @@ pub fn view(nonce: &str) -> View {
         ahead: None,
         rehearses: None,
         rehearsal: None,
+        knows_way_back: None,
         countersignature: None,
     }
 }

@@ -13,6 +13,21 @@ use crate::asking::ask_for_secret;
 use crate::failure::{Failure, Result};
 
 pub(in super::super) async fn migrate(context: &Context, options: &Migrate) -> Result<()> {
+    let operation = match options.undo {
+        true => context.client.undo_migration(&options.tenant).await?,
+        false => hand_in(context, options).await?,
+    };
+    if !options.undo {
+        tell_the_code(context, &operation).await;
+    }
+    let ended = followed(context, &operation, options.watch).await;
+    if options.rehearse && options.watch && !context.output.is_json() {
+        tell_what_was_found(context, &operation).await;
+    }
+    ended
+}
+
+async fn hand_in(context: &Context, options: &Migrate) -> Result<Operation> {
     let ticket = ticket(options).await?;
     match Ticket::parse(&ticket) {
         // The daemon may be newer than this program.
@@ -20,17 +35,10 @@ pub(in super::super) async fn migrate(context: &Context, options: &Migrate) -> R
         // What is something else is nothing to be sent anywhere.
         Err(error) => return Err(Failure::local_error(error)),
     }
-    let operation = match options.rehearse {
+    Ok(match options.rehearse {
         true => context.client.rehearse(&options.tenant, &ticket).await?,
         false => context.client.migrate(&options.tenant, &ticket).await?,
-    };
-    drop(ticket);
-    tell_the_code(context, &operation).await;
-    let ended = followed(context, &operation, options.watch).await;
-    if options.rehearse && options.watch && !context.output.is_json() {
-        tell_what_was_found(context, &operation).await;
-    }
-    ended
+    })
 }
 
 pub(in super::super) async fn show(context: &Context, options: &Migration) -> Result<()> {

@@ -74,6 +74,7 @@ pub(super) fn arrival(arrival: &Arrival) -> String {
         ("machine", Some(arrival.machine.to_string())),
         ("tenant", arrival.tenant.as_ref().map(ToString::to_string)),
         ("plan", arrival.plan.as_ref().map(ToString::to_string)),
+        ("way back", arrival.returns.map(|left| format!("of the tenant that left by the migration {left}"))),
         ("may bring", arrival.services.as_ref().map(listed)),
         ("at most", arrival.max_bytes.map(words::bytes)),
         ("comes from", source.map(|source| format!("{}, key {}", brief(&source.provider), source.key))),
@@ -90,6 +91,7 @@ pub(super) fn arrival(arrival: &Arrival) -> String {
         ("message", arrival.message.as_deref().map(brief)),
         ("rehearsal", arrival.rehearsal.as_ref().map(found)),
         ("proof", arrival.countersignature.as_ref().map(|_| signed("berth ticket show", arrival.id))),
+        ("can go back until", arrival.way_back_until.map(words::instant)),
         ("ended", arrival.ended_at.map(words::instant)),
     ])
 }
@@ -114,6 +116,8 @@ pub(super) fn departure(departure: &Departure) -> String {
         ("stopped", departure.stopped_at.map(words::instant)),
         ("handed over", departure.handed_over_at.map(words::instant)),
         ("served there", departure.served_at.map(words::instant)),
+        ("kept here until", departure.kept_until.filter(|_| departure.is_elsewhere()).map(words::instant)),
+        ("came back", departure.returned_at.map(words::instant)),
         ("proof", departure.countersignature.as_ref().map(|_| signed("berth migration", &departure.tenant))),
         ("operation", Some(departure.operation.to_string())),
     ])

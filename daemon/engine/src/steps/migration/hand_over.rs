@@ -28,6 +28,7 @@ pub(in super::super) async fn hand_over(context: &mut Context, sink: &Sink) -> R
             sink(Report::Warning(format!("{error}; the services are started here again")));
             context.serve_again(sink).await?;
             source.departure.handed_over_at = None;
+            source.close_the_way_back(context).await?;
             source.keep(context).await?;
             Err(error)
         }
@@ -46,7 +47,9 @@ async fn stop_for_good(context: &mut Context, source: &mut Source, sink: &Sink) 
     let staying = context.stay_quiet().await?;
     context.deploy_in(&Mode::Moved { to }, Gate::StillQuiet, sink).await?;
     drop(staying);
-    source.departure.handed_over_at = Some(context.shared.clock.now());
+    let now = context.shared.clock.now();
+    source.departure.handed_over_at = Some(now);
+    source.departure.kept_until = context.shared.options.moved.kept_until(now);
     source.keep(context).await
 }
 
@@ -60,7 +63,8 @@ async fn take_over(
     let manifest = source.departure.manifest.clone().ok_or_else(internal)?;
     let at = source.departure.handed_over_at.unwrap_or_else(|| context.shared.clock.now());
     let (offer, at) = (source.ticket.offer, at.trunc_subsecs(0));
-    let said = HandOver { offer, manifest: Manifest::sum(&manifest), at };
+    let way_back = source.way_back(context, sink).await?;
+    let said = HandOver { offer, manifest: Manifest::sum(&manifest), way_back, at };
     let mut view = source.hand_over(context, &said, sink).await?;
     source.heard(context, &view).await?;
     let key = &source.ticket.identity.clone();

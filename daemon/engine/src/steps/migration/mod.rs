@@ -6,6 +6,7 @@
 //! | `agree` | the target is shown what is to be moved, and accepts it |
 //! | `copies` | the state goes into the target's vault: while the services go on, then for good |
 //! | `hand_over` | the source stops for good, and the target takes over |
+//! | `way_back` | a ticket for the target, with which the tenant can return |
 //! | `target` | the target's half: set up, receive, put in place, go live |
 //! | `ahead` | at the target: files that have arrived are restored while the source goes on |
 //! | `rehearse` | at the source: a copy for a rehearsal, and what the target finds of it |
@@ -21,6 +22,7 @@ mod rehearse;
 mod source;
 mod target;
 mod try_out;
+mod way_back;
 
 use berth_domain::{MigrationId, Mode, OperationKind};
 

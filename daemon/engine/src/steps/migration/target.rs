@@ -31,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 pub(in super::super) async fn prepare(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     // What an earlier rehearsal could not throw away goes first, and nothing of it is taken for what comes.
     context.clean_up_after_a_rehearsal(sink).await?;
-    context.deploy_in(&Mode::Standby, Gate::Open, sink).await?;
+    let rest = context.rest().await?;
+    context.deploy_in(&rest, Gate::Open, sink).await?;
     let standby = context.system()?;
     // Where that ran already, a rehearsal may have taken its secrets away.
     context.prepare_secrets(&standby, sink).await?;
@@ -165,6 +166,15 @@ impl Context {
         self.is_ours(&record.arrival).map(|()| record)
     }
 
+    /// The mode in which the tenant's services are stopped until they may serve here. One that comes back goes on passing visitors on
+    /// until then.
+    async fn rest(&self) -> Result<Mode, StepError> {
+        match self.arrival().await?.arrival.returns {
+            Some(_) => Ok(self.shared.records.tenant(&self.tenant).await?.spec.mode),
+            None => Ok(Mode::Standby),
+        }
+    }
+
     fn is_ours(&self, arrival: &Arrival) -> Result<(), StepError> {
         if arrival.operation == Some(self.operation) {
             return Ok(());
@@ -229,7 +239,11 @@ impl Context {
             }
             Ok::<_, StepError>(())
         };
-        arrivals::change(&*self.shared.records, Some(self.hold()), self.migration()?, live).await?;
+        let (records, hold) = (&*self.shared.records, self.hold());
+        let (record, ()) = arrivals::change(records, Some(hold), self.migration()?, live).await?;
+        if let Some(left) = record.arrival.returns {
+            records.record_return(hold, &self.tenant, left, now).await?;
+        }
         Ok(())
     }
 }

@@ -1,0 +1,101 @@
+//! Removes what is left of tenants that have moved to another provider, once they are not to be kept any longer.
+//!
+//! When that is stands in the migration's row. The operation is the one by which an operator removes a tenant with its data; one
+//! that fails is begun anew at a later look.
+
+use std::time::Duration;
+
+use berth_domain::{Departure, Mode, Operation, OperationKind, Timestamp};
+use berth_store::{StoreError, TenantRecord};
+use chrono::{SubsecRound as _, TimeDelta};
+
+use crate::Engine;
+use crate::engine::accepted;
+
+/// How many are begun in one look.
+const BATCH: u32 = 20;
+
+/// Who asks for it.
+const BY: &str = "retention";
+
+/// How long tenants are kept that have moved.
+#[derive(Debug, Clone)]
+pub struct MovedOptions {
+    /// From the hand-over on; nothing for until somebody removes them.
+    pub kept: Option<Duration>,
+    /// How often it is looked whether one is to go.
+    pub every: Duration,
+}
+
+impl Default for MovedOptions {
+    fn default() -> Self {
+        Self { kept: Some(Duration::from_secs(30 * 24 * 60 * 60)), every: Duration::from_secs(10 * 60) }
+    }
+}
+
+impl MovedOptions {
+    /// Until when one is kept that is handed over now.
+    pub(crate) fn kept_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let kept = TimeDelta::from_std(self.kept?).ok()?;
+        now.checked_add_signed(kept).map(|until| until.trunc_subsecs(3))
+    }
+}
+
+/// Looks until the engine stops.
+pub(crate) async fn keep_all(engine: Engine) {
+    let stopping = engine.shared.stopping.clone();
+    let pause = engine.shared.options.moved.every;
+    loop {
+        let looking = async {
+            if let Err(error) = engine.remove_what_is_not_kept().await {
+                tracing::warn!(%error, "cannot tell which tenants have moved long ago");
+            }
+            tokio::time::sleep(pause).await;
+        };
+        if stopping.run_until_cancelled(looking).await.is_none() {
+            return;
+        }
+    }
+}
+
+impl Engine {
+    async fn remove_what_is_not_kept(&self) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        for departure in self.shared.records.overdue_departures(now, BATCH).await? {
+            match self.remove(&departure, now).await {
+                // It goes once what works on the tenant has ended.
+                Ok(()) | Err(StoreError::OperationRunning { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(tenant = %departure.tenant, %error, "cannot remove the tenant that has moved");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, departure: &Departure, now: Timestamp) -> Result<(), StoreError> {
+        let tenant = match self.shared.records.tenant(&departure.tenant).await {
+            Ok(tenant) if is_left_of(departure, &tenant) => tenant,
+            Ok(_) | Err(StoreError::NotFound { .. }) => {
+                return self.shared.records.settle_departure(departure.operation).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let (name, machine, now) = (tenant.spec.name, tenant.spec.machine, now.trunc_subsecs(3));
+        let operation = Operation::queued(name, machine, OperationKind::Destroy, true, BY.into(), now);
+        if self.shared.records.create_removal(departure, &operation, accepted(&operation)).await? {
+            tracing::info!(tenant = %departure.tenant, operation = %operation.id, "removing the tenant that has moved");
+            self.shared.queued.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// Whether the tenant is what that migration left: the target has signed that it serves it, and this one only passes visitors on.
+fn is_left_of(departure: &Departure, tenant: &TenantRecord) -> bool {
+    let left = departure.handed_over_at.is_some_and(|at| at > tenant.created_at);
+    departure.countersignature.is_some()
+        && departure.is_elsewhere()
+        && left
+        && matches!(tenant.spec.mode, Mode::Moved { .. })
+}
