@@ -97,14 +97,15 @@ let
     extraConfig = "error_page 503 /berth-notice.html;";
   };
 
+  to = berth.address.inUrl tenant.moved_to;
   forward = {
     locations = aside // {
       "/" = {
-        proxyPass = "${if secure then "https" else "http"}://${berth.address.inUrl tenant.moved_to}";
+        proxyPass = "${if secure then "https" else "http"}://${to}";
         proxyWebsockets = true;
         recommendedProxySettings = true;
         extraConfig = ''
-          proxy_set_header Berth-Passed-On 1;
+          proxy_set_header Berth-Passed-On "$http_berth_passed_on ${to}";
           client_max_body_size 0;
           proxy_request_buffering off;
           proxy_buffering off;
@@ -115,15 +116,15 @@ let
         '';
       };
     };
-    # While a tenant goes back, both machines may pass on to each other for a moment: what has come that way already is not sent
-    # round once more.
+    # While a tenant goes back, both machines may pass on to each other for a moment: what has been where it would be sent is not
+    # sent round once more.
     extraConfig = ''
       error_page 503 @berth_notice;
-      if ($http_berth_passed_on) { return 503; }
+      if ($http_berth_passed_on ~ "(^| )${lib.escapeRegex to}( |$)") { return 503; }
     '';
   }
   # The new provider proves to the certificate authority over this way that the name is its own by now.
-  // lib.optionalAttrs acme { acmeFallbackHost = berth.address.inUrl tenant.moved_to; };
+  // lib.optionalAttrs acme { acmeFallbackHost = to; };
 
   inherit (internal) encrypted;
   hosts = lib.mapAttrsToList (_: service: service.host) internal.services;

@@ -1,7 +1,7 @@
 //! Removes what is left of tenants that have moved to another provider, once they are not to be kept any longer.
 //!
 //! When that is stands in the migration's row. The operation is the one by which an operator removes a tenant with its data; one
-//! that fails is begun anew at a later look.
+//! that fails is begun anew later, and keeps no other from its turn.
 
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::engine::accepted;
 
 /// How many are begun in one look.
 const BATCH: u32 = 20;
+
+/// After how many looks one is tried again.
+const AGAIN: u32 = 6;
 
 /// Who asks for it.
 const BY: &str = "retention";
@@ -44,7 +47,11 @@ impl MovedOptions {
 /// Looks until the engine stops.
 pub(crate) async fn keep_all(engine: Engine) {
     let stopping = engine.shared.stopping.clone();
-    let pause = engine.shared.options.moved.every;
+    let MovedOptions { kept, every: pause } = engine.shared.options.moved.clone();
+    if kept.is_none() {
+        // Whoever has set that does not want what was handed over before to go either.
+        return;
+    }
     loop {
         let looking = async {
             if let Err(error) = engine.remove_what_is_not_kept().await {
@@ -61,7 +68,10 @@ pub(crate) async fn keep_all(engine: Engine) {
 impl Engine {
     async fn remove_what_is_not_kept(&self) -> Result<(), StoreError> {
         let now = self.shared.clock.now();
+        let again =
+            TimeDelta::from_std(self.shared.options.moved.every * AGAIN).unwrap_or(TimeDelta::hours(1));
         for departure in self.shared.records.overdue_departures(now, BATCH).await? {
+            self.shared.records.postpone_departure(departure.operation, now + again).await?;
             match self.remove(&departure, now).await {
                 // It goes once what works on the tenant has ended.
                 Ok(()) | Err(StoreError::OperationRunning { .. }) => {}
@@ -75,7 +85,7 @@ impl Engine {
 
     async fn remove(&self, departure: &Departure, now: Timestamp) -> Result<(), StoreError> {
         let tenant = match self.shared.records.tenant(&departure.tenant).await {
-            Ok(tenant) if is_left_of(departure, &tenant) => tenant,
+            Ok(tenant) if self.is_left_of(departure, &tenant).await? => tenant,
             Ok(_) | Err(StoreError::NotFound { .. }) => {
                 return self.shared.records.settle_departure(departure.operation).await;
             }
@@ -89,13 +99,17 @@ impl Engine {
         }
         Ok(())
     }
-}
 
-/// Whether the tenant is what that migration left: the target has signed that it serves it, and this one only passes visitors on.
-fn is_left_of(departure: &Departure, tenant: &TenantRecord) -> bool {
-    let left = departure.handed_over_at.is_some_and(|at| at > tenant.created_at);
-    departure.countersignature.is_some()
-        && departure.is_elsewhere()
-        && left
-        && matches!(tenant.spec.mode, Mode::Moved { .. })
+    /// Whether the tenant is what that migration left: the target has signed that it serves it, this one is to pass visitors on and
+    /// nothing else, and that is what its machine was deployed with.
+    async fn is_left_of(&self, departure: &Departure, tenant: &TenantRecord) -> Result<bool, StoreError> {
+        let after = departure.handed_over_at.is_some_and(|at| at > tenant.created_at);
+        let moved = |mode: &Mode| matches!(mode, Mode::Moved { .. });
+        let left = departure.countersignature.is_some() && departure.is_elsewhere() && after;
+        let Some(deployed) = tenant.deployed_revision.as_ref().filter(|_| left && moved(&tenant.spec.mode))
+        else {
+            return Ok(false);
+        };
+        Ok(moved(&self.shared.records.revision(&tenant.spec.name, deployed).await?.spec.mode))
+    }
 }

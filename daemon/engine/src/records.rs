@@ -251,6 +251,8 @@ records! {
     create_departure(operation: &Operation, record: &DepartureRecord, first: NewEvent, once: Option<&IdempotencyRecord>) -> ();
     /// What an operation moves away.
     departure(operation: OperationId) -> DepartureRecord;
+    /// The newest operation that moves, or moved, a tenant away.
+    departure_of(tenant: &TenantName) -> Departure;
     /// Writes how a departure stands.
     record_departure(hold: Hold, departure: &Departure) -> ();
     /// Notes that a tenant is back that had left by this migration.
@@ -259,6 +261,8 @@ records! {
     overdue_departures(now: Timestamp, limit: u32) -> Vec<Departure>;
     /// Writes down an operation that removes what is left of a tenant, unless it came back or left anew; tells whether it did.
     create_removal(departure: &Departure, operation: &Operation, first: NewEvent) -> bool;
+    /// Has what is left of a tenant be due at another time.
+    postpone_departure(operation: OperationId, to: Timestamp) -> ();
     /// Notes that nothing is left to be removed of what left by this operation.
     settle_departure(operation: OperationId) -> ();
     /// The migration by which another provider serves a tenant, or may serve it.

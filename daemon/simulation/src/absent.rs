@@ -173,6 +173,10 @@ impl MoveRecords for Database {
         Err(not_kept())
     }
 
+    async fn departure_of(&self, _: &TenantName) -> Result<Departure> {
+        Err(not_kept())
+    }
+
     async fn record_departure(&self, _: Hold, _: &Departure) -> Result<()> {
         Err(not_kept())
     }
@@ -186,6 +190,10 @@ impl MoveRecords for Database {
     }
 
     async fn create_removal(&self, _: &Departure, _: &Operation, _: NewEvent) -> Result<bool> {
+        Err(not_kept())
+    }
+
+    async fn postpone_departure(&self, _: OperationId, _: Timestamp) -> Result<()> {
         Err(not_kept())
     }
 

@@ -42,6 +42,7 @@ impl Store {
             let newest = conn.newest_departure(&name).await?;
             if let Some(mut departure) = newest.filter(|departure| departure.id == left) {
                 departure.returned_at.get_or_insert(now);
+                departure.kept_until = None;
                 conn.keep_departure(&departure).await?;
             }
             Ok::<_, StoreError>(())
@@ -88,15 +89,28 @@ impl Store {
         })
     }
 
+    /// Has what is left of a tenant that left by this operation be due at another time.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn postpone_departure(&self, operation: OperationId, to: Timestamp) -> Result<(), StoreError> {
+        self.set_kept_until(operation, Some(millis(to))).await
+    }
+
     /// Notes that nothing is left to be removed of what left by this operation.
     ///
     /// # Errors
     /// Whatever the database says.
     pub async fn settle_departure(&self, operation: OperationId) -> Result<(), StoreError> {
+        self.set_kept_until(operation, None).await
+    }
+
+    async fn set_kept_until(&self, operation: OperationId, until: Option<i64>) -> Result<(), StoreError> {
         let id = operation.to_string();
         transact!(self, conn => {
-            let row = departures::table.find(&id);
-            diesel::update(row).set(departures::kept_until.eq(None::<i64>)).execute(conn).await?;
+            // What came back meanwhile is due no more.
+            let row = departures::table.find(&id).filter(departures::kept_until.is_not_null());
+            diesel::update(row).set(departures::kept_until.eq(until)).execute(conn).await?;
             Ok::<_, StoreError>(())
         })
     }

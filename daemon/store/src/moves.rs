@@ -302,6 +302,7 @@ impl Store {
             conn.check_idle(&name).await?;
             if let Some(mut departure) = conn.newest_departure(name.as_str()).await? {
                 departure.taken_back_at = Some(now);
+                departure.kept_until = None;
                 conn.keep_departure(&departure).await?;
             }
             if let Some(mut record) = conn.newest_arrival(name.as_str()).await? {

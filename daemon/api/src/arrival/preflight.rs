@@ -45,9 +45,11 @@ pub(crate) async fn examine(api: &Api, arrival: &Arrival, claim: &Claim) -> Resu
             (wanted, own)
         }
         Some(left) => match left_behind(api, arrival, left).await? {
-            Some((tenant, to)) if !claim.rehearsal => (back(&tenant.spec, &to, draft.clone()), Some(tenant)),
+            Some((tenant, to)) if !claim.rehearsal && draft.domain == tenant.spec.domain.as_str() => {
+                (back(&tenant.spec, &to, draft.clone()), Some(tenant))
+            }
             kept => {
-                obstacles.push(no_return(kept.is_some()));
+                obstacles.push(no_return(kept.is_some(), claim.rehearsal));
                 return Ok(Examined { draft, spec: None, own: None, obstacles });
             }
         },
@@ -132,12 +134,20 @@ fn back(own: &TenantSpec, to: &Address, draft: TenantDraft) -> TenantDraft {
     TenantDraft { name, machine, plan, labels, mode, moved_to, notice: None, ..draft }
 }
 
-fn no_return(is_kept: bool) -> Obstacle {
-    let (code, message) = match is_kept {
-        true => ("rehearsal", "the way back is not rehearsed"),
-        false => ("not-kept", "nothing of the tenant is kept here any more, or it is back already"),
+fn no_return(is_kept: bool, rehearsal: bool) -> Obstacle {
+    let (code, message, field) = match (is_kept, rehearsal) {
+        (false, _) => {
+            ("not-kept", "nothing of the tenant is kept here any more, or it is back already", None)
+        }
+        (true, true) => ("rehearsal", "the way back is not rehearsed", None),
+        // Which domains there may be, a person decides.
+        (true, false) => (
+            "other-domain",
+            "the tenant had another domain when it left, and needs a ticket",
+            Some("/domain"),
+        ),
     };
-    Obstacle { code: code.into(), message: message.into(), field: None }
+    Obstacle { code: code.into(), message: message.into(), field: field.map(Into::into) }
 }
 
 fn not_allowed(arrival: &Arrival, draft: &TenantDraft) -> Vec<Obstacle> {

@@ -6,7 +6,7 @@ use berth_contract::NewMigration;
 use berth_domain::{Departure, Invalid, Mode, Operation, OperationKind, Permission, Rehearsal, TenantName};
 use berth_seal::About;
 use berth_store::DepartureRecord;
-use berth_transfer::{Ticket, TicketError, Url, short_code};
+use berth_transfer::{Ticket, TicketError, short_code};
 use chrono::{SubsecRound as _, Utc};
 use secrecy::SecretString;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -51,8 +51,7 @@ async fn create(
     if let Some(earlier) = once.earlier(&api).await? {
         return Ok(earlier);
     }
-    let own = own_address(&api, &request).ok();
-    begin(&api, &caller, &once, Leaving { name, own, rehearsal }, &text).await
+    begin(&api, &caller, &once, Leaving { name, request: &request, rehearsal }, &text).await
 }
 
 /// Moves a tenant back to the provider that it came from, by the way that this one opened when it handed the tenant over, and as long
@@ -78,15 +77,13 @@ async fn undo(
         return Ok(earlier);
     }
     let text = ticket_back(&api, &name).await?;
-    let own = own_address(&api, &request).ok();
-    begin(&api, &caller, &once, Leaving { name, own, rehearsal: false }, &text).await
+    begin(&api, &caller, &once, Leaving { name, request: &request, rehearsal: false }, &text).await
 }
 
 /// What is to leave.
-struct Leaving {
+struct Leaving<'a> {
     name: TenantName,
-    /// Where it could come back to.
-    own: Option<Url>,
+    request: &'a HttpRequest,
     rehearsal: bool,
 }
 
@@ -95,10 +92,10 @@ async fn begin(
     api: &Api,
     caller: &Caller,
     once: &Once<'_>,
-    leaving: Leaving,
+    leaving: Leaving<'_>,
     text: &SecretString,
 ) -> Result<HttpResponse, Problem> {
-    let Leaving { name, own: address, rehearsal } = leaving;
+    let Leaving { name, request, rehearsal } = leaving;
     let ticket = Ticket::parse(text).and_then(|ticket| ticket.check_time(Utc::now()).map(|()| ticket));
     let ticket = ticket.map_err(|error| refused(&error))?;
     if ticket.url.scheme() == "http" {
@@ -122,7 +119,7 @@ async fn begin(
     let departure = Departure {
         trusted: caller.require(Permission::Operate).is_ok(),
         rehearsal: rehearsal.then(Rehearsal::default),
-        source: address.map(String::from),
+        source: own_address(api, request).ok().filter(|_| is_reached_there(api, &ticket)).map(String::from),
         ..Departure::begun(ticket.offer, operation.id, name, target, key, code)
     };
     let record = DepartureRecord { departure, sealed_ticket: sealed.map_err(Problem::internal)? };
@@ -160,6 +157,12 @@ async fn take_back(caller: Caller, api: Data<Api>, name: Path<String>) -> Result
     } else {
         Err(Problem::conflict("nothing-to-take-back", "no other provider serves the tenant, or may serve it"))
     }
+}
+
+/// Whether the target reaches this daemon where the request did: what it says of its host is only believed where both are on this
+/// one.
+fn is_reached_there(api: &Api, ticket: &Ticket) -> bool {
+    api.public_url.is_some() || ticket.url.scheme() == "http"
 }
 
 fn refused(error: &TicketError) -> Problem {

@@ -11,7 +11,7 @@ use berth_transfer::{Abort, Claim, HandOver, Manifest, Statement, StatementError
 use chrono::{SubsecRound, Utc};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::arrival::{Bearer, answer, come_back, examine, still_ending, way_back};
+use crate::arrival::{Bearer, answer, begun, come_back, examine, still_ending, way_back};
 use crate::openapi::Refusals;
 use crate::problem::Problem;
 use crate::state::Api;
@@ -55,13 +55,13 @@ async fn view(bearer: Bearer, api: Data<Api>) -> Result<HttpResponse, Problem> {
 )]
 #[post("/{offer}/claim")]
 async fn claim(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpResponse, Problem> {
-    let (arrival, jws) = (bearer.record.arrival, text(&body)?);
+    let (arrival, jws) = (&bearer.record.arrival, text(&body)?);
     let (claim, key) = Claim::verify_first(jws, arrival.id).map_err(unsigned)?;
     // What an earlier try began may still be at it, and is not to be taken for this one's.
     if arrival.phase.is_vacant() && is_under_way(&api, arrival.operation).await? {
         return Err(still_ending("an earlier try with this ticket is still being ended"));
     }
-    let examined = examine(&api, &arrival, &claim).await?;
+    let examined = examine(&api, arrival, &claim).await?;
     let now = Utc::now().trunc_subsecs(3);
     let name: TenantName =
         examined.draft.name.parse().map_err(|_| Problem::bad_request("the tenant has no name"))?;
@@ -75,6 +75,11 @@ async fn claim(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRespon
         domain,
         services: claim.services.iter().map(|(name, offered)| (name.clone(), offered.bytes)).collect(),
     };
+    // One that comes back by itself, and was interrupted before its operation began, brings what it is by now.
+    let stuck = arrival.returns.is_some()
+        && arrival.phase == MovePhase::Preparing
+        && begun(&api, &bearer.record).await?.is_none();
+    let stuck = stuck.then_some(arrival.operation);
     let code = short_code(arrival.id, claim.rehearsal, &api.engine.exports().key.public(), &key);
     let (record, ()) = api
         .engine
@@ -94,7 +99,8 @@ async fn claim(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRespon
                 return Err(Problem::conflict("ticket-used", "the ticket was handed in for another tenant"));
             }
             // The same source asks again what it has asked before.
-            if arrival.phase.is_vacant() || arrival.phase == MovePhase::Claimed {
+            let stuck = arrival.phase == MovePhase::Preparing && stuck == Some(arrival.operation);
+            if arrival.phase.is_vacant() || arrival.phase == MovePhase::Claimed || stuck {
                 arrival.phase = MovePhase::Claimed;
                 arrival.rehearses = claim.rehearsal;
                 if claim.rehearsal {

@@ -254,6 +254,25 @@ fn a_ticket_that_is_pasted_into_the_terminal_is_not_shown_also_in_several_lines(
 }
 
 #[test]
+fn a_tenant_goes_back_without_a_ticket_and_without_a_code() {
+    let route = "POST /v1/tenants/acme/migration/undo";
+    let no_way = problem(409, "no-way-back", &json!({}));
+    let server = Server::start(vec![(route, vec![Reply::Json(202, operation("queued")), no_way])]);
+    let back = || run(berth(&server, &["migrate", "acme", "--undo"]));
+    let ran = back();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("code"), "nobody asks for one: {}", ran.stderr);
+    let ran = back();
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("with a ticket of its old provider"), "{}", ran.stderr);
+    for more in [&["--rehearse"][..], &["--ticket-file", "-"]] {
+        let ran = run(berth(&server, &[&["migrate", "acme", "--undo"], more].concat()));
+        assert_eq!(ran.code, Some(2), "{more:?}");
+    }
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
 fn what_is_no_ticket_is_sent_nowhere() {
     let server = leaving();
     let ran = run(berth(&server, &["migrate", "acme"]));
@@ -291,7 +310,8 @@ fn a_ticket_that_the_daemon_refuses_is_explained() {
 fn a_migration_says_what_is_waited_for_and_where_requests_go() {
     let more = json!({
         "address": "192.0.2.20", "stopped_at": "2026-11-20T10:00:00Z", "handed_over_at": "2026-11-20T10:00:05Z",
-        "served_at": "2026-11-20T10:00:09Z", "manifest": "a.b.c", "countersignature": "d.e.f"
+        "served_at": "2026-11-20T10:00:09Z", "manifest": "a.b.c", "countersignature": "d.e.f",
+        "kept_until": "2026-12-20T10:00:05Z"
     });
     let live = departure("live", &more);
     let claimed = departure("claimed", &json!({"address": "192.0.2.20"}));
@@ -304,6 +324,7 @@ fn a_migration_says_what_is_waited_for_and_where_requests_go() {
     let ran = show(&[]);
     assert!(ran.stdout.contains("forwards to") && ran.stdout.contains("192.0.2.20"), "{}", ran.stdout);
     assert!(ran.stdout.contains("--proof"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("kept here until"), "{}", ran.stdout);
     assert_eq!(show(&["--json"]).json(), live);
 }
 

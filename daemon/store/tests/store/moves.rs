@@ -137,6 +137,7 @@ async fn a_tenant_that_came_back_is_not_served_elsewhere_and_not_removed(store: 
     }
     assert_eq!(store.served_elsewhere(&spec.name).await.unwrap(), None);
     assert_eq!(store.departure_of(&spec.name).await.unwrap().returned_at, Some(at));
+    store.postpone_departure(departure.operation, now()).await.unwrap();
     let late = now() + chrono::TimeDelta::days(1000);
     assert!(store.overdue_departures(late, 10).await.unwrap().is_empty());
     let mut back = back;
@@ -155,6 +156,9 @@ async fn a_tenant_that_left_is_due_once_it_is_not_to_be_kept_any_longer_until_th
     assert!(store.overdue_departures(early, 10).await.unwrap().is_empty());
     assert_eq!(store.overdue_departures(until, 10).await.unwrap(), std::slice::from_ref(&departure));
     assert!(store.overdue_departures(until, 0).await.unwrap().is_empty());
+    store.postpone_departure(departure.operation, until + chrono::TimeDelta::hours(1)).await.unwrap();
+    assert!(store.overdue_departures(until, 10).await.unwrap().is_empty());
+    assert_eq!(store.overdue_departures(until + chrono::TimeDelta::hours(1), 10).await.unwrap().len(), 1);
     store.settle_departure(departure.operation).await.unwrap();
     assert!(store.overdue_departures(until, 10).await.unwrap().is_empty());
     assert_eq!(store.departure_of(&spec.name).await.unwrap(), departure, "what happened stays");

@@ -54,13 +54,15 @@ impl Context {
 
     /// The source: the tenant stays, and its services serve again.
     async fn stay(&mut self, why: &str, sink: &Sink) -> Result<(), StepError> {
-        let source = self.source().await?;
+        let mut source = self.source().await?;
         if source.departure.handed_over_at.is_some() {
             let message = "the target has the tenant, or may have it: nothing is started here";
             sink(Report::Warning(message.into()));
             return Ok(());
         }
         self.begin_to_undo();
+        source.close_the_way_back(self).await?;
+        source.keep(self).await?;
         // Before everything was sent, the machine was not told to stop for good.
         if source.departure.manifest.is_some() && !self.runs_what_is_deployed().await? {
             self.serve_again(sink).await?;
@@ -91,15 +93,13 @@ impl Context {
     }
 
     async fn tell_that_it_stays(&self, source: &Source, why: &str, sink: &Sink) -> Result<(), StepError> {
-        if source.departure.phase == MovePhase::Offered {
-            // It never answered, and has begun nothing.
-            return Ok(());
-        }
+        // One whose answer never came may have begun all the same.
+        let tellings = if source.departure.phase == MovePhase::Offered { 1 } else { TELLINGS };
         let at = self.shared.clock.now().trunc_subsecs(0);
         // What happened here is nobody's business there in full.
         let reason = why.split(&[':', ';', '\n']).next().unwrap_or_default().to_owned();
         let abort = Abort { offer: source.ticket.offer, reason, at };
-        for left in (0..TELLINGS).rev() {
+        for left in (0..tellings).rev() {
             match source.target.abort(&abort, &self.shared.exports.key).await {
                 Ok(_) => break,
                 Err(error) if left == 0 => {
@@ -153,7 +153,13 @@ impl Context {
         if record.arrival.operation != Some(self.operation) {
             return Ok(());
         }
+        if record.arrival.phase == MovePhase::Live {
+            // A predecessor may not have written down all that follows from it.
+            return self.is_live().await;
+        }
         if record.arrival.phase == MovePhase::GoingLive && self.has_gone_live(&record, sink).await? {
+            let (records, now) = (&self.shared.records, self.shared.clock.now());
+            records.set_tenant_mode(self.hold(), &self.tenant, &Mode::Active, now).await?;
             return self.is_live().await;
         }
         let (own, now) = (self.operation, self.shared.clock.now());

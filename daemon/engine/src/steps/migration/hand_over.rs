@@ -44,12 +44,11 @@ pub(in super::super) async fn hand_over(context: &mut Context, sink: &Sink) -> R
 async fn stop_for_good(context: &mut Context, source: &mut Source, sink: &Sink) -> Result<(), StepError> {
     let missing = || StepError::failed("target-forged", "the target told no address to forward to");
     let to = source.departure.address.clone().ok_or_else(missing)?;
+    source.open_the_way_back(context).await?;
     let staying = context.stay_quiet().await?;
     context.deploy_in(&Mode::Moved { to }, Gate::StillQuiet, sink).await?;
     drop(staying);
-    let now = context.shared.clock.now();
-    source.departure.handed_over_at = Some(now);
-    source.departure.kept_until = context.shared.options.moved.kept_until(now);
+    source.departure.handed_over_at = Some(context.shared.clock.now());
     source.keep(context).await
 }
 
@@ -63,7 +62,7 @@ async fn take_over(
     let manifest = source.departure.manifest.clone().ok_or_else(internal)?;
     let at = source.departure.handed_over_at.unwrap_or_else(|| context.shared.clock.now());
     let (offer, at) = (source.ticket.offer, at.trunc_subsecs(0));
-    let way_back = source.way_back(context, sink).await?;
+    let way_back = source.way_back(context, sink);
     let said = HandOver { offer, manifest: Manifest::sum(&manifest), way_back, at };
     let mut view = source.hand_over(context, &said, sink).await?;
     source.heard(context, &view).await?;

@@ -170,7 +170,13 @@ impl Context {
     /// until then.
     async fn rest(&self) -> Result<Mode, StepError> {
         match self.arrival().await?.arrival.returns {
-            Some(_) => Ok(self.shared.records.tenant(&self.tenant).await?.spec.mode),
+            Some(left) => {
+                // Not what somebody may have written into the specification meanwhile: its services serve elsewhere.
+                let departure = self.shared.records.departure_of(&self.tenant).await?;
+                let gone = || StepError::failed("not-kept", "nothing of the tenant is kept here any more");
+                let still = departure.id == left && departure.is_elsewhere();
+                Ok(Mode::Moved { to: departure.address.filter(|_| still).ok_or_else(gone)? })
+            }
             None => Ok(Mode::Standby),
         }
     }

@@ -1,7 +1,7 @@
 //! The way back: with the hand-over, the source gives the target a ticket for this very tenant, by which it can return as long as it
 //! is kept here. Nobody has to accept it then: it is good for the target's own key alone, and for no other tenant.
 
-use berth_domain::{Arrival, MigrationId, Timestamp};
+use berth_domain::Arrival;
 use berth_sign::Jwk;
 use berth_store::{ArrivalRecord, StoreError};
 use berth_transfer::sealed::Purpose;
@@ -11,10 +11,10 @@ use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
 use super::super::Context;
-use super::source::{Source, Wait};
+use super::source::{Source, refused};
 use crate::arrivals;
 use crate::error::StepError;
-use crate::ports::Sink;
+use crate::ports::{Report, Sink};
 
 /// Who issues these tickets.
 const BY: &str = "hand-over";
@@ -23,57 +23,57 @@ const BY: &str = "hand-over";
 const LONG: TimeDelta = TimeDelta::days(3650);
 
 impl Source {
-    /// What the target is given for the way back: the same each time. Nothing where it knows none, or where nobody finds this
-    /// daemon.
-    pub(super) async fn way_back(
-        &mut self,
-        context: &mut Context,
-        sink: &Sink,
-    ) -> Result<Option<Sealed>, StepError> {
-        let url = self.departure.source.as_deref().and_then(|url| url.parse().ok());
-        let Some(url) = url else { return Ok(None) };
-        let view = self.wait_for(context, Wait::HandedOver, sink, |_| true).await?;
-        if view.knows_way_back != Some(true) {
-            return Ok(None);
-        }
-        let id = match self.departure.way_back {
-            Some(id) => id,
-            None => {
-                let id = *self.departure.way_back.insert(Uuid::now_v7());
-                self.keep(context).await?;
-                id
-            }
-        };
-        let ticket = self.ticket_back(context, id, url);
+    /// Issues the ticket, before anything is stopped for good: what can fail, fails while the tenant stays. Nothing where the target
+    /// knows no way back, or where nobody finds this daemon.
+    pub(super) async fn open_the_way_back(&mut self, context: &Context) -> Result<(), StepError> {
         let records = &context.shared.records;
-        match records.arrival(id).await {
-            // A predecessor issued it.
-            Ok(_) => {}
-            Err(StoreError::NotFound { .. }) => {
-                records.create_arrival(&self.return_of(context, &ticket)?, None).await?;
-            }
-            Err(error) => return Err(error.into()),
+        let knows = self.target.view().await.map_err(refused)?.knows_way_back == Some(true);
+        self.departure.kept_until = context.shared.options.moved.kept_until(context.shared.clock.now());
+        if self.url().is_some() && knows {
+            self.departure.way_back.get_or_insert_with(Uuid::now_v7);
         }
-        let text = ticket.issue(&context.shared.exports.key);
-        let (to, offer) = (&self.ticket.recipient, self.ticket.offer);
-        Ok(Some(Sealed::to(to, offer, Purpose::WayBack, text.expose_secret().as_bytes())?))
+        self.keep(context).await?;
+        let Some(ticket) = self.ticket_back(context) else { return Ok(()) };
+        match records.arrival(ticket.offer).await {
+            // A predecessor issued it.
+            Ok(_) => Ok(()),
+            Err(StoreError::NotFound { .. }) => {
+                Ok(records.create_arrival(&self.return_of(context, &ticket)?, None).await?)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn ticket_back(&self, context: &Context, id: MigrationId, url: Url) -> Ticket {
-        let key = &context.shared.exports.key;
-        Ticket {
+    /// What the target is given for the way back: the same each time. From the hand-over on nothing that is wrong with it keeps the
+    /// tenant from going.
+    pub(super) fn way_back(&self, context: &Context, sink: &Sink) -> Option<Sealed> {
+        let ticket = self.ticket_back(context)?;
+        let text = ticket.issue(&context.shared.exports.key);
+        let (to, offer) = (&self.ticket.recipient, self.ticket.offer);
+        match Sealed::to(to, offer, Purpose::WayBack, text.expose_secret().as_bytes()) {
+            Ok(sealed) => Some(sealed),
+            Err(error) => {
+                sink(Report::Warning(format!("there will be no way back: {error}")));
+                None
+            }
+        }
+    }
+
+    fn url(&self) -> Option<Url> {
+        self.departure.source.as_deref().and_then(|url| url.parse().ok())
+    }
+
+    fn ticket_back(&self, context: &Context) -> Option<Ticket> {
+        let (id, key) = (self.departure.way_back?, &context.shared.exports.key);
+        let until = self.departure.kept_until.unwrap_or_else(|| context.shared.clock.now() + LONG);
+        Some(Ticket {
             offer: id,
-            url,
+            url: self.url()?,
             token: own_token(key, id),
             recipient: context.shared.keys.recipient(),
             identity: key.public(),
-            expires_at: self.open_until(context.shared.clock.now()).trunc_subsecs(0),
-        }
-    }
-
-    fn open_until(&self, now: Timestamp) -> Timestamp {
-        let since = self.departure.handed_over_at.unwrap_or(now);
-        self.departure.kept_until.unwrap_or(since + LONG)
+            expires_at: until.trunc_subsecs(0),
+        })
     }
 
     fn return_of(&self, context: &Context, ticket: &Ticket) -> Result<ArrivalRecord, StepError> {
