@@ -41,9 +41,9 @@ async fn a_tenant_that_moved_goes_back_with_what_was_written_since_and_nobody_ha
     notes::add_to_all(new, "acme", "written at the new provider").await?;
 
     // Somebody writes all the time, by the old address.
+    let before = notes::read(new, "git.acme.example").await?.count;
     let (written, stop) = (Arc::<Written>::default(), Arc::new(AtomicBool::new(false)));
     let writing = moving::writing(old.address().to_string(), &written, &stop);
-    let before = notes::read(new, "git.acme.example").await?.count;
     let back: OperationId = target.client.undo_migration(&name("acme")).await?.id;
     let told = Told::follow_within(&target.client, back, PATIENCE).await?.succeeded()?;
     assert_eq!(told.operation.migration, Some(way_back));
