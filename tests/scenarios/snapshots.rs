@@ -109,7 +109,8 @@ async fn a_snapshot_whose_service_fails_names_it_and_holds_the_others() -> Resul
     let kept = stage.client.snapshot(&name("acme"), operation.id).await?;
     assert!(!kept.whole && kept.captured().count() == 2, "{kept:?}");
     assert!(matches!(kept.services["mastodon"], SnapshotPart::Failed { .. }));
-    // Whatever could not be captured serves again.
+    // Whatever could not be captured serves again, once it has started.
+    notes::until_served(&machine, "social.acme.example").await?;
     notes::add(&machine, "social.acme.example", "after").await?;
     Ok(())
 }

@@ -1,12 +1,18 @@
 //! What the stand-ins of services keep: notes, each a row and a file, chained to the one before.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use berth_testbed::Machine;
 use reqwest::header::HOST;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use crate::web;
+
+/// How long a service may take from its start until it serves.
+const STARTS: Duration = Duration::from_secs(60);
 
 /// Every note of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -29,6 +35,21 @@ pub async fn read(machine: &Machine, host: &str) -> Result<Notes> {
     let page = web::get(machine, host, "/stand-in/notes").await?;
     ensure!(page.status.is_success(), "{host}: {page:?}");
     serde_json::from_str(&page.text).with_context(|| format!("{host}: {}", page.text))
+}
+
+/// Waits until the service serves them: one that was started a moment ago may not listen yet.
+///
+/// # Errors
+/// If it does not come to that.
+pub async fn until_served(machine: &Machine, host: &str) -> Result<()> {
+    let end = Instant::now() + STARTS;
+    loop {
+        match read(machine, host).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= end => return Err(error),
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
 }
 
 /// Adds one.

@@ -4,17 +4,28 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use berth_protocol::Pass;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use crate::error::{EXPORT_FAILED, PRUNE_FAILED, StepError};
 use crate::ports::{Bounds, Report, Sink};
 
 /// What stands in the environment of whatever removes something: the repository's path.
 const MARK: &str = "BERTH_PRUNES";
+
+/// What restic says of a repository that somebody else has locked.
+const LOCKED: &str = "already locked";
+
+/// How long it is waited until a lock goes.
+const LOCKED_FOR: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether it has.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A repository that this host's restic can open.
 pub(super) struct Restic<'a> {
@@ -68,12 +79,28 @@ impl Restic<'_> {
         let going: Vec<&str> = there.iter().filter(goes).map(|told| told.id.as_str()).collect();
         if !going.is_empty() {
             sink(Report::Line(format!("{} parts are forgotten", going.len())));
-            let mut forgetting = self.marked("forget");
-            forgetting.arg("--").args(going);
-            self.run(forgetting, PRUNE_FAILED, bounds).await?;
+            self.alone("forget", &going, bounds).await?;
         }
         sink(Report::Line("what nothing needs any more is removed".into()));
-        self.run(self.marked("prune"), PRUNE_FAILED, bounds).await.map(drop)
+        self.alone("prune", &[], bounds).await
+    }
+
+    /// Runs what nobody else may work with the repository meanwhile. What a killed daemon's restic locked stays locked until that has
+    /// quite gone, which takes as long as its host takes to bury it.
+    async fn alone(&self, word: &str, snapshots: &[&str], bounds: &Bounds) -> Result<(), StepError> {
+        let end = Instant::now() + LOCKED_FOR;
+        loop {
+            let mut command = self.marked(word);
+            command.arg("--").args(snapshots);
+            match self.run(command, PRUNE_FAILED, bounds).await {
+                Err(StepError::Failed(failure))
+                    if failure.message.contains(LOCKED) && Instant::now() < end => {}
+                outcome => return outcome.map(drop),
+            }
+            let pause = bounds.cancel.run_until_cancelled(tokio::time::sleep(PAUSE));
+            pause.await.ok_or(StepError::Cancelled)?;
+            self.run(self.command("unlock"), PRUNE_FAILED, bounds).await?;
+        }
     }
 
     fn marked(&self, word: &str) -> Command {
