@@ -453,6 +453,15 @@ mod tests {
     }
 
     #[test]
+    fn what_has_moved_is_kept_for_as_long_as_it_says_and_without_end_for_zero() {
+        let moved = |keep| MovedConfig { keep }.moved();
+        assert_eq!(moved(3600).kept, Some(Duration::from_secs(3600)));
+        assert_eq!(moved(3600).every, Duration::from_secs(36));
+        assert_eq!(moved(0).kept, None);
+        assert_eq!(MovedConfig::default().keep, 30 * 24 * 60 * 60);
+    }
+
+    #[test]
     fn variables_override_the_file_and_the_file_the_defaults() {
         let text = "listen = \"127.0.0.1:1\"\nlog = \"debug\"\n[provider]\nname = \"Harbour\"\n[timeouts]\nconnect = 5";
         let config =
@@ -486,6 +495,7 @@ mod tests {
             ("[builders]\nmachines = \"\"", "builders.machines"),
             ("[checks]\nparallel = 0", "checks"),
             ("[provider]\npublic_url = \"b.example\"", "provider.public_url"),
+            ("[moved]\nkeep = 9999999999999", "moved.keep"),
             ("[timeouts]\nbuild = 0", "timeouts"),
             ("[timeouts]\ndead_man = 0", "timeouts"),
         ] {
