@@ -1,6 +1,7 @@
 //! The TOML file and the `BERTH_*` variables. Variables override the file, the file overrides the defaults.
 
 mod builders;
+mod moved;
 mod vault;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use berth_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
 pub use builders::BuilderConfig;
+pub use moved::MovedConfig;
 pub use vault::{S3Choice, VaultConfig};
 
 /// What the daemon is told. `berthd check-config` prints it.
@@ -109,15 +111,6 @@ pub struct CheckConfig {
     pub parallel: usize,
 }
 
-/// Tenants that have moved to another provider.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MovedConfig {
-    /// How long each is kept from the hand-over on, in seconds: until then it can come back, and then it is removed with its data;
-    /// 0 for until an operator removes it.
-    pub keep: u64,
-}
-
 /// When the parts of an operation give up, in seconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -198,22 +191,6 @@ impl Default for Config {
 impl Default for ProviderConfig {
     fn default() -> Self {
         Self { name: "Berth".into(), public_url: None }
-    }
-}
-
-impl Default for MovedConfig {
-    fn default() -> Self {
-        Self { keep: berth_engine::MovedOptions::default().kept.map_or(0, |kept| kept.as_secs()) }
-    }
-}
-
-impl MovedConfig {
-    /// For the engine.
-    pub fn moved(&self) -> berth_engine::MovedOptions {
-        let kept = (self.keep > 0).then(|| Duration::from_secs(self.keep));
-        // Nobody minds a hundredth more.
-        let every = Duration::from_secs((self.keep / 100).clamp(1, 600));
-        berth_engine::MovedOptions { kept, every }
     }
 }
 
@@ -369,9 +346,7 @@ impl Config {
         if self.provider.name.trim().is_empty() || self.provider.name.chars().any(char::is_control) {
             return Err(value("provider.name", "must not be empty or hold control characters"));
         }
-        if self.moved.keep > 100 * 365 * 24 * 60 * 60 {
-            return Err(value("moved.keep", "must be at most a hundred years of seconds, or 0"));
-        }
+        self.moved.check()?;
         self.builders.check()?;
         self.vault.check()?;
         self.check_public_url()?;
@@ -450,15 +425,6 @@ mod tests {
             Ok(config)
         };
         load().map_err(|error: ConfigError| error.to_string())
-    }
-
-    #[test]
-    fn what_has_moved_is_kept_for_as_long_as_it_says_and_without_end_for_zero() {
-        let moved = |keep| MovedConfig { keep }.moved();
-        assert_eq!(moved(3600).kept, Some(Duration::from_secs(3600)));
-        assert_eq!(moved(3600).every, Duration::from_secs(36));
-        assert_eq!(moved(0).kept, None);
-        assert_eq!(MovedConfig::default().keep, 30 * 24 * 60 * 60);
     }
 
     #[test]

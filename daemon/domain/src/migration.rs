@@ -320,4 +320,9 @@ impl Departure {
     pub fn is_elsewhere(&self) -> bool {
         self.handed_over_at.is_some() && self.taken_back_at.is_none() && self.returned_at.is_none()
     }
+
+    /// The same of the tenant that was made at that time: what a former one of its name did is not this one's.
+    pub fn has_taken(&self, created_at: DateTime<Utc>) -> bool {
+        self.is_elsewhere() && self.handed_over_at.is_some_and(|at| at > created_at)
+    }
 }

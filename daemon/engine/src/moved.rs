@@ -103,9 +103,8 @@ impl Engine {
     /// Whether the tenant is what that migration left: the target has signed that it serves it, this one is to pass visitors on and
     /// nothing else, and that is what its machine was deployed with.
     async fn is_left_of(&self, departure: &Departure, tenant: &TenantRecord) -> Result<bool, StoreError> {
-        let after = departure.handed_over_at.is_some_and(|at| at > tenant.created_at);
         let moved = |mode: &Mode| matches!(mode, Mode::Moved { .. });
-        let left = departure.countersignature.is_some() && departure.is_elsewhere() && after;
+        let left = departure.countersignature.is_some() && departure.has_taken(tenant.created_at);
         let Some(deployed) = tenant.deployed_revision.as_ref().filter(|_| left && moved(&tenant.spec.mode))
         else {
             return Ok(false);

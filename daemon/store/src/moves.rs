@@ -274,10 +274,8 @@ impl Store {
         let since = self.tenant(tenant).await?.created_at;
         let name = tenant.to_string();
         read!(self, conn => {
-            // What a former tenant of that name did is not this one's.
             if let Some(departure) = conn.newest_departure(&name).await?
-                && departure.is_elsewhere()
-                && departure.handed_over_at.is_some_and(|at| at > since)
+                && departure.has_taken(since)
             {
                 return Ok(Some(departure.id));
             }

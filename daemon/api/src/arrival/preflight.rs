@@ -121,8 +121,7 @@ async fn left_behind(
         (Err(StoreError::NotFound { .. }), _) | (_, Err(StoreError::NotFound { .. })) => return Ok(None),
         (Err(error), _) | (_, Err(error)) => return Err(error.into()),
     };
-    let after = departure.handed_over_at.is_some_and(|at| at > tenant.created_at);
-    let is_kept = departure.id == left && departure.is_elsewhere() && after;
+    let is_kept = departure.id == left && departure.has_taken(tenant.created_at);
     Ok(departure.address.filter(|_| is_kept).map(|to| (tenant, to)))
 }
 

@@ -71,8 +71,13 @@ async fn list(
         return Ok(sse::stream(api, &operation, cursor, Audience::INSIDERS));
     }
     let page = api.store().events(operation.id, cursor.after, limit).await?;
-    let next = page.events.last().filter(|last| last.seq < page.last_seq).map(|last| last.seq.to_string());
+    let next = next(page.events.last().map(|last| last.seq), page.last_seq);
     Ok(HttpResponse::Ok().json(Page { items: page.events, next }))
+}
+
+/// The cursor of the next page, where the last event of this one is not the newest.
+pub(super) fn next(shown: Option<i64>, newest: i64) -> Option<String> {
+    shown.filter(|shown| *shown < newest).map(|shown| shown.to_string())
 }
 
 pub(super) fn wants_stream(request: &HttpRequest) -> bool {

@@ -4,10 +4,10 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, post};
 use berth_contract::NewReboot;
 use berth_domain::{Invalid, Operation, OperationKind, Permission, TenantName, TenantSpec, Timestamp};
-use berth_store::StoreError;
-use chrono::{SecondsFormat, SubsecRound, Utc};
+use chrono::SecondsFormat;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::snapshots::operation_on;
 use crate::auth::Caller;
 use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
@@ -47,15 +47,10 @@ async fn create(
         return Ok(earlier);
     }
     let tenant = api.store().tenant(&name).await?;
-    let now = Utc::now().trunc_subsecs(3);
-    if tenant.deployed_revision.is_none() {
-        return Err(StoreError::NotDeployed { tenant: name }.into());
-    }
+    let operation = operation_on(&caller, &tenant, OperationKind::Reboot)?;
     if wanted.in_window {
-        within_the_window(&tenant.spec, now)?;
+        within_the_window(&tenant.spec, operation.created_at)?;
     }
-    let (machine, by) = (tenant.spec.machine, caller.token.name.clone());
-    let operation = Operation::queued(name, machine, OperationKind::Reboot, false, by, now);
     once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await
 }
 

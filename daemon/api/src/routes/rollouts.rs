@@ -8,7 +8,7 @@ use berth_engine::rollouts::Wish;
 use chrono::Utc;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::events::{From, MAX_LIMIT, wants_stream};
+use super::events::{From, MAX_LIMIT, next, wants_stream};
 use crate::auth::Caller;
 use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
@@ -162,7 +162,7 @@ async fn events(
         return Ok(sse::stream_of_rollout(api, &rollout, cursor));
     }
     let page = api.store().rollout_events(rollout.id, cursor.after, limit).await?;
-    let next = page.events.last().filter(|last| last.seq < page.last_seq).map(|last| last.seq.to_string());
+    let next = next(page.events.last().map(|last| last.seq), page.last_seq);
     Ok(HttpResponse::Ok().json(Page { items: page.events, next }))
 }
 

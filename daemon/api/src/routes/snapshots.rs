@@ -157,11 +157,20 @@ pub(super) async fn operation(
     name: TenantName,
     kind: OperationKind,
 ) -> Result<Operation, Problem> {
-    let tenant: TenantRecord = api.store().tenant(&name).await?;
+    operation_on(caller, &api.store().tenant(&name).await?, kind)
+}
+
+/// The same where the tenant was read already.
+pub(super) fn operation_on(
+    caller: &Caller,
+    tenant: &TenantRecord,
+    kind: OperationKind,
+) -> Result<Operation, Problem> {
+    let name = tenant.spec.name.clone();
     if tenant.deployed_revision.is_none() {
         return Err(StoreError::NotDeployed { tenant: name }.into());
     }
-    let (machine, by) = (tenant.spec.machine, caller.token.name.clone());
+    let (machine, by) = (tenant.spec.machine.clone(), caller.token.name.clone());
     Ok(Operation::queued(name, machine, kind, false, by, Utc::now().trunc_subsecs(3)))
 }
 
