@@ -36,5 +36,8 @@ pub(crate) const RESTORE: &str = "/var/lib/berth/restore";
 /// Sums of files' contents, kept from one look to the next; a file for each directory.
 pub(crate) const SUMS: &str = "/var/lib/berth/sums";
 
+/// What the directories of services held at the last pass that somebody follows; a file for each service.
+pub(crate) const LISTINGS: &str = "/var/lib/berth/listings";
+
 /// What restic keeps to be quicker the next time.
 pub(crate) const RESTIC_CACHE: &str = "/var/cache/berth/restic";

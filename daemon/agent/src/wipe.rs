@@ -43,6 +43,7 @@ pub(crate) fn wipe(claim: &Claim, path: &str, client: &mut impl Client) -> Resul
     work.done_so_far(databases.len());
     state::forget_rooms(&directories)?;
     state::forget_sums()?;
+    state::forget_listings()?;
     for path in &directories {
         if directories::remove(path)? {
             work.removed(format!("directory {path}"));

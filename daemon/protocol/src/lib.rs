@@ -32,7 +32,7 @@ pub use store_path::{InvalidStorePath, StorePath};
 pub use tenant_file::{GivenSetting, TenantFile, TenantFileError};
 
 /// The protocol's version; daemon and agent must agree on it.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// The longest line, in bytes, that either side accepts.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -193,6 +193,10 @@ pub enum Request {
         services: Option<Vec<ServiceName>>,
         /// A tag of every snapshot that it makes: letters, digits and `.:_-`.
         tag: String,
+        /// Whether somebody restores each pass ahead ([`Request::RestoreAhead`]) and follows what changes from pass to pass: a
+        /// pass then makes a snapshot of that first, and a [`Pass::Live`] where it can nothing else.
+        #[serde(default)]
+        followed: bool,
         /// How long it may take, in seconds.
         limit_seconds: u64,
     },
@@ -206,8 +210,8 @@ pub enum Request {
         /// The seconds.
         seconds: u64,
     },
-    /// Have the services serve again that a [`Pass::Final`] of this operation left quiet. Idempotent. Answered by
-    /// [`Answer::Resumed`].
+    /// Have the services serve again that a [`Pass::Final`] of this operation left quiet. Captures of
+    /// it that are still under way are ended. Idempotent. Answered by [`Answer::Resumed`].
     Resume {
         /// Who asks.
         #[serde(flatten)]

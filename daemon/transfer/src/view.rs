@@ -42,6 +42,9 @@ pub struct View {
     /// restore anything before it has everything, or does not yet.
     #[serde(default)]
     pub ahead: Option<Vec<String>>,
+    /// Whether the target restores snapshots of what has changed from one pass to the next; null where it knows none.
+    #[serde(default)]
+    pub follows_changes: Option<bool>,
     /// Whether what was handed in is a rehearsal; null where the target knows none.
     #[serde(default)]
     pub rehearses: Option<bool>,

@@ -1,28 +1,31 @@
 //! Directories of the newest snapshots, restored beside what is there while whoever makes the snapshots still makes newer ones:
 //! what is left for the restore is what has changed since.
 //!
-//! restic decides by a file's size and time of change whether it is the same, so whoever relies on it compares in the end.
+//! A source that is followed tells what has changed from one state to the next (see `delta`); of any other, restic goes through
+//! everything once more. restic decides by a file's size and time of change whether it is the same, so whoever relies on it compares in the end.
 //! Nothing that anybody uses is changed, so that it needs no lock; it gives way to whatever else is done to the state.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_domain::ServiceName;
 use berth_domain::manifest::ServiceManifest;
 use berth_protocol::{Repository, RestoredAhead, TransferPhase};
 use uuid::Uuid;
 
-use super::capture::{check, service_tag};
+use super::capture::check;
+use super::delta::{Chain, Delta, Way, forget_state, set_state, state_of};
 use super::exchange::{Exchange, Mounts};
 use super::fingerprint::sum_room;
 use super::notes::Meter;
 use super::record::{Files, Kind, Name, State};
-use super::restic::{Listed, Restic, Status, newest};
+use super::restic::{Listed, Restic, Status};
 use super::tree::{outermost_of, walk};
 use super::unit;
 use super::work::Job;
 use crate::client::Client as _;
 use crate::failure::{Result, io};
+use crate::places::CAPTURE;
 use crate::system::System;
 
 /// How the disk's use of a file is counted (stat(2)).
@@ -43,15 +46,9 @@ pub(super) fn run(job: &mut Job, system: &str, repository: &Repository) -> Resul
     let (mounts, snapshots) = (Mounts::read()?, restic.snapshots()?);
     for (service, contract) in &manifest.services {
         check(contract)?;
-        let tag = service_tag(service);
-        let own = snapshots.iter().filter(|snapshot| snapshot.tags.contains(&tag));
-        let Some(snapshot) = newest(own) else { continue };
+        let chain = Chain::of(service, &snapshots);
         let one = OneService { service, contract, restic: &restic, mounts: &mounts };
-        let bytes = match before.snapshots.get(&snapshot.id) {
-            Some(bytes) => *bytes,
-            None => one.restore(job, snapshot)?,
-        };
-        restored.snapshots.insert(snapshot.id.clone(), bytes);
+        one.go_on(job, &chain, &before, &mut restored)?;
     }
     Ok(Some(restored))
 }
@@ -81,36 +78,104 @@ struct OneService<'a> {
     mounts: &'a Mounts,
 }
 
-impl OneService<'_> {
+/// A directory's room.
+struct Room<'a> {
+    directory: &'a str,
+    exchange: Exchange,
+    folder: PathBuf,
+}
+
+impl<'a> OneService<'a> {
+    /// Restores what leads to the newest state, and notes the snapshots that lead there.
+    fn go_on(
+        &self,
+        job: &mut Job,
+        chain: &Chain<'_>,
+        before: &RestoredAhead,
+        restored: &mut RestoredAhead,
+    ) -> Result<()> {
+        let rooms = self.rooms(job.files.name.operation, chain.whole())?;
+        let Some(way) = chain.to_newest(state_of_all(&rooms)) else { return Ok(()) };
+        let mut there: Vec<&Listed> = match way.state {
+            Some(state) => chain.at(state).collect(),
+            None => way.whole.into_iter().collect(),
+        };
+        let known = there.iter().find_map(|snapshot| before.snapshots.get(&snapshot.id));
+        let is_there = way.whole.is_none() && way.deltas.is_empty();
+        let bytes = match known {
+            Some(bytes) if is_there || way.state.is_none() => *bytes,
+            _ => self.restore(job, &rooms, &way)?,
+        };
+        // They are the same files, which take their room once.
+        let first = there.pop().map(|snapshot| (snapshot.id.clone(), bytes));
+        let others = there.into_iter().map(|snapshot| (snapshot.id.clone(), 0));
+        restored.snapshots.extend(first.into_iter().chain(others));
+        Ok(())
+    }
+
+    /// Those of the directories that a snapshot holds. What is in a mount point would be taken for a part of it if it were left
+    /// behind, so it has none.
+    fn rooms(&self, operation: Uuid, whole: Option<&Listed>) -> Result<Vec<Room<'a>>> {
+        let is_held = |path: &&str| whole.is_some_and(|whole| whole.paths.iter().any(|held| held == path));
+        let mut rooms = Vec::new();
+        for directory in outermost_of(&self.contract.state.directories).into_iter().filter(is_held) {
+            let exchange = Exchange::of(directory, operation, self.mounts);
+            if !exchange.is_mounted() && self.mounts.below(directory).is_none() {
+                let folder = exchange.take_room()?;
+                rooms.push(Room { directory, exchange, folder });
+            }
+        }
+        Ok(rooms)
+    }
+
     /// Tells how many bytes it takes on the disk.
-    fn restore(&self, job: &mut Job, snapshot: &Listed) -> Result<u64> {
-        let declared = outermost_of(&self.contract.state.directories);
+    fn restore(&self, job: &mut Job, rooms: &[Room<'_>], way: &Way<'_>) -> Result<u64> {
+        rooms.iter().try_for_each(|room| forget_state(&room.folder))?;
+        if let Err(failure) = self.follow(job, rooms, way) {
+            // It may be what fills the disk.
+            rooms.iter().try_for_each(|room| room.exchange.leave_room())?;
+            return Err(failure);
+        }
+        if let Some(state) = way.state {
+            rooms.iter().try_for_each(|room| set_state(&room.folder, state))?;
+        }
         let mut bytes = 0;
-        for path in declared.into_iter().filter(|path| snapshot.paths.iter().any(|p| p == path)) {
-            let exchange = Exchange::of(path, job.files.name.operation, self.mounts);
-            // What is in a mount point would be taken for a part of it if it were left behind.
-            if exchange.is_mounted() || self.mounts.below(path).is_some() {
-                continue;
-            }
-            let room = exchange.take_room()?;
-            let mut meter = Meter::of(&mut job.notes, TransferPhase::Restore, self.service);
-            meter.say(Status::default());
-            let target = room.to_string_lossy();
-            let what = (snapshot.id.as_str(), path);
-            if let Err(failure) = self.restic.restore(what, &target, true, &mut |status| meter.at(status)) {
-                // It may be what fills the disk.
-                exchange.leave_room()?;
-                return Err(failure);
-            }
-            bytes += on_disk(&room)?;
+        for Room { directory, exchange, folder } in rooms {
+            bytes += on_disk(folder)?;
             // What the fingerprint will ask for is read while nobody waits for it.
-            let operation = job.files.name.operation;
-            if let Err(error) = sum_room(operation, self.service, path, &exchange.new_one(), &mut job.notes) {
-                job.notes.line(&format!("{path} was not read ahead: {error}"));
+            let (operation, new) = (job.files.name.operation, exchange.new_one());
+            if let Err(error) = sum_room(operation, self.service, directory, &new, &mut job.notes) {
+                job.notes.line(&format!("{directory} was not read ahead: {error}"));
             }
         }
         Ok(bytes)
     }
+
+    fn follow(&self, job: &mut Job, rooms: &[Room<'_>], way: &Way<'_>) -> Result<()> {
+        let scratch = Path::new(CAPTURE).join(job.files.name.operation.to_string());
+        let mut meter = Meter::of(&mut job.notes, TransferPhase::Restore, self.service);
+        meter.say(Status::default());
+        if let Some(whole) = way.whole {
+            for Room { directory, folder, .. } in rooms {
+                let what = (whole.id.as_str(), *directory);
+                self.restic.restore(what, &folder.to_string_lossy(), true, &mut |status| meter.at(status))?;
+            }
+        }
+        for snapshot in &way.deltas {
+            let delta = Delta::fetch(self.restic, snapshot, &scratch)?;
+            for Room { directory, exchange, folder } in rooms {
+                delta.apply(directory, (folder, &exchange.new_one()), &mut |status| meter.at(status))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The state that all of them are in.
+fn state_of_all(rooms: &[Room<'_>]) -> Option<Uuid> {
+    let mut states = rooms.iter().map(|room| state_of(&room.folder));
+    let first = states.next()??;
+    states.all(|state| state == Some(first)).then_some(first)
 }
 
 fn on_disk(folder: &Path) -> Result<u64> {

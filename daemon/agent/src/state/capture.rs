@@ -1,5 +1,7 @@
 //! Databases and directories, into a snapshot for each service.
 
+mod followed;
+
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -11,9 +13,10 @@ use berth_domain::{Manifest, ServiceName};
 use berth_protocol::{Capture, Captured, FailureCode, Pass, Repository, ServiceCapture, TransferPhase};
 use chrono::Utc;
 
+use super::delta::Made;
 use super::notes::Meter;
 use super::record::CaptureAsked;
-use super::restic::{Backup, Restic, Status, Summary, check_path};
+use super::restic::{Backup, Restic, Status, Summary, What, check_path};
 use super::snapshot::{self, FORMAT, Snapshot, Staging};
 use super::tree::outermost_of;
 use super::work::Job;
@@ -24,6 +27,7 @@ use crate::failure::{Result, failure, io};
 use crate::postgres::copy::Properties;
 use crate::system::System;
 use crate::{directories, postgres, probe, units};
+use followed::Sent;
 
 /// How long a service is waited for that answered before it was stopped.
 const BACK: Duration = Duration::from_secs(60);
@@ -122,20 +126,33 @@ impl Service<'_> {
         if paths.is_empty() {
             return Ok(self.captured(None, Vec::new()));
         }
-        let summary = self.backup(job, paths, true)?;
-        Ok(self.captured(Some(summary), Vec::new()))
+        let sent = self.send_what_changed(job, &paths);
+        if let Some(summary) = sent.as_ref().and_then(Sent::enough).cloned() {
+            self.go_on_from(sent, Made::Delta, job);
+            return Ok(self.captured(Some(summary), Vec::new()));
+        }
+        let summary = self.backup(job, paths, sent.as_ref())?;
+        let before = sent.as_ref().map_or(0, Sent::bytes);
+        self.go_on_from(sent, Made::Whole { quiet: false }, job);
+        let captured = self.captured(Some(summary), Vec::new());
+        Ok(Captured { bytes_added: captured.bytes_added + before, ..captured })
     }
 
     fn copy_quiet(&self, job: &mut Job) -> Result<Captured> {
+        let mut paths = self.present();
+        let sent = self.send_what_changed(job, &paths);
         let staging = Staging::of(job.files.name.operation, self.service);
         let copied = self.stage(job, &staging).and_then(|databases| {
-            let mut paths = self.present();
             paths.push(staging.folder().display().to_string());
-            Ok((self.backup(job, paths, false)?, databases))
+            Ok((self.backup(job, paths, sent.as_ref())?, databases))
         });
         // It is of no use any more, and may be as large as the databases.
         let _ = std::fs::remove_dir_all(staging.folder());
-        copied.map(|(summary, databases)| self.captured(Some(summary), databases))
+        let (summary, databases) = copied?;
+        let before = sent.as_ref().map_or(0, Sent::bytes);
+        self.go_on_from(sent, Made::Whole { quiet: true }, job);
+        let captured = self.captured(Some(summary), databases);
+        Ok(Captured { bytes_added: captured.bytes_added + before, ..captured })
     }
 
     /// Writes down what is no file yet: databases, and what the snapshot says of itself.
@@ -190,11 +207,17 @@ impl Service<'_> {
         new_file(&path)?.write_all(&bytes).map_err(problem())
     }
 
-    fn backup(&self, job: &mut Job, paths: Vec<String>, tolerant: bool) -> Result<Summary> {
-        let tags = vec![self.asked.tag.clone(), service_tag(self.service), self.asked.pass.tag()];
+    fn backup(&self, job: &mut Job, paths: Vec<String>, sent: Option<&Sent>) -> Result<Summary> {
+        let mut tags = vec![self.asked.tag.clone(), service_tag(self.service), self.asked.pass.tag()];
+        tags.extend(sent.map(Sent::tag));
+        let parent = match sent {
+            Some(sent) => sent.whole.clone(),
+            None => self.restic.newest(self.host, &service_tag(self.service)),
+        };
         let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);
         meter.say(Status::default());
-        let backup = Backup { host: self.host, tags, paths, tolerant };
+        let tolerant = self.asked.pass == Pass::Live;
+        let backup = Backup { host: self.host, tags, what: What::Everything { paths, parent }, tolerant };
         let summary = self.restic.backup(&backup, &mut |status| meter.at(status))?;
         let (bytes, files) = (summary.total_bytes_processed, summary.total_files_processed);
         meter.say(Status {

@@ -58,19 +58,17 @@ pub(crate) fn keep_quiet(claim: &Claim, seconds: u64) -> Result<()> {
     write(files.name, due(files.name)?.unwrap_or(0).max(later))
 }
 
-/// Has the services serve again now; returns units that did not come up.
+/// Has the services serve again now; returns units that did not come up. A capture that is still under way is ended: what would come
+/// of it is of no use to whoever asks, and until then nobody is served, or nobody else can work with the machine.
 pub(crate) fn resume(claim: &Claim) -> Result<Vec<String>> {
     fence::check(claim)?;
     let files = files(claim);
+    for kind in [Kind::Live, Kind::Quiesced, Kind::Final] {
+        // What systemd runs in the unit afterwards has the services serve again.
+        unit::end(Name { operation: claim.operation, kind })?;
+    }
     let begun = {
         let _starting = starting()?;
-        let is_under_way = files.read()?.is_some_and(|record| record.state == State::Running);
-        if is_under_way && unit::is_running(files.name)? {
-            return Err(failure(
-                FailureCode::Busy,
-                "the capture that stopped the services is still under way",
-            ));
-        }
         release(&files)?
     };
     begun.map_or(Ok(Vec::new()), |record| serve_again(&files, record))

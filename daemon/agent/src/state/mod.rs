@@ -21,6 +21,7 @@
 //! | `plan` | what a restore would do, checked before anything is done |
 //! | `restore` | a snapshot, into databases and directories |
 //! | `ahead` | directories of newest snapshots, beside what is there, before the restore |
+//! | [`delta`] | what has changed from pass to pass, for whoever follows |
 //! | `exchange` | directories put in place of others |
 //! | `secrets` | secrets that come back with the state that needs them |
 //! | `undo` | what a restore exchanged, put back |
@@ -29,11 +30,13 @@
 //! | `owners` | whose files these are, here and there |
 //! | `fingerprint` | what tells two states apart |
 //! | `sums` | what is known of files' contents from an earlier look |
+//! | `stamp` | what tells that a file is still what it was |
 //! | `restic` | the program |
 //! | `notes` | what is said on the way |
 
 mod ahead;
 mod capture;
+mod delta;
 mod exchange;
 mod fingerprint;
 mod handover;
@@ -48,6 +51,7 @@ mod restore;
 mod secrets;
 mod settle;
 mod snapshot;
+mod stamp;
 mod sums;
 mod tree;
 mod undo;
@@ -68,6 +72,7 @@ use handover::Handover;
 use notes::Reader;
 use record::{Asked, Files, Kind, Record, State};
 
+pub(crate) use delta::forget as forget_listings;
 pub(crate) use exchange::forget_rooms;
 pub(crate) use fingerprint::{fingerprint, sum_ahead};
 pub(crate) use hold::{keep_quiet, resume, resume_when_over};
@@ -270,7 +275,13 @@ mod tests {
     use berth_protocol::Captured;
 
     fn record(pass: Pass, state: State) -> Record {
-        let asked = CaptureAsked { system: "/nix/store/x".into(), pass, services: None, tag: "x".into() };
+        let asked = CaptureAsked {
+            system: "/nix/store/x".into(),
+            pass,
+            services: None,
+            tag: "x".into(),
+            followed: false,
+        };
         Record { state, ..Record::new(Asked::Capture(asked)) }
     }
 

@@ -85,6 +85,9 @@ pub(crate) struct CaptureAsked {
     pub(crate) pass: Pass,
     pub(crate) services: Option<Vec<ServiceName>>,
     pub(crate) tag: String,
+    /// Whether somebody follows it by what changes from pass to pass.
+    #[serde(default)]
+    pub(crate) followed: bool,
 }
 
 /// A restore as the daemon asked for it.
@@ -263,6 +266,7 @@ mod tests {
             pass: Pass::Quiesced,
             services: None,
             tag: "x".into(),
+            followed: false,
         };
         Record { state, ..Record::new(Asked::Capture(asked)) }
     }

@@ -45,9 +45,17 @@ pub(super) struct Restic<'a> {
 pub(super) struct Backup<'a> {
     pub(super) host: &'a str,
     pub(super) tags: Vec<String>,
-    pub(super) paths: Vec<String>,
+    pub(super) what: What<'a>,
     /// Whether files may vanish while they are read, as nobody is quiet.
     pub(super) tolerant: bool,
+}
+
+/// Which files a snapshot is of.
+pub(super) enum What<'a> {
+    /// What is at and below these paths; what of it is in the snapshot `parent` is not read again.
+    Everything { paths: Vec<String>, parent: Option<String> },
+    /// Just the files that a file lists, each ended by a byte of zero.
+    Listed(&'a Path),
 }
 
 impl<'a> Restic<'a> {
@@ -81,17 +89,21 @@ impl<'a> Restic<'a> {
         }
     }
 
-    /// Makes a snapshot. What is of the newest earlier one with the same host and the second tag is not read again.
+    /// Makes a snapshot.
     pub(super) fn backup(&self, backup: &Backup<'_>, on_status: &mut dyn FnMut(Status)) -> Result<Summary> {
         let mut call = self.call(&["backup", "--json", "--host", backup.host])?;
         for tag in &backup.tags {
             call.arg("--tag").arg(tag);
         }
-        // Of itself restic takes a snapshot of the same paths, and the staging folder's is another each time.
-        if let Some(parent) = backup.tags.get(1).and_then(|tag| self.newest(backup.host, tag)) {
-            call.arg("--parent").arg(parent);
+        match &backup.what {
+            What::Everything { paths, parent } => {
+                // Of itself restic takes a snapshot of the same paths, and the staging folder's is another each time.
+                call.args(parent.iter().flat_map(|parent| ["--parent", parent]));
+                call.arg("--").args(paths);
+            }
+            // No earlier snapshot is of the same files.
+            What::Listed(list) => drop(call.arg("--force").arg("--files-from-raw").arg(list)),
         }
-        call.arg("--").args(&backup.paths);
         let (mut summary, mut problems) = (None, Vec::new());
         let output = self.transfer(call, &mut |message| match message {
             Message::Status(status) => on_status(status),
@@ -177,7 +189,8 @@ impl<'a> Restic<'a> {
         listed(&self.ok(&["snapshots", "--json", "--no-lock"])?.stdout)
     }
 
-    fn newest(&self, host: &str, tag: &str) -> Option<String> {
+    /// The newest snapshot of a host with a tag; nothing also where that cannot be found out.
+    pub(super) fn newest(&self, host: &str, tag: &str) -> Option<String> {
         let output = self.ok(&["snapshots", "--json", "--no-lock", "--host", host, "--tag", tag]).ok()?;
         newest(&listed(&output.stdout).ok()?).map(|snapshot| snapshot.id.clone())
     }

@@ -37,6 +37,7 @@ pub(crate) async fn answer(
         ahead: arrival.ahead.as_ref().map(|ahead| ahead.snapshots.keys().cloned().collect()),
         rehearses: Some(arrival.rehearses),
         rehearsal: arrival.rehearsal.clone().filter(|_| arrival.rehearses),
+        follows_changes: Some(true),
         knows_way_back: Some(true),
         countersignature: arrival.countersignature.clone(),
     };

@@ -12,12 +12,12 @@ use crate::keeping::{
 };
 use crate::restoring::{leftovers, nothing_is_left};
 
-fn ahead(operation: Uuid, system: &StorePath) -> Request {
+pub fn ahead(operation: Uuid, system: &StorePath) -> Request {
     let system = system.to_string();
     Request::RestoreAhead { claim: claim(operation), system, repository: repository(), limit_seconds: 100 }
 }
 
-fn reusing(operation: Uuid, system: &StorePath, parts: &[(&str, &str)]) -> Request {
+pub fn reusing(operation: Uuid, system: &StorePath, parts: &[(&str, &str)]) -> Request {
     let Request::Restore { claim, system, repository, parts, secrets, limit_seconds, .. } =
         restore(operation, system, parts)
     else {
@@ -26,7 +26,7 @@ fn reusing(operation: Uuid, system: &StorePath, parts: &[(&str, &str)]) -> Reque
     Request::Restore { claim, system, repository, parts, secrets, reuse: true, limit_seconds }
 }
 
-async fn restored(bench: &Bench, request: Request) -> RestoredAhead {
+pub async fn restored(bench: &Bench, request: Request) -> RestoredAhead {
     match bench.ask(request).await.answer.unwrap() {
         Answer::RestoredAhead(restored) => restored.expect("this machine's restic can"),
         other => panic!("{other:?}"),
@@ -48,7 +48,7 @@ async fn looks(bench: &Bench, room: &str, names: &[&str]) -> Vec<String> {
 }
 
 /// Two machines, and what a first copy has brought to the second.
-async fn copied_once(name: &str) -> Option<(Bench, Bench, StorePath)> {
+pub async fn copied_once(name: &str) -> Option<(Bench, Bench, StorePath)> {
     if std::env::var_os("BERTH_TEST_RESTIC").is_some() {
         eprintln!("SKIPPED: another restic than the image's may be too old for it");
         return None;

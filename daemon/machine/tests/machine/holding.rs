@@ -114,9 +114,7 @@ async fn a_final_pass_that_is_killed_leaves_no_service_stopped() {
     let Some(bench) = keeping::machine("finalkill", 4000).await else { return };
     fill(&bench).await;
     let path = on(&bench, "finalkill", json!({ "web": web(&[], "1") }));
-    let lock = "runuser -u postgres -- psql -Xqc 'BEGIN; LOCK TABLE items; SELECT pg_sleep(1000)' web";
-    bench.run(&["systemd-run", "--quiet", "--unit=locker", "--collect", "sh", "-c", lock]).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    lock_items(&bench).await;
     let operation = Uuid::now_v7();
     let mut agent = bench.agent().await;
     let kill = async {
@@ -130,6 +128,38 @@ async fn a_final_pass_that_is_killed_leaves_no_service_stopped() {
     let keep = Request::KeepQuiet { claim: claim(operation), seconds: 60 };
     assert_eq!(bench.ask(keep).await.failure().code, FailureCode::NotQuiet);
     psql(&bench, "SELECT 1").await;
+    nothing_waits(&bench).await;
+}
+
+/// Has a dump wait.
+async fn lock_items(bench: &Bench) {
+    let lock = "runuser -u postgres -- psql -Xqc 'BEGIN; LOCK TABLE items; SELECT pg_sleep(1000)' web";
+    bench.run(&["systemd-run", "--quiet", "--unit=locker", "--collect", "sh", "-c", lock]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn whoever_wants_to_be_served_again_does_not_wait_for_a_capture_that_is_under_way() {
+    let Some(bench) = keeping::machine("finalend", 4000).await else { return };
+    fill(&bench).await;
+    let path = on(&bench, "finalend", json!({ "web": web(&[], "1") }));
+    lock_items(&bench).await;
+    let operation = Uuid::now_v7();
+    let (mut agent, mut other) = (bench.agent().await, bench.agent().await);
+    let resume = async {
+        until(&bench, QUIET).await;
+        let resume = Request::Resume { claim: claim(operation) };
+        let resumed = crate::bench::ask(&mut other, resume).await.answer.unwrap();
+        assert_eq!(resumed, Answer::Resumed { not_started: Vec::new() });
+        assert_eq!(state(&bench).await, SERVING);
+    };
+    let request = capture(operation, &path, Pass::Final { quiet_seconds: 60 });
+    let (told, ()) = tokio::join!(crate::bench::ask(&mut agent, request), resume);
+    assert!(told.failure().message.contains("ended before it was over"));
+    // Another operation finds the machine free.
+    psql(&bench, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'")
+        .await;
+    captures(bench.ask(capture(Uuid::now_v7(), &path, Pass::Quiesced)).await);
     nothing_waits(&bench).await;
 }
 

@@ -153,6 +153,7 @@ pub fn capture(operation: Uuid, system: &StorePath, pass: Pass) -> Request {
         pass,
         services: None,
         tag: "test".into(),
+        followed: false,
         limit_seconds: LIMIT,
     }
 }

@@ -11,6 +11,7 @@ mod booting;
 mod capturing;
 mod checking;
 mod committing;
+mod following;
 mod holding;
 mod keeping;
 mod looking;

@@ -131,6 +131,7 @@ pub fn view(nonce: &str) -> View {
         ahead: None,
         rehearses: None,
         rehearsal: None,
+        follows_changes: None,
         knows_way_back: None,
         countersignature: None,
     }

@@ -38,6 +38,11 @@ pub(in crate::state) struct Summary {
 }
 
 impl Summary {
+    /// What it comes to where a snapshot is there already.
+    pub(in crate::state) fn of(snapshot_id: &str) -> Self {
+        Self { snapshot_id: snapshot_id.to_owned(), ..Self::default() }
+    }
+
     pub(in crate::state) fn bytes_added(&self) -> u64 {
         self.data_added_packed.unwrap_or(self.data_added)
     }
@@ -47,7 +52,7 @@ impl Summary {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(in crate::state) struct Listed {
     pub(in crate::state) id: String,
-    pub(super) time: chrono::DateTime<chrono::Utc>,
+    pub(in crate::state) time: chrono::DateTime<chrono::Utc>,
     #[serde(default)]
     pub(in crate::state) paths: Vec<String>,
     #[serde(default)]

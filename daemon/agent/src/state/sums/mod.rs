@@ -33,9 +33,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use record::{Kept, Stamp};
+use record::Kept;
 
 pub(super) use record::Sum;
+
+use super::stamp::Stamp;
 
 use crate::activation::boot_id;
 use crate::failure::{Result, io};

@@ -65,7 +65,8 @@ pub(super) async fn depot(context: &Context, source: &mut Source) -> Result<Depo
     let key = std::str::from_utf8(&key)
         .map_err(|_| StepError::failed("target-forged", "the vault's key is no text"))?;
     let (user, token) = (source.ticket.offer.to_string(), source.ticket.token.clone());
-    Ok(Depot::Far(FarVault { url, user, token }, key.to_owned().into()))
+    let (key, followed) = (key.to_owned().into(), view.follows_changes == Some(true));
+    Ok(Depot::Far { vault: FarVault { url, user, token }, key, followed })
 }
 
 pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {

@@ -67,16 +67,27 @@ impl Context {
         if source.departure.manifest.is_some() && !self.runs_what_is_deployed().await? {
             self.serve_again(sink).await?;
         }
-        if source.departure.stopped_at.is_some() {
-            let request = Request::Resume { claim: self.own_claim() };
-            match self.call(request, self.shared.options.timeouts.brief, sink).await {
-                Ok(_) => sink(Report::Line("the services serve here again".into())),
-                Err(error) => sink(Report::Warning(format!(
-                    "the services are not started from here ({error}); the machine does so by itself"
-                ))),
-            }
-        }
+        self.end_passes(&source, sink).await;
         self.tell_that_it_stays(&source, why, sink).await
+    }
+
+    /// Ends what still copies the state. Services that were stopped for it serve again.
+    async fn end_passes(&mut self, source: &Source, sink: &Sink) {
+        let stopped = source.departure.stopped_at.is_some();
+        // Before, nothing was copied.
+        let early = [MovePhase::Offered, MovePhase::Claimed, MovePhase::Preparing];
+        if !stopped && early.contains(&source.departure.phase) {
+            return;
+        }
+        let request = Request::Resume { claim: self.own_claim() };
+        match self.call(request, self.shared.options.timeouts.brief, sink).await {
+            Ok(_) if stopped => sink(Report::Line("the services serve here again".into())),
+            Ok(_) => {}
+            Err(error) if stopped => sink(Report::Warning(format!(
+                "the services are not started from here ({error}); the machine does so by itself"
+            ))),
+            Err(error) => sink(Report::Line(format!("the machine may still copy its state: {error}"))),
+        }
     }
 
     /// The source of a rehearsal: nothing was stopped that does not go on by itself.

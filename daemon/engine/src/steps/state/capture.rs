@@ -81,9 +81,10 @@ pub(in super::super) async fn pass(
 ) -> Result<Capture, StepError> {
     let system = context.system()?;
     let limit_seconds = context.shared.options.timeouts.state.as_secs();
+    let followed = matches!(depot, Depot::Far { followed: true, .. });
     let request = |claim, repository| {
         let (system, tag) = (system.clone(), tag.clone());
-        Request::Capture { claim, system, repository, pass, services: None, tag, limit_seconds }
+        Request::Capture { claim, system, repository, pass, services: None, tag, followed, limit_seconds }
     };
     let mut tries = TRIES;
     loop {

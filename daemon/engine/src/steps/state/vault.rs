@@ -25,8 +25,14 @@ const USER: &str = "berth";
 pub(in super::super) enum Depot {
     /// A tenant's own vault, behind this daemon.
     Own(VaultRecord),
-    /// That of another provider, and the key that it is encrypted with.
-    Far(FarVault, SecretString),
+    /// That of another provider.
+    Far {
+        vault: FarVault,
+        /// What it is encrypted with.
+        key: SecretString,
+        /// Whether the other follows what changes from pass to pass.
+        followed: bool,
+    },
 }
 
 /// A repository as the machine reaches it, for as long as this lives.
@@ -127,7 +133,7 @@ impl Context {
         let vaults = &self.shared.vaults;
         let (admission, key) = match depot {
             Depot::Own(vault) => (vaults.admit(vault.id, access).await?, self.vault_key(vault)?),
-            Depot::Far(far, key) => (vaults.admit_far(far).await?, key.clone()),
+            Depot::Far { vault, key, .. } => (vaults.admit_far(vault).await?, key.clone()),
         };
         let bounds = self.bounds(self.shared.options.timeouts.brief);
         let way = self.session(sink).await?.lead_to(admission.address, &bounds).await?;

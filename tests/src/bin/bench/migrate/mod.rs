@@ -74,7 +74,13 @@ async fn speed(seed: u64, tell: &Tell) -> Result<Value> {
     ensure!(left.status == OperationStatus::Succeeded, "the migration failed: {:?}", left.error);
     let delta = first_pass(source, second).await?;
     tell.say(&format!("after a hundredth was changed: {:.1} s", delta.as_secs_f64()));
+    let arrival = target.stage.client.ticket(issued.info.id).await?;
+    let arriving = arrival.operation.context("the target has an operation")?;
     let departure = source.stage.client.migration(&name(moving::TENANT)).await?;
+    let stopped = departure.stopped_at.context("it was stopped")?;
+    for line in moments(source, target, (second, arriving), (left.created_at, stopped)).await? {
+        tell.say(&line);
+    }
     let (from, to) = departure.stopped_at.zip(departure.served_at).context("it was stopped and served")?;
     let downtime = (to - from).to_std().unwrap_or_default();
     for step in &left.steps {
@@ -83,8 +89,6 @@ async fn speed(seed: u64, tell: &Tell) -> Result<Value> {
         }
     }
     tell.say(&format!("nobody served for {:.1} s:", downtime.as_secs_f64()));
-    let arrival = target.stage.client.ticket(issued.info.id).await?;
-    let arriving = arrival.operation.context("the target has an operation")?;
     for line in moments(source, target, (second, arriving), (from, to)).await? {
         tell.say(&line);
     }
@@ -97,7 +101,7 @@ async fn speed(seed: u64, tell: &Tell) -> Result<Value> {
     }))
 }
 
-/// What both sides told while nobody served: when, by whom, and what.
+/// What both sides told in a while: when, by whom, and what.
 async fn moments(
     source: &moving::House,
     target: &moving::House,
@@ -107,9 +111,17 @@ async fn moments(
     let mut told = Vec::new();
     for (side, house, id) in [("source", source, leaving), ("target", target, arriving)] {
         for event in berth_tests::told::Told::follow(&house.stage.client, id).await?.events {
-            // How far something is, is told without words.
-            if event.kind != EventKind::StepProgress && (from..=to).contains(&event.at) {
-                told.push((event.at, side, event.step, event.message));
+            if !(from..=to).contains(&event.at) {
+                continue;
+            }
+            match event.progress {
+                None => told.push((event.at, side, event.step, event.message)),
+                // How far something is, is told without words.
+                Some(progress) => {
+                    let of = progress.expected.map_or(String::new(), |expected| format!(" of {expected}"));
+                    let message = format!("{}{of} {:?}", progress.done, progress.unit);
+                    told.push((event.at, side, event.step, message));
+                }
             }
         }
     }

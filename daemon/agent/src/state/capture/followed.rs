@@ -1,0 +1,83 @@
+//! A pass that somebody follows: what has changed since the last one goes first.
+
+use berth_protocol::{Pass, TransferPhase};
+
+use super::Service;
+use crate::client::Client as _;
+use crate::failure::Result;
+use crate::state::delta::{Chain, Found, Made, Tracked};
+use crate::state::notes::Meter;
+use crate::state::restic::{Backup, Summary, What};
+use crate::state::snapshot::Staging;
+use crate::state::work::Job;
+
+/// What was found to have changed, and what was sent of it.
+pub(super) struct Sent {
+    tracked: Tracked,
+    /// The snapshot that leads to what is there now, if there is one.
+    delta: Option<Summary>,
+    /// The newest snapshot of everything.
+    pub(super) whole: Option<String>,
+}
+
+impl Sent {
+    /// What the pass has come to, where no snapshot of everything is needed.
+    pub(super) fn enough(&self) -> Option<&Summary> {
+        let is_same = matches!(self.tracked.found, Found::Same(_));
+        self.delta.as_ref().filter(|_| is_same || !self.tracked.is_far())
+    }
+
+    /// The bytes that were sent.
+    pub(super) fn bytes(&self) -> u64 {
+        self.delta.as_ref().map_or(0, Summary::bytes_added)
+    }
+
+    /// What a snapshot of everything is found by, beside its other tags.
+    pub(super) fn tag(&self) -> String {
+        self.tracked.tag()
+    }
+}
+
+impl Service<'_> {
+    /// Sends what has changed, if somebody follows. What cannot be sent so is sent with everything.
+    pub(super) fn send_what_changed(&self, job: &mut Job, paths: &[String]) -> Option<Sent> {
+        if !self.asked.followed || paths.is_empty() {
+            return None;
+        }
+        match self.try_to_send(job, paths) {
+            Ok(sent) => Some(sent),
+            Err(failure) => {
+                let what = format!("{}: not sent as what has changed: {failure}", self.service);
+                job.notes.line(&what);
+                None
+            }
+        }
+    }
+
+    fn try_to_send(&self, job: &mut Job, paths: &[String]) -> Result<Sent> {
+        let staging = Staging::of(job.files.name.operation, self.service);
+        let snapshots = self.restic.snapshots()?;
+        let tracked = Tracked::look(self.service, &snapshots, paths, staging.folder())?;
+        let delta = match &tracked.found {
+            Found::Same(snapshot) => Some(Summary::of(snapshot)),
+            Found::Few { list, from } => {
+                let mut tags = vec![self.asked.tag.clone(), Pass::Live.tag()];
+                tags.extend(tracked.delta_tags(self.service, *from));
+                let tolerant = self.asked.pass == Pass::Live;
+                let backup = Backup { host: self.host, tags, what: What::Listed(list), tolerant };
+                let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);
+                Some(self.restic.backup(&backup, &mut |status| meter.at(status))?)
+            }
+            Found::Many => None,
+        };
+        let whole = Chain::of(self.service, &snapshots).whole().map(|snapshot| snapshot.id.clone());
+        Ok(Sent { tracked, delta, whole })
+    }
+
+    /// Has the next pass go on from what this one has found.
+    pub(super) fn go_on_from(&self, sent: Option<Sent>, made: Made, job: &mut Job) {
+        if let Some(Err(failure)) = sent.map(|sent| sent.tracked.keep(made)) {
+            job.notes.line(&format!("{}: the next pass begins anew: {failure}", self.service));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `changes`: what a delta does beside bringing files, as a file that comes with it.
+//!
+//! Eight bytes that name the format and one that tells whether all that stays is named as well; then, in the order of paths'
+//! components, a byte that tells what happens to an entry, its path (four bytes of length, most significant first, then itself) and
+//! of a folder its mode, owner, group (four bytes each) and time of change (eight bytes of seconds, four of nanoseconds); in the end
+//! the byte [`END`]. Paths are whole, as they are at the source.
+
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::state::stamp::{read_path, write_path};
+
+const MAGIC: &[u8; 8] = b"berthch1";
+
+const FOLDER: u8 = b'd';
+const BROUGHT: u8 = b'b';
+const STAYS: u8 = b's';
+const GONE: u8 = b'g';
+const END: u8 = b'e';
+
+/// Whose a folder is, and who may do what with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Folder {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// When it was changed: seconds since 1970, and nanoseconds.
+    pub(super) modified: (i64, u32),
+}
+
+/// What happens to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is a folder that is like this.
+    Folder(Folder),
+    /// It comes with the delta.
+    Brought,
+    /// It stays as it is.
+    Stays,
+    /// It goes, with all that is in it.
+    Gone,
+}
+
+pub(super) struct Writer<W>(W);
+
+impl<W: Write> Writer<W> {
+    pub(super) fn new(mut to: W, complete: bool) -> std::io::Result<Self> {
+        to.write_all(MAGIC)?;
+        to.write_all(&[complete.into()])?;
+        Ok(Self(to))
+    }
+
+    pub(super) fn add(&mut self, path: &Path, fate: &Fate) -> std::io::Result<()> {
+        let word = match fate {
+            Fate::Folder(_) => FOLDER,
+            Fate::Brought => BROUGHT,
+            Fate::Stays => STAYS,
+            Fate::Gone => GONE,
+        };
+        self.0.write_all(&[word])?;
+        if !write_path(&mut self.0, path)? {
+            return Err(ErrorKind::InvalidFilename.into());
+        }
+        if let Fate::Folder(Folder { mode, uid, gid, modified: (seconds, nanoseconds) }) = fate {
+            [mode, uid, gid].into_iter().try_for_each(|word| self.0.write_all(&word.to_be_bytes()))?;
+            self.0.write_all(&seconds.to_be_bytes())?;
+            self.0.write_all(&nanoseconds.to_be_bytes())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> std::io::Result<()> {
+        self.0.write_all(&[END])?;
+        self.0.flush()
+    }
+}
+
+pub(super) struct Reader<R> {
+    from: BufReader<R>,
+    /// Whether all that stays is named: what is not named is not to be there.
+    pub(super) complete: bool,
+}
+
+impl<R: Read> Reader<R> {
+    pub(super) fn new(from: R) -> std::io::Result<Self> {
+        let mut from = BufReader::new(from);
+        let mut head = [0; MAGIC.len() + 1];
+        from.read_exact(&mut head)?;
+        match head.split_last() {
+            Some((&complete, magic)) if magic == MAGIC && complete <= 1 => {
+                Ok(Self { from, complete: complete == 1 })
+            }
+            _ => Err(invalid("it is of a format that is not known here")),
+        }
+    }
+
+    /// The next entry; nothing at the end.
+    pub(super) fn next(&mut self) -> std::io::Result<Option<(PathBuf, Fate)>> {
+        let [word] = self.bytes()?;
+        if word == END {
+            return Ok(None);
+        }
+        let path = read_path(&mut self.from)?;
+        let fate = match word {
+            FOLDER => Fate::Folder(Folder {
+                mode: u32::from_be_bytes(self.bytes()?),
+                uid: u32::from_be_bytes(self.bytes()?),
+                gid: u32::from_be_bytes(self.bytes()?),
+                modified: (i64::from_be_bytes(self.bytes()?), u32::from_be_bytes(self.bytes()?)),
+            }),
+            BROUGHT => Fate::Brought,
+            STAYS => Fate::Stays,
+            GONE => Fate::Gone,
+            _ => return Err(invalid("an entry is of a kind that is not known here")),
+        };
+        Ok(Some((path, fate)))
+    }
+
+    fn bytes<const N: usize>(&mut self) -> std::io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.from.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+pub(super) fn invalid(what: &str) -> std::io::Error {
+    std::io::Error::new(ErrorKind::InvalidData, what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_it_was_written_and_nothing_less_is_taken_for_it() {
+        let folder = Fate::Folder(Folder { mode: 0o2751, uid: 12, gid: 34, modified: (-5, 999) });
+        let written = [("/a", folder), ("/a/x\n", Fate::Brought), ("/b", Fate::Stays), ("/c", Fate::Gone)];
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, true).unwrap();
+        written.iter().for_each(|(path, fate)| writer.add(Path::new(path), fate).unwrap());
+        writer.finish().unwrap();
+        let read = |bytes: &[u8]| {
+            let mut reader = Reader::new(bytes)?;
+            let mut entries = Vec::new();
+            while let Some(entry) = reader.next()? {
+                entries.push(entry);
+            }
+            std::io::Result::Ok((reader.complete, entries))
+        };
+        let expected: Vec<_> = written.iter().map(|(path, fate)| (PathBuf::from(path), *fate)).collect();
+        assert_eq!(read(&bytes).unwrap(), (true, expected));
+        for length in 0..bytes.len() {
+            assert!(read(&bytes[..length]).is_err(), "{length}");
+        }
+        bytes[9] = b'?';
+        assert!(read(&bytes).is_err());
+    }
+}

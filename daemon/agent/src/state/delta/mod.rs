@@ -1,0 +1,52 @@
+//! What has changed of a service's directories since the state that a copy of them is in: it takes as long as there is changed, and
+//! not as long as there is.
+//!
+//! restic goes through everything at every snapshot, and sets the metadata of everything at every restore. While services stand
+//! still for a migration, a target that has all but the last changes need not wait for that. So a pass that somebody follows gives
+//! each state that it finds a name, and makes up to two snapshots of it: one of what has changed since the state before (a *delta*),
+//! and one of everything, as any other. Both have the tag `at:STATE`; the delta also has `delta:SERVICE`, `from:STATE` and the tag
+//! of a live pass, as it cannot be brought back by itself. What is not a file that comes stands in the delta's file [`changes`].
+//!
+//! Nothing depends on it but time. Where no delta can be made or followed, everything is; whoever follows deltas compares in the
+//! end.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`listing`] | what a service's directories held, at the source |
+//! | [`changes`] | the file that says what a delta changes |
+//! | `send` | a delta is made |
+//! | [`chain`] | which snapshots lead from one state to another |
+//! | `apply` | a delta is followed |
+
+mod apply;
+mod chain;
+mod changes;
+mod listing;
+mod send;
+
+use std::fs::Metadata;
+use std::path::Path;
+
+pub(crate) use send::forget;
+
+pub(super) use apply::{Delta, forget_state, set_state, state_of};
+pub(super) use chain::{Chain, Way};
+pub(super) use send::{Found, Made, Tracked};
+
+/// How the tags begin that name the state to which a snapshot leads, the one that a delta goes on from, and a delta's service.
+const AT: &str = "at:";
+const FROM: &str = "from:";
+const DELTA: &str = "delta:";
+
+/// The name of the file that says what a delta changes.
+const CHANGES: &str = "changes";
+
+/// How an entry stands to an earlier listing.
+enum Change<'a> {
+    /// It is new or not the same.
+    Comes(&'a Path, &'a Metadata),
+    /// It is the same.
+    Stays(&'a Path),
+    /// It is not there any more.
+    Goes(&'a Path),
+}

@@ -1,0 +1,87 @@
+//! What tells that something on the disk is still what it was, and how it is written down.
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The longest path that is written down; Linux has none that is longer (PATH_MAX).
+const MAX_PATH: usize = 4096;
+
+/// A file's number, size and times. The kernel sets the second of these (`changed`, ctime) whenever it changes anything of it, and
+/// nobody else can (inode(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) device: u64,
+    number: u64,
+    pub(super) size: u64,
+    modified: (i64, i64),
+    pub(super) changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(super) fn of(found: &Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            number: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+
+    /// The same but for the time that a change of owner changes as well.
+    pub(super) fn has_content_of(&self, other: &Self) -> bool {
+        Self { changed: other.changed, ..*self } == *other
+    }
+
+    pub(super) fn write(&self, writer: &mut impl Write) -> std::io::Result<()> {
+        let [modified, changed] =
+            [self.modified, self.changed].map(|(s, n)| [s.cast_unsigned(), n.cast_unsigned()]);
+        let words = [self.device, self.number, self.size, modified[0], modified[1], changed[0], changed[1]];
+        words.iter().try_for_each(|word| writer.write_all(&word.to_be_bytes()))
+    }
+
+    pub(super) fn read(reader: &mut impl Read) -> std::io::Result<Self> {
+        let mut words = [0; 7];
+        for word in &mut words {
+            *word = read_u64(reader)?;
+        }
+        let [device, number, size, ms, mn, cs, cn] = words;
+        let time = |seconds: u64, nanoseconds: u64| (seconds.cast_signed(), nanoseconds.cast_signed());
+        Ok(Self { device, number, size, modified: time(ms, mn), changed: time(cs, cn) })
+    }
+}
+
+/// Writes a path, its length before it; whether it could be, as it is no longer than Linux has any.
+pub(super) fn write_path(writer: &mut impl Write, path: &Path) -> std::io::Result<bool> {
+    let path = path.as_os_str().as_bytes();
+    let Some(length) = u32::try_from(path.len()).ok().filter(|_| path.len() <= MAX_PATH) else {
+        return Ok(false);
+    };
+    writer.write_all(&length.to_be_bytes())?;
+    writer.write_all(path)?;
+    Ok(true)
+}
+
+/// Reads one.
+pub(super) fn read_path(reader: &mut impl Read) -> std::io::Result<PathBuf> {
+    let mut length = [0; 4];
+    reader.read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > MAX_PATH {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let mut path = vec![0; length];
+    reader.read_exact(&mut path)?;
+    Ok(OsString::from_vec(path).into())
+}
+
+/// Reads a number.
+pub(super) fn read_u64(reader: &mut impl Read) -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    reader.read_exact(&mut bytes)?;
+    Ok(u64::from_be_bytes(bytes))
+}
