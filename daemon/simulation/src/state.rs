@@ -288,5 +288,6 @@ fn copied(id: String) -> Captured {
         quiet_ms: 1,
         left_out: Vec::new(),
         not_started: Vec::new(),
+        fingerprint: None,
     }
 }

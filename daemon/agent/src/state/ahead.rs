@@ -5,7 +5,6 @@
 //! everything once more. restic decides by a file's size and time of change whether it is the same, so whoever relies on it compares in the end.
 //! Nothing that anybody uses is changed, so that it needs no lock; it gives way to whatever else is done to the state.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use berth_domain::ServiceName;
@@ -20,16 +19,13 @@ use super::fingerprint::sum_room;
 use super::notes::Meter;
 use super::record::{Files, Kind, Name, State};
 use super::restic::{Listed, Restic, Status};
-use super::tree::{outermost_of, walk};
+use super::tree::outermost_of;
 use super::unit;
 use super::work::Job;
 use crate::client::Client as _;
-use crate::failure::{Result, io};
+use crate::failure::Result;
 use crate::places::CAPTURE;
 use crate::system::System;
-
-/// How the disk's use of a file is counted (stat(2)).
-const BLOCK: u64 = 512;
 
 /// Restores each service's newest snapshot over what the one before has brought; nothing where restic cannot do that.
 pub(super) fn run(job: &mut Job, system: &str, repository: &Repository) -> Result<Option<RestoredAhead>> {
@@ -140,12 +136,12 @@ impl<'a> OneService<'a> {
             rooms.iter().try_for_each(|room| set_state(&room.folder, state))?;
         }
         let mut bytes = 0;
-        for Room { directory, exchange, folder } in rooms {
-            bytes += on_disk(folder)?;
+        for Room { directory, exchange, .. } in rooms {
             // What the fingerprint will ask for is read while nobody waits for it.
             let (operation, new) = (job.files.name.operation, exchange.new_one());
-            if let Err(error) = sum_room(operation, self.service, directory, &new, &mut job.notes) {
-                job.notes.line(&format!("{directory} was not read ahead: {error}"));
+            match sum_room(operation, self.service, directory, &new, &mut job.notes) {
+                Ok(on_disk) => bytes += on_disk,
+                Err(error) => job.notes.line(&format!("{directory} was not read ahead: {error}")),
             }
         }
         Ok(bytes)
@@ -176,14 +172,4 @@ fn state_of_all(rooms: &[Room<'_>]) -> Option<Uuid> {
     let mut states = rooms.iter().map(|room| state_of(&room.folder));
     let first = states.next()??;
     states.all(|state| state == Some(first)).then_some(first)
-}
-
-fn on_disk(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    walk(folder, &mut |_, found| {
-        bytes += found.blocks() * BLOCK;
-        Ok(())
-    })
-    .map_err(io(format!("cannot look through {}", folder.display())))?;
-    Ok(bytes)
 }

@@ -144,15 +144,15 @@ impl Service<'_> {
         let staging = Staging::of(job.files.name.operation, self.service);
         let copied = self.stage(job, &staging).and_then(|databases| {
             paths.push(staging.folder().display().to_string());
-            Ok((self.backup(job, paths, sent.as_ref())?, databases))
+            Ok((self.copy_and_look(job, paths, sent.as_ref())?, databases))
         });
         // It is of no use any more, and may be as large as the databases.
         let _ = std::fs::remove_dir_all(staging.folder());
-        let (summary, databases) = copied?;
+        let ((summary, fingerprint), databases) = copied?;
         let before = sent.as_ref().map_or(0, Sent::bytes);
         self.go_on_from(sent, Made::Whole { quiet: true }, job);
         let captured = self.captured(Some(summary), databases);
-        Ok(Captured { bytes_added: captured.bytes_added + before, ..captured })
+        Ok(Captured { bytes_added: captured.bytes_added + before, fingerprint, ..captured })
     }
 
     /// Writes down what is no file yet: databases, and what the snapshot says of itself.
@@ -260,6 +260,7 @@ impl Service<'_> {
             quiet_ms: 0,
             left_out,
             not_started: Vec::new(),
+            fingerprint: None,
         }
     }
 }

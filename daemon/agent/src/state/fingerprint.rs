@@ -33,6 +33,9 @@ use crate::system::System;
 /// How much of a file is read at once.
 const CHUNK: usize = 256 * 1024;
 
+/// How the disk's use of a file is counted (stat(2)).
+const BLOCK: u64 = 512;
+
 /// What is asked of a database, in one look at it: each table's rows, each sequence's last value, and what large objects hold.
 /// `\gexec` (psql's manual) runs what a query answers.
 const QUESTIONS: &str = r"
@@ -57,11 +60,21 @@ pub(crate) fn fingerprint(claim: &Claim, path: &str, client: &mut impl Client) -
     fence::check(claim)?;
     let services = manifest.services.iter().map(|(service, contract)| {
         check(contract)?;
-        let databases = of_databases(contract)?;
-        let directories = of_directories(claim.operation, service, contract, client)?;
-        Ok((service.clone(), ServiceFingerprint { databases, directories }))
+        Ok((service.clone(), of_service(claim.operation, service, contract, client)?))
     });
     Ok(Fingerprint { services: services.collect::<Result<_>>()? })
+}
+
+/// Fingerprints one service.
+pub(super) fn of_service(
+    operation: Uuid,
+    service: &ServiceName,
+    contract: &ServiceManifest,
+    client: &mut impl Client,
+) -> Result<ServiceFingerprint> {
+    let databases = of_databases(contract)?;
+    let directories = of_directories(operation, service, contract, client)?;
+    Ok(ServiceFingerprint { databases, directories })
 }
 
 /// Reads everything in directories, so that a fingerprint reads only what has changed since. What cannot be read now is read
@@ -82,26 +95,28 @@ pub(crate) fn sum_ahead(claim: &Claim, path: &str, client: &mut impl Client) -> 
     Ok(())
 }
 
-/// The same of what an operation has restored of a directory into a room.
+/// The same of what an operation has restored of a directory into a room; tells how many bytes that takes on the disk.
 pub(super) fn sum_room(
     operation: Uuid,
     service: &ServiceName,
     directory: &str,
     root: &Path,
     client: &mut impl Client,
-) -> std::io::Result<()> {
+) -> std::io::Result<u64> {
     let mut meter = Metering::of(client, service);
     let sums = Place::of(directory, operation).look_in_room(root);
     sum_files(root, sums, &mut |bytes, files| meter.moved(bytes, files))
 }
 
-/// Services may go on meanwhile: what vanishes is passed over.
+/// Services may go on meanwhile: what vanishes is passed over. Tells how many bytes everything takes on the disk.
 fn sum_files(
     root: &Path,
     mut sums: Sums,
     moved: &mut dyn FnMut(u64, u64) -> std::io::Result<()>,
-) -> std::io::Result<()> {
+) -> std::io::Result<u64> {
+    let mut on_disk = 0;
     walk(root, &mut |relative, found| {
+        on_disk += found.blocks() * BLOCK;
         if !found.is_file() {
             return Ok(());
         }
@@ -111,7 +126,7 @@ fn sum_files(
         }
     })?;
     sums.finish();
-    Ok(())
+    Ok(on_disk)
 }
 
 /// Says how far a service's directories are gone through.
@@ -129,8 +144,12 @@ impl<'a, C: Client> Metering<'a, C> {
     fn moved(&mut self, bytes: u64, files: u64) -> std::io::Result<()> {
         self.done.bytes_done += bytes;
         self.done.files_done += files;
-        self.meter.at(self.done);
-        if self.meter.is_gone() { Err(std::io::Error::other("nobody waits any more")) } else { Ok(()) }
+        // Whether somebody waits is not asked for each of very many files.
+        if self.meter.has_said(self.done) && self.meter.is_gone() {
+            Err(std::io::Error::other("nobody waits any more"))
+        } else {
+            Ok(())
+        }
     }
 }
 

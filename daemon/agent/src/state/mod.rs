@@ -296,6 +296,7 @@ mod tests {
             quiet_ms: 0,
             left_out: Vec::new(),
             not_started: Vec::new(),
+            fingerprint: None,
         };
         let mut capture = Capture::default();
         capture.services.insert("good".parse().unwrap(), ServiceCapture::Captured(captured));

@@ -45,6 +45,17 @@ impl Client for Notebook {
     }
 }
 
+/// Where nobody is told anything.
+pub(super) struct Silence;
+
+impl Client for Silence {
+    fn note(&mut self, _: Note) {}
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
 /// The agent's end: hands what was written down on to whoever asked.
 pub(super) struct Reader<'a, C>(pub(super) &'a mut C);
 
@@ -79,10 +90,17 @@ impl<'a, C: Client> Meter<'a, C> {
 
     /// Says it, unless it was said just now.
     pub(super) fn at(&mut self, status: Status) {
-        if self.said.is_none_or(|said| said.elapsed() >= OFTEN) {
+        let _ = self.has_said(status);
+    }
+
+    /// The same; whether it was said.
+    pub(super) fn has_said(&mut self, status: Status) -> bool {
+        let is_due = self.said.is_none_or(|said| said.elapsed() >= OFTEN);
+        if is_due {
             self.said = Some(Instant::now());
             self.say(status);
         }
+        is_due
     }
 
     /// Says it.

@@ -95,6 +95,7 @@ impl FakeState {
                 quiet_ms: 5,
                 left_out: Vec::new(),
                 not_started: Vec::new(),
+                fingerprint: None,
             }),
         };
         let services = ["gitea", "mastodon"].map(|service| (service.parse().unwrap(), of(service)));

@@ -1,12 +1,15 @@
 //! A pass that somebody follows: what has changed since the last one goes first.
 
-use berth_protocol::{Pass, TransferPhase};
+use std::thread;
+
+use berth_protocol::{Pass, ServiceFingerprint, TransferPhase};
 
 use super::Service;
 use crate::client::Client as _;
 use crate::failure::Result;
 use crate::state::delta::{Chain, Found, Made, Tracked};
-use crate::state::notes::Meter;
+use crate::state::fingerprint;
+use crate::state::notes::{Meter, Silence};
 use crate::state::restic::{Backup, Summary, What};
 use crate::state::snapshot::Staging;
 use crate::state::work::Job;
@@ -72,6 +75,30 @@ impl Service<'_> {
         };
         let whole = Chain::of(self.service, &snapshots).whole().map(|snapshot| snapshot.id.clone());
         Ok(Sent { tracked, delta, whole })
+    }
+
+    /// Copies everything; where nobody is served until the other side has it, tells meanwhile what it is.
+    pub(super) fn copy_and_look(
+        &self,
+        job: &mut Job,
+        paths: Vec<String>,
+        sent: Option<&Sent>,
+    ) -> Result<(Summary, Option<ServiceFingerprint>)> {
+        let is_last = self.asked.followed && matches!(self.asked.pass, Pass::Final { .. });
+        let operation = job.files.name.operation;
+        let (summary, found) = thread::scope(|scope| {
+            let look = || fingerprint::of_service(operation, self.service, self.contract, &mut Silence);
+            let looking = is_last.then(|| scope.spawn(look));
+            (self.backup(job, paths, sent), looking.and_then(|looking| looking.join().ok()))
+        });
+        let fingerprint = match found.transpose() {
+            Ok(found) => found,
+            Err(failure) => {
+                job.notes.line(&format!("{}: it is looked at later: {failure}", self.service));
+                None
+            }
+        };
+        Ok((summary?, fingerprint))
     }
 
     /// Has the next pass go on from what this one has found.

@@ -113,7 +113,10 @@ async fn send(context: &mut Context, source: &mut Source, sink: &Sink) -> Result
     let sent: u64 = captured(&capture).map(|(_, captured)| captured.bytes_added).sum();
     sink(Report::Line(format!("{sent} bytes sent since the services are quiet")));
     let staying = context.stay_quiet().await?;
-    let fingerprint = context.fingerprint(sink).await?;
+    let fingerprint = match found_meanwhile(&capture) {
+        Some(fingerprint) => fingerprint,
+        None => context.fingerprint(sink).await?,
+    };
     let manifest = manifest(context, &source.ticket, moved(&capture, fingerprint)?, None, sink).await?;
     drop(staying);
     context.keep_quiet(sink).await?;
@@ -121,6 +124,13 @@ async fn send(context: &mut Context, source: &mut Source, sink: &Sink) -> Result
     source.departure.manifest = Some(jws.clone());
     source.keep(context).await?;
     Ok(jws)
+}
+
+/// What the machine has found out of all services while it copied them.
+fn found_meanwhile(capture: &Capture) -> Option<Fingerprint> {
+    let services =
+        captured(capture).map(|(name, captured)| Some((name.clone(), captured.fingerprint.clone()?)));
+    services.collect::<Option<_>>().map(|services| Fingerprint { services })
 }
 
 /// What was captured of which service, and with which secrets; of a rehearsal, how it was copied.

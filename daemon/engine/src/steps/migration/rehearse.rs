@@ -181,6 +181,7 @@ mod tests {
             quiet_ms: 7,
             left_out: Vec::new(),
             not_started: Vec::new(),
+            fingerprint: None,
         };
         let services = BTreeMap::from([("gitea".parse().unwrap(), ServiceCapture::Captured(captured))]);
         let capture = Capture { services };
