@@ -68,6 +68,8 @@ impl Exchange {
             && let Some(left) = rooms(&self.path).map_err(self.problem("look beside"))?.pop()
         {
             std::fs::rename(left, &room).map_err(self.problem("make room for"))?;
+            // Nobody but operations like this one has touched it.
+            sums::take_over(&self.path.to_string_lossy(), self.operation);
         }
         if room.exists() { Ok(room) } else { self.make_room() }
     }

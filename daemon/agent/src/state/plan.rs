@@ -8,6 +8,7 @@ use berth_protocol::{FailureCode, RestorePart};
 use uuid::Uuid;
 
 use super::capture::check;
+use super::delta::state_at;
 use super::exchange::{Exchange, Mounts};
 use super::owners::Mapping;
 use super::restic::Restic;
@@ -23,6 +24,8 @@ pub(super) struct Part<'a> {
     pub(super) part: &'a RestorePart,
     pub(super) contract: &'a ServiceManifest,
     pub(super) snapshot: Snapshot,
+    /// The state that the snapshot is of, where it has a name.
+    pub(super) state: Option<Uuid>,
     /// Where the snapshot has what is no directory.
     pub(super) staging: Staging,
     pub(super) directories: Vec<NewDirectory<'a>>,
@@ -79,12 +82,13 @@ fn plan_part<'a>(
     let listed = restic.snapshot(&part.snapshot)?;
     let missing = || mismatch(format!("it is none of {} that was made while it was quiet", part.service));
     let staging = Staging::among(&listed.paths, &part.service).ok_or_else(missing)?;
+    let state = state_at(&listed);
     let text = restic.file(&part.snapshot, &staging.file().to_string_lossy())?;
     let snapshot = Snapshot::parse(&text)?;
     snapshot.check(&part.service, contract)?;
     let directories = plan_directories(contract, &snapshot, operation, (mounts, accounts))?;
     let databases = plan_databases(&snapshot, operation, number)?;
-    Ok(Part { part, contract, snapshot, staging, directories, databases })
+    Ok(Part { part, contract, snapshot, state, staging, directories, databases })
 }
 
 fn plan_directories<'a>(

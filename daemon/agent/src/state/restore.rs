@@ -14,7 +14,7 @@ use berth_domain::manifest::Command;
 use berth_protocol::{Repository, TransferPhase};
 
 use super::ahead;
-use super::delta::forget_state;
+use super::delta::{forget_state, state_of};
 use super::notes::Meter;
 use super::owners::Mapping;
 use super::plan::{NewDatabase, NewDirectory, Part, plan};
@@ -139,6 +139,8 @@ impl Preparation<'_> {
         let new = exchange.new_one();
         let ahead = reuse && self.ahead && new.exists();
         let room = if reuse { exchange.take_room()? } else { exchange.make_room()? };
+        // What has changed may have arrived, and been followed, before the snapshot of everything was there.
+        let ahead = ahead || (reuse && self.part.state.is_some() && state_of(&room) == self.part.state);
         // From here on it is not as the source had it: owners are those of here.
         forget_state(&room)?;
         if ahead {

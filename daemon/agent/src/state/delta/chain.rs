@@ -34,16 +34,16 @@ impl<'a> Chain<'a> {
 
     /// The snapshots that bring a copy to a state, be it as a whole or as what has changed.
     pub(in crate::state) fn at(&self, wanted: Uuid) -> impl Iterator<Item = &'a Listed> {
-        self.0.iter().copied().filter(move |snapshot| state(snapshot, AT) == Some(wanted))
+        self.0.iter().copied().filter(move |snapshot| state_at(snapshot) == Some(wanted))
     }
 
     /// From the state in which a copy is to the newest; nothing where there is no snapshot.
     pub(in crate::state) fn to_newest(&self, here: Option<Uuid>) -> Option<Way<'a>> {
         let last = newest(self.0.iter().copied())?;
-        let way = state(last, AT).and_then(|state| self.to(state, here));
+        let way = state_at(last).and_then(|state| self.to(state, here));
         way.or_else(|| {
             let whole = self.whole()?;
-            Some(Way { whole: Some(whole), deltas: Vec::new(), state: state(whole, AT) })
+            Some(Way { whole: Some(whole), deltas: Vec::new(), state: state_at(whole) })
         })
     }
 
@@ -68,6 +68,11 @@ impl<'a> Chain<'a> {
         deltas.reverse();
         Some(Way { whole, deltas, state: Some(wanted) })
     }
+}
+
+/// The state to which a snapshot leads.
+pub(in crate::state) fn state_at(snapshot: &Listed) -> Option<Uuid> {
+    state(snapshot, AT)
 }
 
 fn is_delta(snapshot: &Listed) -> bool {

@@ -30,7 +30,7 @@ use std::path::Path;
 pub(crate) use send::forget;
 
 pub(super) use apply::{Delta, forget_state, set_state, state_of};
-pub(super) use chain::{Chain, Way};
+pub(super) use chain::{Chain, Way, state_at};
 pub(super) use send::{Found, Made, Tracked};
 
 /// How the tags begin that name the state to which a snapshot leads, the one that a delta goes on from, and a delta's service.

@@ -25,7 +25,7 @@ mod tests;
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -95,6 +95,22 @@ impl Place {
             let _ = std::fs::remove_file(&self.file);
         }
         self.sums(known, None, Settled { before: i64::MIN, device: 0 })
+    }
+
+    /// What cannot be taken over is read anew.
+    fn take_over(&self) {
+        let hand_over = || {
+            let mut file = OpenOptions::new().read(true).write(true).open(&self.file)?;
+            let (mut beginning, mut owner) = ([0; MAGIC.len() + BOOT_BYTES], [0; 16]);
+            file.read_exact(&mut beginning)?;
+            file.read_exact(&mut owner)?;
+            if !beginning.starts_with(MAGIC) || Uuid::from_bytes(owner).is_nil() {
+                return Ok(());
+            }
+            file.seek(SeekFrom::Start(beginning.len() as u64))?;
+            file.write_all(self.operation.as_bytes())
+        };
+        let _: std::io::Result<()> = hand_over();
     }
 
     fn keeping(&self, owner: Uuid, settled: Settled) -> Sums {
@@ -172,6 +188,11 @@ pub(crate) fn forget() -> Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(io(format!("cannot remove {SUMS}"))(error)),
         _ => Ok(()),
     }
+}
+
+/// Has an operation rely on what another has summed in the room that it takes over.
+pub(super) fn take_over(directory: &str, operation: Uuid) {
+    Place::of(directory, operation).take_over();
 }
 
 /// Forgets the sums of a directory, as what they are of is not there any more.

@@ -110,6 +110,22 @@ fn what_an_operation_has_summed_in_its_room_is_good_for_it_alone_and_for_one_fin
 }
 
 #[test]
+fn an_operation_that_takes_a_room_over_takes_over_what_is_known_of_it_and_of_nothing_else() {
+    let case = case();
+    let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
+    case.place(other).take_over();
+    case.read_by(case.place(one).look_in_room(&case.root));
+    case.place(other).take_over();
+    assert!(case.read_by(case.place(other).look_in_room(&case.root)).is_empty());
+    assert_eq!(case.read_by(case.place(one).rely()), ["a", "b/c", "b.txt"]);
+    // What services use is nobody's.
+    case.look(1000);
+    case.place(one).take_over();
+    case.change_secretly("a");
+    assert_eq!(case.read_by(case.place(one).rely()), ["a"]);
+}
+
+#[test]
 fn a_look_that_is_broken_off_keeps_what_was_known() {
     let case = case();
     assert_eq!(case.look(LATER), ALL);
