@@ -97,7 +97,8 @@ pub struct Captured {
     pub left_out: Vec<String>,
     /// Units that were stopped for the capture and did not come up again.
     pub not_started: Vec<String>,
-    /// Of a followed [`Pass::Final`], what tells the state from another: it was found out while everything was copied.
+    /// Of a followed [`Pass::Final`] of a single service, what tells the state from another: it was found out while everything was
+    /// copied. Told once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<ServiceFingerprint>,
 }

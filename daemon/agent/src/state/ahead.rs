@@ -96,7 +96,8 @@ impl<'a> OneService<'a> {
             Some(state) => chain.at(state).collect(),
             None => way.whole.into_iter().collect(),
         };
-        let known = there.iter().find_map(|snapshot| before.snapshots.get(&snapshot.id));
+        // One of them has the bytes of all.
+        let known = there.iter().filter_map(|snapshot| before.snapshots.get(&snapshot.id)).max();
         let is_there = way.whole.is_none() && way.deltas.is_empty();
         let bytes = match known {
             Some(bytes) if is_there || way.state.is_none() => *bytes,
@@ -139,7 +140,8 @@ impl<'a> OneService<'a> {
         for Room { directory, exchange, .. } in rooms {
             // What the fingerprint will ask for is read while nobody waits for it.
             let (operation, new) = (job.files.name.operation, exchange.new_one());
-            match sum_room(operation, self.service, directory, &new, &mut job.notes) {
+            let there = (new.as_path(), way.whole.is_none());
+            match sum_room(operation, self.service, directory, there, &mut job.notes) {
                 Ok(on_disk) => bytes += on_disk,
                 Err(error) => job.notes.line(&format!("{directory} was not read ahead: {error}")),
             }

@@ -43,12 +43,13 @@ pub(super) fn run(job: &mut Job, asked: &CaptureAsked, repository: &Repository) 
     restic.ensure_there()?;
     let mut capture = job.record.earlier.clone();
     let host = manifest.tenant.as_deref().unwrap_or(VACANT);
+    let alone = services.len() == 1;
     for (service, contract) in services {
         if capture.services.contains_key(service) {
             continue;
         }
-        let work =
-            Service { asked, restic: &restic, host, tenant: manifest.tenant.as_deref(), service, contract };
+        let tenant = manifest.tenant.as_deref();
+        let work = Service { asked, restic: &restic, host, tenant, service, contract, alone };
         let outcome = match work.capture(job) {
             Ok(captured) => ServiceCapture::Captured(captured),
             Err(failure) => {
@@ -81,6 +82,8 @@ struct Service<'a> {
     tenant: Option<&'a str>,
     service: &'a ServiceName,
     contract: &'a ServiceManifest,
+    /// Whether no other service is captured, and may write while or after this one is.
+    alone: bool,
 }
 
 impl Service<'_> {

@@ -100,11 +100,11 @@ pub(super) fn sum_room(
     operation: Uuid,
     service: &ServiceName,
     directory: &str,
-    root: &Path,
+    (root, untouched): (&Path, bool),
     client: &mut impl Client,
 ) -> std::io::Result<u64> {
     let mut meter = Metering::of(client, service);
-    let sums = Place::of(directory, operation).look_in_room(root);
+    let sums = Place::of(directory, operation).look_in_room(root, untouched);
     sum_files(root, sums, &mut |bytes, files| meter.moved(bytes, files))
 }
 

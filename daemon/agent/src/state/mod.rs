@@ -169,6 +169,9 @@ fn start_unless_there(
             return Err(failure(FailureCode::Busy, "this operation is still at another such work"));
         }
         if known.asked == record.asked && (runs || has_ended_well(&known)) {
+            if !runs {
+                forget_fingerprints(files, known)?;
+            }
             return Ok(None);
         }
         // It has told its end, and may still be putting things right.
@@ -190,6 +193,17 @@ fn start_unless_there(
     files.begin(&record)?;
     unit::start(files.name, &record.asked, limit_seconds, myself)?;
     Ok(Some(handover))
+}
+
+/// Whoever is told once more of what has ended looks at what there is by then.
+fn forget_fingerprints(files: &Files, mut record: Record) -> Result<()> {
+    let State::Quiet(capture) = &mut record.state else { return Ok(()) };
+    let captured = capture.services.values_mut().filter_map(|service| match service {
+        ServiceCapture::Captured(captured) => Some(captured),
+        ServiceCapture::Failed { .. } => None,
+    });
+    let found = captured.filter_map(|captured| captured.fingerprint.take()).count();
+    if found > 0 { files.write(&record) } else { Ok(()) }
 }
 
 /// Whether nothing is gained by doing it again.

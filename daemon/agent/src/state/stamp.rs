@@ -32,6 +32,11 @@ impl Stamp {
         }
     }
 
+    /// One that nothing has: what has it will be taken for changed.
+    pub(super) fn unsettled(self) -> Self {
+        Self { changed: (i64::MAX, 0), ..self }
+    }
+
     /// The same but for the time that a change of owner changes as well.
     pub(super) fn has_content_of(&self, other: &Self) -> bool {
         Self { changed: other.changed, ..*self } == *other

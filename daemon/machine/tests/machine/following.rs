@@ -1,5 +1,7 @@
 //! Passes that somebody follows: what has changed from one to the next takes as long as there is changed, and arrives whatever it is.
 
+use std::time::Duration;
+
 use berth_machine::StorePath;
 use berth_protocol::{Answer, Captured, Pass, Request};
 use serde_json::Value;
@@ -41,8 +43,9 @@ fn followed(pass: Pass, system: &StorePath) -> Request {
     Request::Capture { claim, system, repository, pass, services, tag, followed: true, limit_seconds }
 }
 
-/// A pass, and its vault at the target.
+/// A pass, and its vault at the target. What was changed just before would be taken for changed by the next one as well.
 async fn passed(source: &Bench, target: &Bench, system: &StorePath, pass: Pass) -> Captured {
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let captured = captured(&captures(source.ask(followed(pass, system)).await), "web");
     carry_vault(source, target);
     captured
@@ -160,26 +163,36 @@ async fn a_delta_that_reaches_out_of_its_directory_changes_nothing_of_the_machin
     passed(&source, &target, &path, Pass::Live).await;
     restored(&target, ahead(operation, &path)).await;
     // A link that is there already leads out, and the delta says that what is behind it goes.
-    let forged = format!(
-        "
-import os, struct, subprocess
-folder = '/var/lib/berth/capture/0198c0de-0000-7000-8000-000000000000/web'
-os.makedirs(folder)
-path = b'/var/lib/web/outside/file'
-with open(folder + '/changes', 'wb') as file:
-    file.write(b'berthch1\\0' + b'g' + struct.pack('>I', len(path)) + path + b'e')
-environment = dict(os.environ, RESTIC_PASSWORD='{KEY}')
-listed = subprocess.run(['restic', '-r', '/srv/vault', '--no-cache', 'snapshots', '--json'], env=environment, capture_output=True)
-import json
-at = [tag for snapshot in json.loads(listed.stdout) for tag in snapshot['tags'] if tag.startswith('at:')][-1]
-tags = ['delta:web', 'pass:live', at.replace('at:', 'from:'), 'at:0198c0de-0000-7000-8000-000000000001']
-call = ['restic', '-r', '/srv/vault', '--no-cache', 'backup', '--host', 'acme', folder + '/changes']
-subprocess.run(call + [word for tag in tags for word in ('--tag', tag)], env=environment, check=True)
-"
-    );
-    source.run(&["python3", "-c", &forged]).await;
+    let entry = "b'g' + struct.pack('>I', len(path)) + path";
+    forge(&source, &format!("open(changes, 'wb').write(b'berthch1\\0' + {entry} + b'e')")).await;
     carry_vault(&source, &target);
     let failure = target.ask(ahead(operation, &path)).await.failure();
     assert!(failure.message.contains("is a link"), "{failure}");
     assert_eq!(sh(&target, "cat /srv/precious/file").await, "mine");
+    // Whoever opened this would wait for ever.
+    forge(&source, "os.mkfifo(changes)").await;
+    carry_vault(&source, &target);
+    let failure = target.ask(ahead(operation, &path)).await.failure();
+    assert!(failure.message.contains("does not say what it changes"), "{failure}");
+}
+
+/// Has the source's vault hold a delta that no agent would make.
+async fn forge(source: &Bench, write: &str) {
+    let forged = format!(
+        "
+import json, os, struct, subprocess, uuid
+folder = '/var/lib/berth/capture/' + str(uuid.uuid4()) + '/web'
+os.makedirs(folder)
+path, changes = b'/var/lib/web/outside/file', folder + '/changes'
+{write}
+environment = dict(os.environ, RESTIC_PASSWORD='{KEY}')
+restic = ['restic', '-r', '/srv/vault', '--no-cache']
+listed = subprocess.run(restic + ['snapshots', '--json'], env=environment, capture_output=True)
+at = [tag for snapshot in json.loads(listed.stdout) for tag in snapshot['tags'] if tag.startswith('at:')][-1]
+tags = ['delta:web', 'pass:live', at.replace('at:', 'from:'), 'at:' + str(uuid.uuid4())]
+call = restic + ['backup', '--host', 'acme', changes]
+subprocess.run(call + [word for tag in tags for word in ('--tag', tag)], env=environment, check=True)
+"
+    );
+    source.run(&["python3", "-c", &forged]).await;
 }

@@ -60,16 +60,19 @@ impl Service<'_> {
     fn try_to_send(&self, job: &mut Job, paths: &[String]) -> Result<Sent> {
         let staging = Staging::of(job.files.name.operation, self.service);
         let snapshots = self.restic.snapshots()?;
-        let tracked = Tracked::look(self.service, &snapshots, paths, staging.folder())?;
+        let mut tracked = Tracked::look(self.service, &snapshots, paths, staging.folder())?;
         let delta = match &tracked.found {
             Found::Same(snapshot) => Some(Summary::of(snapshot)),
             Found::Few { list, from } => {
                 let mut tags = vec![self.asked.tag.clone(), Pass::Live.tag()];
                 tags.extend(tracked.delta_tags(self.service, *from));
-                let tolerant = self.asked.pass == Pass::Live;
-                let backup = Backup { host: self.host, tags, what: What::Listed(list), tolerant };
+                // What vanished meanwhile would be taken for what has come.
+                let backup = Backup { host: self.host, tags, what: What::Listed(list), tolerant: false };
                 let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);
-                Some(self.restic.backup(&backup, &mut |status| meter.at(status))?)
+                let sent = self.restic.backup(&backup, &mut |status| meter.at(status))?;
+                // Whoever follows may be there already: also a pass that fails from here on is gone on from.
+                tracked.keep(Made::Delta)?;
+                Some(sent)
             }
             Found::Many => None,
         };
@@ -77,14 +80,15 @@ impl Service<'_> {
         Ok(Sent { tracked, delta, whole })
     }
 
-    /// Copies everything; where nobody is served until the other side has it, tells meanwhile what it is.
+    /// Copies everything. Where nobody is served until the other side has it, tells meanwhile what it is; not of one of several
+    /// services, as what another writes afterwards has to be found.
     pub(super) fn copy_and_look(
         &self,
         job: &mut Job,
         paths: Vec<String>,
         sent: Option<&Sent>,
     ) -> Result<(Summary, Option<ServiceFingerprint>)> {
-        let is_last = self.asked.followed && matches!(self.asked.pass, Pass::Final { .. });
+        let is_last = self.asked.followed && self.alone && matches!(self.asked.pass, Pass::Final { .. });
         let operation = job.files.name.operation;
         let (summary, found) = thread::scope(|scope| {
             let look = || fingerprint::of_service(operation, self.service, self.contract, &mut Silence);
@@ -103,7 +107,7 @@ impl Service<'_> {
 
     /// Has the next pass go on from what this one has found.
     pub(super) fn go_on_from(&self, sent: Option<Sent>, made: Made, job: &mut Job) {
-        if let Some(Err(failure)) = sent.map(|sent| sent.tracked.keep(made)) {
+        if let Some(Err(failure)) = sent.map(|mut sent| sent.tracked.keep(made)) {
             job.notes.line(&format!("{}: the next pass begins anew: {failure}", self.service));
         }
     }

@@ -9,12 +9,15 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use berth_protocol::FailureCode;
-use rustix::fs::{Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, futimens, mkdirat, openat};
+use rustix::fs::{
+    Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, flistxattr, fremovexattr, futimens,
+    mkdirat, openat,
+};
 use rustix::io::Errno;
 use uuid::Uuid;
 
-use super::CHANGES;
 use super::changes::{Fate, Folder, Reader, invalid};
+use super::{CHANGES, attributes};
 use crate::activation::boot_id;
 use crate::directories::{below, open_parent};
 use crate::failure::{Result, failure, io};
@@ -68,6 +71,11 @@ impl<'a> Delta<'a> {
         std::fs::create_dir_all(&folder).map_err(io(format!("cannot make {}", folder.display())))?;
         restic.restore((&snapshot.id, path), &folder.to_string_lossy(), false, &mut |_| {})?;
         let changes = folder.join(path.strip_prefix('/').unwrap_or(path));
+        // A pipe would keep whoever opens it waiting, and a device might do anything.
+        let found = changes.symlink_metadata().map_err(io("cannot look at what a delta changes"))?;
+        if !found.is_file() {
+            return Err(lacking());
+        }
         Ok(Self { restic, snapshot: &snapshot.id, changes })
     }
 
@@ -203,6 +211,9 @@ fn dress(path: &Path, folder: &Folder) -> std::io::Result<()> {
     // The owner first, as a change of it may take bits of the mode away.
     fchown(&there, Some(Uid::from_raw(folder.uid)), Some(Gid::from_raw(folder.gid)))?;
     fchmod(&there, Mode::from_raw_mode(folder.mode & 0o7777))?;
+    for name in attributes(&mut |names| flistxattr(&there, names))? {
+        fremovexattr(&there, name)?;
+    }
     let (tv_sec, nanoseconds) = folder.modified;
     let time = Timespec { tv_sec, tv_nsec: nanoseconds.min(999_999_999).into() };
     Ok(futimens(&there, &Timestamps { last_access: time, last_modification: time })?)

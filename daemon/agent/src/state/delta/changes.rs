@@ -77,6 +77,7 @@ impl<W: Write> Writer<W> {
 
 pub(super) struct Reader<R> {
     from: BufReader<R>,
+    last: PathBuf,
     /// Whether all that stays is named: what is not named is not to be there.
     pub(super) complete: bool,
 }
@@ -88,7 +89,7 @@ impl<R: Read> Reader<R> {
         from.read_exact(&mut head)?;
         match head.split_last() {
             Some((&complete, magic)) if magic == MAGIC && complete <= 1 => {
-                Ok(Self { from, complete: complete == 1 })
+                Ok(Self { from, last: PathBuf::new(), complete: complete == 1 })
             }
             _ => Err(invalid("it is of a format that is not known here")),
         }
@@ -101,6 +102,11 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         let path = read_path(&mut self.from)?;
+        // So there are no more entries than there can be paths, and they come as what is there does.
+        if path <= self.last {
+            return Err(invalid("entries must come in the order of their paths"));
+        }
+        self.last.clone_from(&path);
         let fate = match word {
             FOLDER => Fate::Folder(Folder {
                 mode: u32::from_be_bytes(self.bytes()?),

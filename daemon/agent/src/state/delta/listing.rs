@@ -1,14 +1,16 @@
 //! What a service's directories held at one moment: every entry's path and stamp. The next look tells by it what has changed since.
 //!
 //! Everything is written to the disk before it is looked at (syncfs(2)): a page that a program has mapped and changed already would
-//! otherwise be changed again without the kernel noticing. A listing is good for one boot, as after a power cut a file may have the
-//! times of one write and the content of another.
+//! otherwise be changed again without the kernel noticing. What was changed about then or later, or is on another file system, is taken
+//! for changed by the next look, whatever it is like then. A listing is good for one boot, as after a power cut a file may have the times
+//! of one write and the content of another.
 
 use std::fs::{File, Metadata};
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -20,6 +22,10 @@ use crate::state::tree::walk;
 
 /// The first bytes of a listing.
 const MAGIC: &[u8; 8] = b"berthls1";
+
+/// What was changed so many seconds before a look or later may change once more with the same time: the clock has ticks, and a write
+/// has the time of its beginning.
+const SETTLED_SECONDS: i64 = 2;
 
 /// The longest heading, in bytes.
 const MAX_HEADING: u32 = 1024 * 1024;
@@ -99,7 +105,7 @@ pub(super) fn take(
     }
     for directory in &heading.directories {
         let root = Path::new(directory);
-        rustix::fs::syncfs(File::open(root)?)?;
+        let settled = Settled::now(root)?;
         walk(root, &mut |relative, found| {
             if found.file_type().is_socket() {
                 return Ok(());
@@ -108,7 +114,7 @@ pub(super) fn take(
             compare(earlier.as_mut(), &path, found, changed)?;
             let fits = write_path(&mut writer, &path)?;
             fits.then_some(()).ok_or_else(|| std::io::Error::from(ErrorKind::InvalidFilename))?;
-            Stamp::of(found).write(&mut writer)
+            settled.stamp(found).write(&mut writer)
         })?;
     }
     if let Some(earlier) = &mut earlier {
@@ -128,9 +134,39 @@ pub(super) fn keep(mut draft: Draft, since: Since) -> std::io::Result<()> {
     draft.replace()
 }
 
+/// Says anew of a listing that has its name what has become known of its state.
+pub(super) fn keep_again(file: &Path, since: Since) -> std::io::Result<()> {
+    let mut file = File::options().write(true).open(file)?;
+    file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+    write_since(&mut file, since)?;
+    file.sync_all()
+}
+
 fn write_since(writer: &mut impl Write, since: Since) -> std::io::Result<()> {
     writer.write_all(&since.bytes.to_be_bytes())?;
     writer.write_all(&[since.leaky.into()])
+}
+
+/// What cannot change any more without being noticed: what was changed before this second, on this file system.
+struct Settled {
+    before: i64,
+    device: u64,
+}
+
+impl Settled {
+    /// Writes everything to the disk.
+    fn now(root: &Path) -> std::io::Result<Self> {
+        let before = Utc::now().timestamp() - SETTLED_SECONDS;
+        let folder = File::open(root)?;
+        rustix::fs::syncfs(&folder)?;
+        Ok(Self { before, device: folder.metadata()?.dev() })
+    }
+
+    fn stamp(&self, found: &Metadata) -> Stamp {
+        let stamp = Stamp::of(found);
+        let settled = stamp.changed.0 < self.before && stamp.device == self.device;
+        if settled { stamp } else { stamp.unsettled() }
+    }
 }
 
 fn compare(
@@ -164,6 +200,11 @@ mod tests {
         Heading { boot: boot_id(), state: Uuid::now_v7(), directories }
     }
 
+    /// Waits until what was changed so far is settled.
+    fn settle() {
+        std::thread::sleep(std::time::Duration::from_secs(SETTLED_SECONDS.unsigned_abs() + 1));
+    }
+
     /// Lists a directory into a file; tells what has changed since the listing in it.
     fn look(directory: &Path, file: &Path) -> Vec<String> {
         let (heading, draft) = (heading(directory), Draft::of(file).unwrap());
@@ -194,16 +235,22 @@ mod tests {
             std::fs::write(root.join(name), "one").unwrap();
         }
         let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
-        assert_eq!(look(&root, &file), ["+a", "+a/deep", "+a/deep/x", "+a/y", "+a.txt", "+z"]);
+        let all = ["+a", "+a/deep", "+a/deep/x", "+a/y", "+a.txt", "+z"];
+        assert_eq!(look(&root, &file), all);
+        assert_eq!(look(&root, &file), all, "it was changed just now, and could have been once more");
+        settle();
+        look(&root, &file);
         assert!(look(&root, &file).is_empty());
 
         // As long and as old as before: the kernel knows.
         let times = std::fs::metadata(root.join("z")).unwrap().modified().unwrap();
         std::fs::write(root.join("z"), "two").unwrap();
         File::options().write(true).open(root.join("z")).unwrap().set_modified(times).unwrap();
+        settle();
         assert_eq!(look(&root, &file), ["+z"]);
         std::fs::set_permissions(root.join("a.txt"), PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::remove_dir_all(root.join("a/deep")).unwrap();
+        settle();
         assert_eq!(look(&root, &file), ["+a", "-a/deep", "-a/deep/x", "+a.txt"]);
         std::fs::remove_file(root.join("z")).unwrap();
         assert_eq!(look(&root, &file), ["-z"]);

@@ -24,8 +24,11 @@ mod changes;
 mod listing;
 mod send;
 
+use std::ffi::CString;
 use std::fs::Metadata;
 use std::path::Path;
+
+use rustix::io::Errno;
 
 pub(crate) use send::forget;
 
@@ -38,8 +41,24 @@ const AT: &str = "at:";
 const FROM: &str = "from:";
 const DELTA: &str = "delta:";
 
+/// The most bytes that the names of something's extended attributes have (XATTR_LIST_MAX).
+const MAX_NAMES: usize = 65_536;
+
 /// The name of the file that says what a delta changes.
 const CHANGES: &str = "changes";
+
+/// The names of the extended attributes that somebody has given a folder; those of the system's own security are not among them.
+fn attributes(list: &mut dyn FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> std::io::Result<Vec<CString>> {
+    let mut names = vec![0; MAX_NAMES];
+    let length = match list(&mut names) {
+        // Not every file system knows any.
+        Err(Errno::NOTSUP) => 0,
+        length => length?,
+    };
+    let names = names[..length].split_inclusive(|byte| *byte == 0);
+    let names = names.filter_map(|name| CString::from_vec_with_nul(name.to_vec()).ok());
+    Ok(names.filter(|name| !name.as_bytes().starts_with(b"security.")).collect())
+}
 
 /// How an entry stands to an earlier listing.
 enum Change<'a> {

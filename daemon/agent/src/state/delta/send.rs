@@ -7,11 +7,12 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use berth_domain::ServiceName;
+use rustix::fs::llistxattr;
 use uuid::Uuid;
 
 use super::changes::{Fate, Folder, Writer};
 use super::listing::{self, Earlier, Heading, Since};
-use super::{AT, CHANGES, Chain, Change, DELTA, FROM};
+use super::{AT, CHANGES, Chain, Change, DELTA, FROM, attributes};
 use crate::activation::boot_id;
 use crate::failure::{Result, io};
 use crate::files::Draft;
@@ -27,7 +28,9 @@ const SINCE_WHOLE: u64 = 256 * 1024 * 1024;
 
 /// What a pass found of a service's directories.
 pub(in crate::state) struct Tracked {
-    draft: Draft,
+    place: PathBuf,
+    /// The listing, until it is kept.
+    draft: Option<Draft>,
     state: Uuid,
     since: Since,
     pub(in crate::state) found: Found,
@@ -60,6 +63,7 @@ impl Tracked {
         let mut directories = directories.to_vec();
         directories.sort_by(|one, other| Path::new(one).cmp(Path::new(other)));
         let place = Path::new(LISTINGS).join(service.as_str());
+        remove_what_others_began();
         let chain = Chain::of(service, snapshots);
         // Whoever is to go on from it must be able to get there.
         let earlier = Earlier::open(&place).filter(|earlier| {
@@ -88,7 +92,7 @@ impl Tracked {
         };
         let looked = look().map_err(io(format!("cannot look for what has changed of {service}")))?;
         let (draft, state, since, found) = looked;
-        Ok(Self { draft, state, since, found })
+        Ok(Self { place, draft: Some(draft), state, since, found })
     }
 
     /// The tag of snapshots of everything.
@@ -106,15 +110,20 @@ impl Tracked {
         self.since.bytes > SINCE_WHOLE
     }
 
-    /// Has the next pass go on from here: snapshots lead to this state. Without it, the next one goes on from the state before.
-    pub(in crate::state) fn keep(self, made: Made) -> Result<()> {
+    /// Has the next pass go on from here: snapshots lead to this state. Without it, the next one goes on from the state before. Where more
+    /// was made of the state since, it is said once more.
+    pub(in crate::state) fn keep(&mut self, made: Made) -> Result<()> {
         let since = match made {
             // What is known already is as good.
             _ if matches!(self.found, Found::Same(_)) => return Ok(()),
             Made::Delta => Since { leaky: false, ..self.since },
             Made::Whole { quiet } => Since { bytes: 0, leaky: !quiet },
         };
-        listing::keep(self.draft, since).map_err(io("cannot keep what a service's directories held"))
+        let kept = match self.draft.take() {
+            Some(draft) => listing::keep(draft, since),
+            None => listing::keep_again(&self.place, since),
+        };
+        kept.map_err(io("cannot keep what a service's directories held"))
     }
 }
 
@@ -137,6 +146,14 @@ pub(crate) fn forget() -> Result<()> {
             Err(io(format!("cannot remove {LISTINGS}"))(error))
         }
         _ => Ok(()),
+    }
+}
+
+/// Removes listings that a pass had begun that was killed. Whoever looks has the machine to itself.
+fn remove_what_others_began() {
+    let entries = std::fs::read_dir(LISTINGS).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().as_bytes().starts_with(b".")) {
+        let _ = std::fs::remove_file(entry.path());
     }
 }
 
@@ -175,6 +192,8 @@ impl Few {
             Change::Stays(_) => return Ok(()),
             Change::Goes(path) => (path, Fate::Gone),
             Change::Comes(path, found) if found.is_dir() => {
+                // Whatever else a folder has is left to a snapshot of everything.
+                self.too_many |= has_attributes(path);
                 let modified = (found.mtime(), u32::try_from(found.mtime_nsec()).unwrap_or(0));
                 let (mode, uid, gid) = (found.mode() & 0o7777, found.uid(), found.gid());
                 (path, Fate::Folder(Folder { mode, uid, gid, modified }))
@@ -211,6 +230,11 @@ impl Few {
         self.changes.finish()?;
         Ok(self.list_path)
     }
+}
+
+/// Whether somebody has given it extended attributes, or a list of who may use it (acl(5)).
+fn has_attributes(path: &Path) -> bool {
+    attributes(&mut |names| llistxattr(path, names)).is_ok_and(|names| !names.is_empty())
 }
 
 fn paths_bytes(snapshots: &[Listed]) -> usize {

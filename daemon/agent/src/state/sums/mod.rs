@@ -11,10 +11,11 @@
 //!   of the directory itself; what is on another is not kept.
 //! - A power cut, after which a file may have the times of one write and the content of another. Sums are good for one boot.
 //!
-//! What lies in a room (see `exchange`) is nobody's but the operation's that restores it, and restic sets times of change anew
-//! also where it keeps a file. There the number, the size and the time of the content's change are enough, for that operation
-//! alone: it is how restic itself tells what to keep, and what comes of it is compared with what the source has read. Files that
-//! are made anew may get the numbers of those that were there, so a directory's sums go with its room.
+//! What lies in a room (see `exchange`) is nobody's but the operation's that restores it, or that takes the room over, and restic sets times
+//! of change anew also where it keeps a file. There the number, the size and the time of the content's change are enough: it is how
+//! restic itself tells what to keep, and what comes of it is compared with what the source has read. Files that are made anew may get the
+//! numbers of those that were there, so a directory's sums go with its room, and where restic has not gone through everything (see `delta`),
+//! all of it has to be the same.
 //!
 //! Without a file of sums, or with a damaged one, everything is read. Both looks go through a directory in the same order, so one
 //! record of each is in memory at a time.
@@ -79,10 +80,17 @@ impl Place {
         }
     }
 
-    /// The same of what the operation has in a room, at `root`. Nobody else writes there.
-    pub(super) fn look_in_room(&self, root: &Path) -> Sums {
+    /// The same of what the operation has in a room, at `root`. Nobody else writes there. Where what stays was left untouched, all of
+    /// the stamp counts: what was made anew may have the number of what was there.
+    pub(super) fn look_in_room(&self, root: &Path, untouched: bool) -> Sums {
         match settled(root) {
-            Some(settled) => self.keeping(self.operation, Settled { before: i64::MAX, ..settled }),
+            Some(settled) => {
+                let mut sums = self.keeping(self.operation, Settled { before: i64::MAX, ..settled });
+                if untouched {
+                    sums.relied = Relied::OnAll;
+                }
+                sums
+            }
             None => self.rely(),
         }
     }

@@ -99,11 +99,13 @@ fn what_an_operation_has_summed_in_its_room_is_good_for_it_alone_and_for_one_fin
     use std::os::unix::fs::PermissionsExt as _;
     let case = case();
     let [one, other] = [Uuid::now_v7(), Uuid::now_v7()];
-    let in_room = || case.read_by(case.place(one).look_in_room(&case.root));
+    let in_room = || case.read_by(case.place(one).look_in_room(&case.root, false));
     assert_eq!(in_room(), ALL);
     assert_eq!(case.read_by(case.place(other).rely()), ALL);
     // As a change of owner, this changes `ctime` and nothing of the content.
     std::fs::set_permissions(case.root.join("a"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let untouched = || case.read_by(case.place(one).look_in_room(&case.root, true));
+    assert_eq!((untouched(), untouched()), (vec!["a"], NONE.to_vec()));
     assert_eq!(in_room(), NONE);
     assert_eq!(case.read_by(case.place(one).rely()), NONE);
     assert_eq!(case.read_by(case.place(one).rely()), ALL);
@@ -114,9 +116,9 @@ fn an_operation_that_takes_a_room_over_takes_over_what_is_known_of_it_and_of_not
     let case = case();
     let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
     case.place(other).take_over();
-    case.read_by(case.place(one).look_in_room(&case.root));
+    case.read_by(case.place(one).look_in_room(&case.root, false));
     case.place(other).take_over();
-    assert!(case.read_by(case.place(other).look_in_room(&case.root)).is_empty());
+    assert!(case.read_by(case.place(other).look_in_room(&case.root, false)).is_empty());
     assert_eq!(case.read_by(case.place(one).rely()), ["a", "b/c", "b.txt"]);
     // What services use is nobody's.
     case.look(1000);
