@@ -188,8 +188,9 @@ path, changes = b'/var/lib/web/outside/file', folder + '/changes'
 environment = dict(os.environ, RESTIC_PASSWORD='{KEY}')
 restic = ['restic', '-r', '/srv/vault', '--no-cache']
 listed = subprocess.run(restic + ['snapshots', '--json'], env=environment, capture_output=True)
-at = [tag for snapshot in json.loads(listed.stdout) for tag in snapshot['tags'] if tag.startswith('at:')][-1]
-tags = ['delta:web', 'pass:live', at.replace('at:', 'from:'), 'at:' + str(uuid.uuid4())]
+honest = [snapshot['tags'] for snapshot in json.loads(listed.stdout) if 'forged' not in snapshot['tags']]
+at = [tag for tags in honest for tag in tags if tag.startswith('at:')][-1]
+tags = ['forged', 'delta:web', 'pass:live', at.replace('at:', 'from:'), 'at:' + str(uuid.uuid4())]
 call = restic + ['backup', '--host', 'acme', changes]
 subprocess.run(call + [word for tag in tags for word in ('--tag', tag)], env=environment, check=True)
 "
