@@ -66,12 +66,16 @@ pub(crate) fn check_file(path: &str) -> Result<()> {
     }
 }
 
-fn is_below(path: &Path, roots: &[&str]) -> bool {
-    let plain = path.is_absolute()
+/// Whether a path is written plainly, from the root on; what is not is not trusted.
+pub(crate) fn is_plain(path: &Path) -> bool {
+    path.is_absolute()
         && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)))
-        // `components` passes over `//` and `/./`; what is not written plainly is not trusted.
-        && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str();
-    plain && roots.iter().any(|root| path.starts_with(root) && path != Path::new(root))
+        // `components` passes over `//` and `/./`.
+        && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
+}
+
+fn is_below(path: &Path, roots: &[&str]) -> bool {
+    is_plain(path) && roots.iter().any(|root| path.starts_with(root) && path != Path::new(root))
 }
 
 /// Removes a directory with all that is in it; tells whether it was there. A directory that is a mount point is

@@ -71,6 +71,14 @@ pub(crate) fn remove_if_there(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Removes a folder with all that is in it; nothing where there is none.
+pub(crate) fn remove_folder_if_there(path: &str) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io(format!("cannot remove {path}"))(error)),
+        _ => Ok(()),
+    }
+}
+
 /// What a file of JSON holds; nothing where there is no such file.
 pub(crate) fn json_if_any<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let problem = || io(format!("cannot read {}", path.display()));

@@ -2,8 +2,8 @@
 //! what is left for the restore is what has changed since.
 //!
 //! A source that is followed tells what has changed from one state to the next (see `delta`); of any other, restic goes through
-//! everything once more. restic decides by a file's size and time of change whether it is the same, so whoever relies on it compares in the end.
-//! Nothing that anybody uses is changed, so that it needs no lock; it gives way to whatever else is done to the state.
+//! everything once more. restic decides by a file's size and time of change whether it is the same, so whoever relies on it compares
+//! in the end. Nothing that anybody uses is changed, so that it needs no lock; it gives way to whatever else is done to the state.
 
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,13 @@
 //! What tells that something on the disk is still what it was, and how it is written down.
 
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use chrono::Utc;
 
 /// The longest path that is written down; Linux has none that is longer (PATH_MAX).
 const MAX_PATH: usize = 4096;
@@ -14,11 +16,11 @@ const MAX_PATH: usize = 4096;
 /// nobody else can (inode(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    pub(super) device: u64,
+    device: u64,
     number: u64,
     pub(super) size: u64,
     modified: (i64, i64),
-    pub(super) changed: (i64, i64),
+    changed: (i64, i64),
 }
 
 impl Stamp {
@@ -57,6 +59,28 @@ impl Stamp {
         let [device, number, size, ms, mn, cs, cn] = words;
         let time = |seconds: u64, nanoseconds: u64| (seconds.cast_signed(), nanoseconds.cast_signed());
         Ok(Self { device, number, size, modified: time(ms, mn), changed: time(cs, cn) })
+    }
+}
+
+/// What cannot change any more without its stamp changing: what was changed before this second, on this file system.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settled {
+    pub(super) before: i64,
+    pub(super) device: u64,
+}
+
+impl Settled {
+    /// Writes everything of a directory's file system to the disk (syncfs(2)). What was changed less than so many seconds before is not
+    /// settled.
+    pub(super) fn now(root: &Path, seconds: i64) -> std::io::Result<Self> {
+        let before = Utc::now().timestamp() - seconds;
+        let folder = File::open(root)?;
+        rustix::fs::syncfs(&folder)?;
+        Ok(Self { before, device: folder.metadata()?.dev() })
+    }
+
+    pub(super) fn has(&self, stamp: &Stamp) -> bool {
+        stamp.changed.0 < self.before && stamp.device == self.device
     }
 }
 

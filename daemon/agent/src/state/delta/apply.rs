@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use berth_protocol::FailureCode;
 use rustix::fs::{
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::changes::{Fate, Folder, Reader, invalid};
 use super::{CHANGES, attributes};
 use crate::activation::boot_id;
-use crate::directories::{below, open_parent};
+use crate::directories::{below, is_plain, open_parent};
 use crate::failure::{Result, failure, io};
 use crate::files::remove_if_there;
 use crate::places::CAPTURE;
@@ -173,13 +173,6 @@ impl Strangers {
     fn rest(self) -> impl Iterator<Item = PathBuf> {
         self.found.into_iter().chain(self.waiting)
     }
-}
-
-/// Whether it is written plainly, from the root on.
-fn is_plain(path: &Path) -> bool {
-    path.is_absolute()
-        && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)))
-        && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
 }
 
 /// Removes what is there; of folders only where they go as well.

@@ -7,17 +7,16 @@
 
 use std::fs::{File, Metadata};
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Change;
 use crate::activation::boot_id;
 use crate::files::Draft;
-use crate::state::stamp::{Stamp, read_path, read_u64, write_path};
+use crate::state::stamp::{Settled, Stamp, read_path, read_u64, write_path};
 use crate::state::tree::walk;
 
 /// The first bytes of a listing.
@@ -105,7 +104,7 @@ pub(super) fn take(
     }
     for directory in &heading.directories {
         let root = Path::new(directory);
-        let settled = Settled::now(root)?;
+        let settled = Settled::now(root, SETTLED_SECONDS)?;
         walk(root, &mut |relative, found| {
             if found.file_type().is_socket() {
                 return Ok(());
@@ -114,7 +113,9 @@ pub(super) fn take(
             compare(earlier.as_mut(), &path, found, changed)?;
             let fits = write_path(&mut writer, &path)?;
             fits.then_some(()).ok_or_else(|| std::io::Error::from(ErrorKind::InvalidFilename))?;
-            settled.stamp(found).write(&mut writer)
+            let stamp = Stamp::of(found);
+            let known = if settled.has(&stamp) { stamp } else { stamp.unsettled() };
+            known.write(&mut writer)
         })?;
     }
     if let Some(earlier) = &mut earlier {
@@ -145,28 +146,6 @@ pub(super) fn keep_again(file: &Path, since: Since) -> std::io::Result<()> {
 fn write_since(writer: &mut impl Write, since: Since) -> std::io::Result<()> {
     writer.write_all(&since.bytes.to_be_bytes())?;
     writer.write_all(&[since.leaky.into()])
-}
-
-/// What cannot change any more without being noticed: what was changed before this second, on this file system.
-struct Settled {
-    before: i64,
-    device: u64,
-}
-
-impl Settled {
-    /// Writes everything to the disk.
-    fn now(root: &Path) -> std::io::Result<Self> {
-        let before = Utc::now().timestamp() - SETTLED_SECONDS;
-        let folder = File::open(root)?;
-        rustix::fs::syncfs(&folder)?;
-        Ok(Self { before, device: folder.metadata()?.dev() })
-    }
-
-    fn stamp(&self, found: &Metadata) -> Stamp {
-        let stamp = Stamp::of(found);
-        let settled = stamp.changed.0 < self.before && stamp.device == self.device;
-        if settled { stamp } else { stamp.unsettled() }
-    }
 }
 
 fn compare(

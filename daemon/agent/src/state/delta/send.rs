@@ -1,7 +1,7 @@
 //! What has changed since the last pass, on its way to whoever follows.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::listing::{self, Earlier, Heading, Since};
 use super::{AT, CHANGES, Chain, Change, DELTA, FROM, attributes};
 use crate::activation::boot_id;
 use crate::failure::{Result, io};
-use crate::files::Draft;
+use crate::files::{Draft, remove_folder_if_there};
 use crate::places::LISTINGS;
 use crate::state::restic::Listed;
 
@@ -141,12 +141,7 @@ pub(in crate::state) enum Made {
 
 /// Forgets what the directories of all services held.
 pub(crate) fn forget() -> Result<()> {
-    match std::fs::remove_dir_all(LISTINGS) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(io(format!("cannot remove {LISTINGS}"))(error))
-        }
-        _ => Ok(()),
-    }
+    remove_folder_if_there(LISTINGS)
 }
 
 /// Removes listings that a pass had begun that was killed. Whoever looks has the machine to itself.

@@ -26,10 +26,9 @@ mod tests;
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io::{BufReader, BufWriter, Read, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -38,11 +37,11 @@ use record::Kept;
 
 pub(super) use record::Sum;
 
-use super::stamp::Stamp;
+use super::stamp::{Settled, Stamp};
 
 use crate::activation::boot_id;
 use crate::failure::{Result, io};
-use crate::files::remove_if_there;
+use crate::files::{remove_folder_if_there, remove_if_there};
 use crate::places::SUMS;
 
 /// The first bytes of a file of sums.
@@ -192,10 +191,7 @@ impl Place {
 
 /// Forgets the sums of all directories.
 pub(crate) fn forget() -> Result<()> {
-    match std::fs::remove_dir_all(SUMS) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(io(format!("cannot remove {SUMS}"))(error)),
-        _ => Ok(()),
-    }
+    remove_folder_if_there(SUMS)
 }
 
 /// Has an operation rely on what another has summed in the room that it takes over.
@@ -214,20 +210,9 @@ fn this_boot() -> Option<[u8; BOOT_BYTES]> {
     boot_id().into_bytes().try_into().ok()
 }
 
-/// What is settled: what was changed before this second, on this file system.
-#[derive(Debug, Clone, Copy)]
-struct Settled {
-    before: i64,
-    device: u64,
-}
-
 /// Writes everything to the disk. Nothing where that cannot be had.
 fn settled(root: &Path) -> Option<Settled> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let folder = File::open(root).ok()?;
-    rustix::fs::syncfs(&folder).ok()?;
-    let before = i64::try_from(now.as_secs()).ok()? - SETTLED_SECONDS;
-    Some(Settled { before, device: folder.metadata().ok()?.dev() })
+    Settled::now(root, SETTLED_SECONDS).ok()
 }
 
 /// What has to be the same for a sum to be believed.
@@ -263,8 +248,7 @@ impl Sums {
             Some(sum) => (stamp.size, sum),
             None => read()?,
         };
-        let is_settled = stamp.changed.0 < self.settled.before && stamp.device == self.settled.device;
-        if size == stamp.size && is_settled {
+        if size == stamp.size && self.settled.has(&stamp) {
             self.keep(path, &stamp, &sum);
         }
         Ok((size, sum))
