@@ -1,0 +1,106 @@
+//! What an object has beside its content, as a store tells of it and is told.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use super::client::header;
+use super::error::BucketError;
+
+/// What the names of an object's own metadata begin with.
+const OWN: &str = "x-amz-meta-";
+
+/// What an object has beside its content. Who may read it (Amazon's access control lists) is not in it: a store does not say so with
+/// the object, and newer ones do not have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectAttributes {
+    /// Its media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// How long it may be kept by those in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    /// Whether it is shown or saved, and as what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    /// How its content is packed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// Which language it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    /// What whoever put it there noted, without `x-amz-meta-` before the names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl ObjectAttributes {
+    /// What a store tells of an object.
+    pub(super) fn told(headers: &HeaderMap) -> Self {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let of = |name: &str| headers.get(name).map(|value| text(value.as_bytes()));
+        let own = headers.iter().filter_map(|(name, value)| {
+            let name = name.as_str().strip_prefix(OWN)?;
+            Some((name.to_owned(), text(value.as_bytes())))
+        });
+        Self {
+            content_type: of("content-type"),
+            cache_control: of("cache-control"),
+            content_disposition: of("content-disposition"),
+            content_encoding: of("content-encoding"),
+            content_language: of("content-language"),
+            metadata: own.collect(),
+        }
+    }
+
+    /// What a store is told of an object.
+    pub(super) fn headers(&self) -> Result<HeaderMap, BucketError> {
+        let mut headers = HeaderMap::new();
+        let known = [
+            ("content-type", &self.content_type),
+            ("cache-control", &self.cache_control),
+            ("content-disposition", &self.content_disposition),
+            ("content-encoding", &self.content_encoding),
+            ("content-language", &self.content_language),
+        ];
+        for (name, value) in known {
+            if let Some(value) = value {
+                header(&mut headers, name, value)?;
+            }
+        }
+        for (name, value) in &self.metadata {
+            header(&mut headers, &format!("{OWN}{name}"), value)?;
+        }
+        Ok(headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_come_back_as_they_were_and_nothing_else_is_one() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "image/webp"),
+            ("cache-control", "max-age=60"),
+            ("content-disposition", "inline; filename=\"\u{e4}\""),
+            ("content-encoding", "gzip"),
+            ("content-language", "de"),
+            ("x-amz-meta-origin", "far"),
+        ] {
+            header(&mut headers, name, value).unwrap();
+        }
+        let told = ObjectAttributes::told(&headers);
+        assert_eq!(told.headers().unwrap(), headers);
+        header(&mut headers, "x-amz-request-id", "1").unwrap();
+        header(&mut headers, "content-length", "1").unwrap();
+        assert_eq!(ObjectAttributes::told(&headers), told);
+        let text = serde_json::to_string(&told).unwrap();
+        assert_eq!(serde_json::from_str::<ObjectAttributes>(&text).unwrap(), told);
+        let forged = ObjectAttributes { content_type: Some("a\nb: c".into()), ..Default::default() };
+        assert!(matches!(forged.headers(), Err(BucketError::Record(_))));
+    }
+}

@@ -1,0 +1,132 @@
+//! What is in a bucket, page by page.
+
+use chrono::{DateTime, Utc};
+use form_urlencoded::parse as form_parse;
+use serde::Deserialize;
+
+use super::client::{Ask, Bucket, whole};
+use super::error::BucketError;
+
+/// How many objects a page has at the most, as S3 has it.
+const PAGE: usize = 1_000;
+
+/// How long a page may be, in bytes: keys of 1024 bytes, each of them escaped, and what stands beside them.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// An object, as a listing tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// How long it is, in bytes.
+    pub size: u64,
+    /// What tells its content from another, as the store writes it.
+    pub e_tag: Option<String>,
+    /// When it was put there.
+    pub last_modified: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    #[serde(default)]
+    contents: Vec<Contents>,
+    #[serde(default)]
+    is_truncated: bool,
+    next_continuation_token: Option<String>,
+    encoding_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Contents {
+    key: String,
+    size: u64,
+    last_modified: DateTime<Utc>,
+    #[serde(rename = "ETag")]
+    e_tag: Option<String>,
+}
+
+impl Bucket {
+    /// Everything in it. It is held in memory: some 200 bytes of each object.
+    ///
+    /// # Errors
+    /// [`BucketError`]
+    pub async fn list(&self) -> Result<Vec<Listed>, BucketError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let mut query = vec![
+                ("encoding-type", "url".to_owned()),
+                ("list-type", "2".to_owned()),
+                ("max-keys", PAGE.to_string()),
+            ];
+            query.extend(after.take().map(|token| ("continuation-token", token)));
+            let answer = self.send(&Ask { query, ..Ask::default() }).await?;
+            let (listed, next) = read(&whole(answer, PAGE_BYTES).await?)?;
+            all.extend(listed);
+            match next {
+                None => return Ok(all),
+                next => after = next,
+            }
+        }
+    }
+}
+
+/// A page's objects, and what leads to the next one.
+fn read(body: &[u8]) -> Result<(Vec<Listed>, Option<String>), BucketError> {
+    let unreadable = |error: String| BucketError::Answer(error);
+    let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
+    let page: Page = quick_xml::de::from_str(text).map_err(|error| unreadable(error.to_string()))?;
+    let escaped = page.encoding_type.as_deref() == Some("url");
+    let listed = page.contents.into_iter().map(|object| Listed {
+        key: if escaped { unescaped(&object.key) } else { object.key },
+        size: object.size,
+        e_tag: object.e_tag,
+        last_modified: object.last_modified,
+    });
+    let listed = listed.collect();
+    match (page.is_truncated, page.next_continuation_token) {
+        (true, None) => Err(unreadable("there is more, and nothing leads to it".into())),
+        (true, next) => Ok((listed, next)),
+        (false, _) => Ok((listed, None)),
+    }
+}
+
+/// A key that was escaped as the values of forms are: XML has no room for every character.
+fn unescaped(key: &str) -> String {
+    // It is one value, whatever is in it.
+    let key = key.replace('&', "%26").replace('=', "%3D");
+    form_parse(key.as_bytes()).next().map(|(key, _)| key.into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_read_with_keys_of_any_characters() {
+        let page = br#"<?xml version="1.0" encoding="UTF-8"?>
+            <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>media</Name><Prefix></Prefix>
+            <EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><KeyCount>2</KeyCount>
+            <Contents><Key>a%2Fb%20c+d%2B%C3%A4%0A&amp;=</Key><LastModified>2026-11-26T02:41:07.123Z</LastModified>
+            <ETag>&quot;0123&quot;</ETag><Size>7</Size><StorageClass>STANDARD</StorageClass></Contents>
+            <Contents><Key>z</Key><LastModified>2026-11-26T02:41:07Z</LastModified><Size>0</Size></Contents>
+            <NextContinuationToken>next</NextContinuationToken></ListBucketResult>"#;
+        let (listed, next) = read(page).unwrap();
+        assert_eq!(next.as_deref(), Some("next"));
+        assert_eq!((listed[0].key.as_str(), listed[0].size), ("a/b c d+\u{e4}\n&=", 7));
+        assert_eq!(listed[0].e_tag.as_deref(), Some("\"0123\""));
+        assert_eq!((listed[1].key.as_str(), &listed[1].e_tag), ("z", &None));
+        assert_eq!(listed[0].last_modified.timestamp_subsec_millis(), 123);
+        let empty = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+        assert_eq!(read(empty).unwrap(), (Vec::new(), None));
+    }
+
+    #[test]
+    fn what_is_no_page_is_refused() {
+        let endless = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
+        for wrong in [&b"<html>"[..], b"\xff", endless] {
+            assert!(matches!(read(wrong), Err(BucketError::Answer(_))));
+        }
+    }
+}
