@@ -358,8 +358,7 @@ pub trait Vaults: Send + Sync {
         bounds: &Bounds,
     ) -> Result<(), StepError>;
 
-    /// Has `work` write snapshots into a vault from this host, on a thread for that. Nobody else may write to the vault
-    /// meanwhile.
+    /// Has `work` write snapshots into a vault from this host, on a thread for that.
     async fn write(
         &self,
         vault: VaultId,
@@ -368,7 +367,7 @@ pub trait Vaults: Send + Sync {
     ) -> Result<BTreeMap<ServiceName, CapturedService>, StepError>;
 
     /// Keeps a file in a vault as a restic snapshot of its own, from this host and through memory alone; gives its id. Nothing
-    /// where the vault is one that only restic can write to. No other snapshot may be written meanwhile.
+    /// where the vault is one that only restic can write to.
     async fn keep_file(
         &self,
         vault: VaultId,

@@ -37,6 +37,7 @@
 //! | [`storage`] | where objects lie: [`FolderStorage`], [`S3Storage`] |
 //! | `init` | a new repository, whose key is quick to try |
 //! | [`author`] | [`Author`]: snapshots of what is no folder of this host |
+//! | [`reader`] | [`Reader`]: what snapshots consist of |
 //! | `ledger` | how much each repository holds, and what uploads reserve |
 //! | `receive` | taking an upload |
 //! | `http` | the protocol: routes, admission, answers |
@@ -51,6 +52,7 @@ mod ledger;
 pub mod limits;
 pub mod name;
 pub mod object;
+pub mod reader;
 mod receive;
 mod refused;
 pub mod storage;
@@ -63,6 +65,7 @@ pub use far::{Far, FarError, OpenDoor};
 pub use http::{routes, scope, scope_below};
 pub use limits::Limits;
 pub use name::RepositoryName;
+pub use reader::{Node, ReadError, Reader, Tree};
 pub use storage::folder::FolderStorage;
 pub use storage::s3::{S3Config, S3Storage};
 pub use storage::{Storage, StorageError};

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// A kind of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -32,10 +34,38 @@ pub enum Key {
     Object(Kind, Sum),
 }
 
+/// What a piece in a pack is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Blob {
+    /// A part of a file.
+    Data,
+    /// A folder's entries.
+    Tree,
+}
+
 /// A text names nothing of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no such name")]
 pub struct BadName;
+
+impl Blob {
+    /// As the header of a pack has it, of what is not compressed.
+    pub(crate) fn digit(self) -> u8 {
+        match self {
+            Self::Data => 0,
+            Self::Tree => 1,
+        }
+    }
+
+    /// As an index has it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Tree => "tree",
+        }
+    }
+}
 
 impl Kind {
     /// Every kind.
@@ -62,6 +92,11 @@ impl FromStr for Kind {
 }
 
 impl Sum {
+    /// Its bytes.
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// The sum with these bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::access::Gate;
 use crate::author::{Author, Emit};
-use crate::init::New;
-use crate::ledger::Ledger;
+use crate::init::{New, keys_of};
+use crate::ledger::{Account, Ledger};
 use crate::limits::Limits;
 use crate::name::RepositoryName;
 use crate::object::{Key, Kind};
-use crate::storage::{Storage, StorageError};
+use crate::reader::{ReadError, Reader, Source};
+use crate::storage::{Kept, Storage, StorageError};
 
 /// Repositories at one place. Clones are the same vault. Usage is counted by this process: two that write to the same
 /// repository do not see each other's bytes until they are started again.
@@ -30,6 +32,31 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     /// Turns for uploads of all repositories.
     pub(crate) turns: Semaphore,
+}
+
+impl Inner {
+    /// Keeps an object of our own, which no quota refuses.
+    async fn keep(
+        &self,
+        account: &Arc<Account>,
+        repository: &RepositoryName,
+        key: Key,
+        bytes: Bytes,
+    ) -> Result<(), StorageError> {
+        let (size, mut room) = (bytes.len() as u64, account.reserve(None));
+        room.cover(size);
+        let mut draft = self.storage.begin(repository, &key).await?;
+        draft.write(bytes).await?;
+        let current = account.current.read().await;
+        if !*current {
+            return Err(StorageError::NotFound);
+        }
+        let _turn = account.turn(&key).await;
+        if draft.keep().await? == Kept::New {
+            room.kept(size);
+        }
+        Ok(())
+    }
 }
 
 impl Vault {
@@ -112,8 +139,27 @@ impl Vault {
         made.map(drop)
     }
 
-    /// Has somebody write snapshots into a repository that [`Vault::init`] made, on a thread for that. Nobody else may write to it
-    /// meanwhile.
+    /// Has somebody read what a repository holds that [`Vault::init`] made, on a thread for that.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] where the repository is not there or was made by somebody else; whatever `work` says.
+    pub async fn read<T, E>(
+        &self,
+        repository: &RepositoryName,
+        password: &SecretString,
+        work: impl FnOnce(&Reader) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<ReadError> + Send + 'static,
+    {
+        self.is_made_of(repository, password).await.map_err(ReadError::from)?;
+        let (source, keys) = (self.source(repository), keys_of(password));
+        let done = tokio::task::spawn_blocking(move || work(&Reader::open(source, keys)?)).await;
+        done.unwrap_or_else(|_| Err(ReadError::from(StorageError::BrokenOff).into()))
+    }
+
+    /// Has somebody write snapshots into a repository that [`Vault::init`] made, on a thread for that.
     ///
     /// # Errors
     /// [`StorageError::NotFound`] where the repository is not there or was made by somebody else; whatever `work` says.
@@ -127,22 +173,56 @@ impl Vault {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        let storage = Arc::clone(&self.inner.storage);
-        storage.size(repository, &New::of(password).key_name()).await?;
-        let (runtime, into) = (Handle::current(), repository.clone());
-        let emit: Emit = Box::new(move |key, bytes| {
-            runtime.block_on(async {
-                let mut draft = storage.begin(&into, &key).await?;
-                draft.write(bytes).await?;
-                draft.keep().await.map(drop)
-            })
-        });
-        let mut author = Author::of(password, emit);
+        let mut author = self.new_author(repository, password).await?;
         let done = tokio::task::spawn_blocking(move || work(&mut author)).await;
-        // What was counted before does not know of it.
-        *self.inner.ledger.uncounted(repository).current.write().await = false;
-        self.inner.ledger.close(repository);
         done.unwrap_or_else(|_| Err(StorageError::BrokenOff.into()))
+    }
+
+    /// Has somebody write snapshots, as [`Vault::author`], of what is there already.
+    ///
+    /// # Errors
+    /// As those of [`Vault::author`] and of [`Vault::read`].
+    pub async fn rewrite<T, E>(
+        &self,
+        repository: &RepositoryName,
+        password: &SecretString,
+        work: impl FnOnce(&Reader, &mut Author) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + From<ReadError> + Send + 'static,
+    {
+        let mut author = self.new_author(repository, password).await?;
+        self.read(repository, password, move |reader| work(reader, &mut author)).await
+    }
+
+    /// What an author keeps is counted, whoever else adds to the repository meanwhile.
+    async fn new_author(
+        &self,
+        repository: &RepositoryName,
+        password: &SecretString,
+    ) -> Result<Author, StorageError> {
+        self.is_made_of(repository, password).await?;
+        let inner = Arc::clone(&self.inner);
+        let account = inner.ledger.account(&*inner.storage, repository).await?;
+        let (runtime, into) = (Handle::current(), repository.clone());
+        let emit: Emit =
+            Box::new(move |key, bytes| runtime.block_on(inner.keep(&account, &into, key, bytes)));
+        Ok(Author::of(password, emit))
+    }
+
+    /// Whether there is such a repository, and its keys are those that the password makes.
+    async fn is_made_of(
+        &self,
+        repository: &RepositoryName,
+        password: &SecretString,
+    ) -> Result<(), StorageError> {
+        self.inner.storage.size(repository, &New::of(password).key_name()).await.map(drop)
+    }
+
+    fn source(&self, repository: &RepositoryName) -> Source {
+        let storage = Arc::clone(&self.inner.storage);
+        Source { storage, repository: repository.clone(), runtime: Handle::current() }
     }
 
     /// Removes an object. Harmless where there is none.

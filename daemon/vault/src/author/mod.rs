@@ -19,10 +19,10 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::init::keys_of;
-use crate::object::{Key, Kind, Sum};
+use crate::object::{Blob, Key, Kind, Sum};
 use crate::storage::StorageError;
 use node::{Node, Tree};
-use packs::{Blob, Packs};
+use packs::Packs;
 
 /// How long a piece of a file is, in bytes: what restic's own have on average.
 const PIECE: usize = 1024 * 1024;

@@ -9,20 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{AuthorError, Emit};
 use crate::init::sealed::{IV_BYTES, Keys};
-use crate::object::{Key, Kind, Sum};
+use crate::object::{Blob, Key, Kind, Sum};
 
 /// From how many bytes on a pack is full: restic's own size.
 const FULL: usize = 16 * 1024 * 1024;
 
 /// Of how many packs an index tells at the most.
 const INDEXED: usize = 1_000;
-
-/// What a piece is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Blob {
-    Data,
-    Tree,
-}
 
 pub(super) struct Packs {
     keys: Keys,
@@ -47,23 +40,6 @@ struct Piece {
     id: [u8; 32],
     offset: u32,
     length: u32,
-}
-
-impl Blob {
-    /// As the header of a pack has it, of what is not compressed.
-    fn digit(self) -> u8 {
-        match self {
-            Self::Data => 0,
-            Self::Tree => 1,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Tree => "tree",
-        }
-    }
 }
 
 impl Packs {

@@ -5,6 +5,7 @@ use aes::Aes256;
 use aes::cipher::{BlockEncrypt as _, KeyInit as _, KeyIvInit as _, StreamCipher as _};
 use poly1305::Poly1305;
 use secrecy::zeroize::Zeroizing;
+use subtle::ConstantTimeEq as _;
 
 /// How many bytes a repository's or a password's keys have together.
 pub(crate) const KEY_BYTES: usize = 64;
@@ -46,6 +47,18 @@ impl Keys {
         [&iv[..], &text, &signature].concat()
     }
 
+    /// What was sealed; nothing where it was not sealed with these keys, or was changed since.
+    pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (iv, rest) = sealed.split_first_chunk::<IV_BYTES>()?;
+        let (text, signature) = rest.split_last_chunk::<16>()?;
+        if !bool::from(self.sign(*iv, text).ct_eq(signature)) {
+            return None;
+        }
+        let mut text = text.to_vec();
+        ctr::Ctr128BE::<Aes256>::new(self.encryption().into(), iv.into()).apply_keystream(&mut text);
+        Some(text)
+    }
+
     fn sign(&self, iv: [u8; IV_BYTES], text: &[u8]) -> [u8; 16] {
         let mut nonce = iv.into();
         aes::Aes128::new(self.signature_k().into()).encrypt_block(&mut nonce);
@@ -53,5 +66,24 @@ impl Keys {
         key[..16].copy_from_slice(self.signature_r());
         key[16..].copy_from_slice(&nonce);
         Poly1305::new(key.as_slice().into()).compute_unpadded(text).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_is_opened_and_what_was_changed_is_not() {
+        let keys = Keys::new(Zeroizing::new([7; KEY_BYTES]));
+        let sealed = keys.seal([3; IV_BYTES], b"content");
+        assert_eq!(keys.open(&sealed).unwrap(), b"content");
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert_eq!(keys.open(&changed), None, "{place}");
+        }
+        assert_eq!(keys.open(&sealed[..31]), None);
+        assert_eq!(Keys::new(Zeroizing::new([8; KEY_BYTES])).open(&sealed), None);
     }
 }

@@ -14,6 +14,7 @@ mod place;
 mod protocol;
 mod quotas;
 mod raw;
+mod reading;
 mod refusing;
 mod restic;
 mod server;

@@ -1,0 +1,179 @@
+//! Reads snapshots of a repository without restic: what its trees and files consist of, where this daemon has to know.
+//!
+//! Whatever is read was sealed with the repository's keys, and has the sum that it is called by. Its JSON may come from somebody
+//! else's restic, and is taken for what it is: nothing that it says is used as a path of this host.
+//!
+//! The format is that of restic's design (<https://restic.readthedocs.io/en/stable/100_references.html>, “Repository Format”),
+//! versions 1 and 2.
+
+mod index;
+mod quoted;
+mod source;
+mod tree;
+mod unpack;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::init::sealed::Keys;
+use crate::object::{BadName, Blob, Key, Kind, Sum};
+use crate::storage::{Part, StorageError};
+use index::Index;
+pub(crate) use source::Source;
+pub use tree::{BadTree, Node, Tree};
+
+/// The largest piece of a file or tree that is read, in bytes: restic cuts files into pieces of 8 MiB at the most, and a tree has to
+/// fit into memory.
+const LARGEST: usize = 512 * 1024 * 1024;
+
+/// Reads a repository as it was when the reader was made. Each call may wait for the storage.
+pub struct Reader {
+    source: Source,
+    keys: Keys,
+    index: Index,
+}
+
+/// What a snapshot says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Its id, by which restic knows it.
+    pub id: String,
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// Whose it is.
+    pub host: String,
+    /// The paths that it is of.
+    pub paths: Vec<String>,
+    /// Words by which it is found.
+    pub tags: Vec<String>,
+    /// The id of the tree of its root.
+    pub tree: [u8; 32],
+}
+
+/// Why something cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The place fails, or does not have what the repository says that it has.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// It is not what the repository's keys sealed, or not what its sum says.
+    #[error("{0} was damaged or forged")]
+    Damaged(String),
+    /// It is not understood.
+    #[error("{what} cannot be understood: {why}")]
+    Unknown {
+        /// What.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// The repository has no such piece.
+    #[error("the repository does not have {0}")]
+    Missing(String),
+}
+
+/// A snapshot's object.
+#[derive(Deserialize)]
+struct Written {
+    time: DateTime<Utc>,
+    tree: String,
+    #[serde(default)]
+    paths: Option<Vec<String>>,
+    #[serde(default)]
+    hostname: String,
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+}
+
+impl Reader {
+    /// Reads what is where.
+    pub(crate) fn open(source: Source, keys: Keys) -> Result<Self, ReadError> {
+        let mut reader = Self { source, keys, index: Index::default() };
+        for name in reader.source.list(Kind::Index)? {
+            let text = reader.object(Kind::Index, name)?;
+            reader.index.add(&text).map_err(|error| unknown(format!("the index {name}"), error))?;
+        }
+        Ok(reader)
+    }
+
+    /// The ids of all snapshots, as they are now.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`]
+    pub fn snapshots(&self) -> Result<Vec<String>, ReadError> {
+        let names = self.source.list(Kind::Snapshots)?;
+        Ok(names.into_iter().map(|name| name.to_string()).collect())
+    }
+
+    /// A snapshot.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn snapshot(&self, id: &str) -> Result<Read, ReadError> {
+        let name = id.parse().map_err(|error: BadName| unknown(format!("the snapshot {id}"), error))?;
+        let text = self.object(Kind::Snapshots, name)?;
+        let unknown = |why: &dyn std::fmt::Display| unknown(format!("the snapshot {id}"), why);
+        let written: Written = serde_json::from_slice(&text).map_err(|error| unknown(&error))?;
+        let tree: Sum = written.tree.parse().map_err(|error: BadName| unknown(&error))?;
+        Ok(Read {
+            id: id.to_owned(),
+            at: written.time,
+            host: written.hostname,
+            paths: written.paths.unwrap_or_default(),
+            tags: written.tags.unwrap_or_default(),
+            tree: tree.bytes(),
+        })
+    }
+
+    /// A folder's entries.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn tree(&self, id: [u8; 32]) -> Result<Tree, ReadError> {
+        Tree::parse(&self.piece(Blob::Tree, id)?)
+            .map_err(|error| unknown(format!("the tree {}", Sum::new(id)), error))
+    }
+
+    /// A piece of a file, of those that [`Node::pieces`] tells.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn data(&self, id: [u8; 32]) -> Result<Vec<u8>, ReadError> {
+        self.piece(Blob::Data, id)
+    }
+
+    /// Whether the repository has a piece of a file.
+    pub fn has_data(&self, id: [u8; 32]) -> bool {
+        self.index.place(Blob::Data, id).is_some()
+    }
+
+    fn piece(&self, blob: Blob, id: [u8; 32]) -> Result<Vec<u8>, ReadError> {
+        let name = || Sum::new(id).to_string();
+        let place = self.index.place(blob, id).ok_or_else(|| ReadError::Missing(name()))?;
+        let end = place.offset.saturating_add(place.length.saturating_sub(1));
+        let part = Part::Between(place.offset.into(), end.into());
+        let sealed = self.source.get(&Key::Object(Kind::Data, place.pack), part)?;
+        let damaged = || ReadError::Damaged(name());
+        let mut plain = self.keys.open(&sealed).ok_or_else(damaged)?;
+        if let Some(length) = place.unpacked {
+            plain = unpack::exactly(&plain, length as usize).map_err(|error| unknown(name(), error))?;
+        }
+        if Sha256::digest(&plain).as_slice() == id { Ok(plain) } else { Err(damaged()) }
+    }
+
+    /// An object that is no pack.
+    fn object(&self, kind: Kind, name: Sum) -> Result<Vec<u8>, ReadError> {
+        let sealed = self.source.get(&Key::Object(kind, name), Part::All)?;
+        let damaged = || ReadError::Damaged(format!("{}/{name}", kind.as_str()));
+        if Sum::new(Sha256::digest(&sealed).into()) != name {
+            return Err(damaged());
+        }
+        let plain = self.keys.open(&sealed).ok_or_else(damaged)?;
+        unpack::object(plain).map_err(|error| unknown(format!("{}/{name}", kind.as_str()), error))
+    }
+}
+
+fn unknown(what: impl Into<String>, why: impl std::fmt::Display) -> ReadError {
+    ReadError::Unknown { what: what.into(), why: why.to_string() }
+}
