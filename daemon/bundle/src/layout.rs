@@ -25,7 +25,14 @@ pub fn files(service: &str, absolute: &[u8]) -> Result<BundlePath, BadPath> {
 /// # Errors
 /// [`BadPath`]
 pub fn object(service: &str, bucket: &str, key: &str) -> Result<BundlePath, BadPath> {
-    let bucket = place(&[b"services", service.as_bytes(), b"buckets", bucket.as_bytes()])?;
+    object_in(&place(&[b"services", service.as_bytes(), b"buckets", bucket.as_bytes()])?, key)
+}
+
+/// The same in a folder for the objects of one bucket, wherever that is.
+///
+/// # Errors
+/// [`BadPath`]
+pub fn object_in(bucket: &BundlePath, key: &str) -> Result<BundlePath, BadPath> {
     bucket.join(key.strip_suffix('/').unwrap_or(key).as_bytes())
 }
 

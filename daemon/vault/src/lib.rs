@@ -38,6 +38,7 @@
 //! | `init` | a new repository, whose key is quick to try |
 //! | [`author`] | [`Author`]: snapshots of what is no folder of this host |
 //! | [`reader`] | [`Reader`]: what snapshots consist of |
+//! | [`buckets`] | buckets of other stores as snapshots |
 //! | `ledger` | how much each repository holds, and what uploads reserve |
 //! | `receive` | taking an upload |
 //! | `http` | the protocol: routes, admission, answers |
@@ -45,6 +46,7 @@
 
 pub mod access;
 pub mod author;
+pub mod buckets;
 pub mod far;
 mod http;
 mod init;

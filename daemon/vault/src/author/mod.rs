@@ -153,6 +153,20 @@ impl Author {
         self.add(path, |name| Node::file(name, attributes, size, &pieces))
     }
 
+    /// Adds a file of pieces that the repository has already, or that were added before; nobody looks whether it has.
+    ///
+    /// # Errors
+    /// [`AuthorError`]
+    pub fn file_of(
+        &mut self,
+        path: &[u8],
+        attributes: &Attributes,
+        size: u64,
+        pieces: &[[u8; 32]],
+    ) -> Result<(), AuthorError> {
+        self.add(path, |name| Node::file(name, attributes, size, pieces))
+    }
+
     /// Adds a symbolic link.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! itself, and has requests signed there.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,7 +69,7 @@ pub struct Bucket {
     base: String,
     region: String,
     name: String,
-    credential: AwsCredential,
+    credential: Arc<AwsCredential>,
 }
 
 impl fmt::Debug for Bucket {
@@ -112,17 +113,22 @@ impl Bucket {
             base: format!("{}{}", url, encode(&config.name, false)),
             region: config.region.clone(),
             name: config.name.clone(),
-            credential: AwsCredential {
+            credential: Arc::new(AwsCredential {
                 key_id: config.access_key.clone(),
                 secret_key: config.secret.expose_secret().to_owned(),
                 token: None,
-            },
+            }),
         })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its store's region.
+    pub fn region(&self) -> &str {
+        &self.region
     }
 
     /// Sends a request, and again where it failed in a way that may pass. The answer is a success, and not read yet.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::author::AuthorError;
+use crate::reader::ReadError;
 use crate::storage::StorageError;
 
 /// Why a bucket cannot be copied, or put back. No text of it has a secret.
@@ -61,6 +62,9 @@ pub enum BucketError {
     /// What the vault holds of the bucket cannot be read.
     #[error("what the vault holds of the bucket cannot be read: {0}")]
     Record(String),
+    /// The vault does not give back what it holds.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The vault cannot be written to.
     #[error(transparent)]
     Author(#[from] AuthorError),

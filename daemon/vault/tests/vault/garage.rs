@@ -7,6 +7,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use berth_vault::S3Config;
+use berth_vault::buckets::BucketConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -53,6 +54,19 @@ impl Garage {
             region: "garage".into(),
             bucket: BUCKET.into(),
             prefix: PREFIX.into(),
+            access_key: self.access_key.clone(),
+            secret: self.secret.clone(),
+        }
+    }
+
+    /// Another bucket, as somebody keeps media in it.
+    pub async fn bucket(&self, name: &str) -> BucketConfig {
+        self.tell(&["bucket", "create", name]).await;
+        self.tell(&["bucket", "allow", "--read", "--write", name, "--key", "test"]).await;
+        BucketConfig {
+            endpoint: self.endpoint.clone(),
+            region: "garage".into(),
+            name: name.into(),
             access_key: self.access_key.clone(),
             secret: self.secret.clone(),
         }

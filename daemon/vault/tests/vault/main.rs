@@ -4,12 +4,14 @@
 
 mod alone;
 mod authoring;
+mod buckets;
 mod cutting;
 mod garage;
 mod init;
 mod life;
 mod memory;
 mod modes;
+mod owner;
 mod place;
 mod protocol;
 mod quotas;
@@ -18,5 +20,6 @@ mod reading;
 mod refusing;
 mod restic;
 mod server;
+mod store;
 mod tree;
 mod uploading;

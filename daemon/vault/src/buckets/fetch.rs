@@ -1,0 +1,191 @@
+//! Objects as they come from a bucket: the small ones several at once, through memory; the others piece by piece.
+
+use std::io::{self, Read};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use md5::{Digest as _, Md5};
+use reqwest::Response;
+use reqwest::header::HeaderMap;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::attributes::ObjectAttributes;
+use super::client::{Ask, Bucket, RETRIES, header, next_bytes};
+use super::error::BucketError;
+use super::listing::Listed;
+
+/// Up to how many bytes an object is small.
+pub(super) const SMALL: u64 = 1024 * 1024;
+
+/// What a store tells of an object that it sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) e_tag: Option<String>,
+    pub(super) last_modified: Option<DateTime<Utc>>,
+    pub(super) attributes: ObjectAttributes,
+}
+
+/// What became of an object that was asked for.
+#[derive(Debug)]
+pub(super) enum Fetched {
+    /// All of it.
+    Small { told: Told, bytes: Bytes },
+    /// It is too large for that.
+    Large,
+    /// It is not there any more.
+    Gone,
+}
+
+impl Bucket {
+    /// An object from one of its bytes on; only as long as it is the one that is meant.
+    async fn open(
+        &self,
+        key: &str,
+        from: u64,
+        e_tag: Option<&str>,
+    ) -> Result<(Told, Response), BucketError> {
+        let mut headers = HeaderMap::new();
+        if from > 0 {
+            header(&mut headers, "range", &format!("bytes={from}-"))?;
+            let e_tag = e_tag.ok_or(BucketError::Changed)?;
+            header(&mut headers, "if-match", e_tag)?;
+        }
+        let response = self.send(&Ask { key: Some(key), headers, ..Ask::default() }).await?;
+        let expected = if from > 0 { 206 } else { 200 };
+        if response.status().as_u16() != expected {
+            return Err(BucketError::Answer("it is not the part that was asked for".into()));
+        }
+        let of = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let told = Told {
+            e_tag: of("etag").map(str::to_owned),
+            last_modified: of("last-modified").and_then(instant),
+            attributes: ObjectAttributes::told(response.headers()),
+        };
+        Ok((told, response))
+    }
+
+    /// All of an object that is small. One that changes while it is read is read anew.
+    pub(super) async fn fetch(&self, listed: &Listed) -> Result<Fetched, BucketError> {
+        if listed.size > SMALL {
+            return Ok(Fetched::Large);
+        }
+        let mut tries = 0;
+        loop {
+            match self.fetch_once(&listed.key).await {
+                Err(BucketError::NoObject) => return Ok(Fetched::Gone),
+                Err(error) if error.may_pass() && tries < RETRIES => tries += 1,
+                fetched => return fetched.map_err(|error| error.of(&listed.key)),
+            }
+        }
+    }
+
+    async fn fetch_once(&self, key: &str) -> Result<Fetched, BucketError> {
+        let (told, mut response) = self.open(key, 0, None).await?;
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = next_bytes(&mut response).await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > SMALL {
+                return Ok(Fetched::Large);
+            }
+        }
+        Ok(Fetched::Small { told, bytes: bytes.freeze() })
+    }
+}
+
+/// An object's content, read on a thread of its own while the runtime brings it. Where the connection breaks, it goes on behind the
+/// last byte, as long as the object is the same.
+pub(super) struct Content<'a> {
+    bucket: &'a Bucket,
+    key: &'a str,
+    runtime: &'a Handle,
+    cancel: &'a CancellationToken,
+    pub(super) told: Told,
+    response: Response,
+    chunk: Bytes,
+    /// How many bytes came so far.
+    pub(super) read: u64,
+    sum: Md5,
+    /// How often it broke since something came.
+    broke: u32,
+}
+
+impl<'a> Content<'a> {
+    /// Begins to read an object.
+    pub(super) fn open(
+        bucket: &'a Bucket,
+        key: &'a str,
+        runtime: &'a Handle,
+        cancel: &'a CancellationToken,
+    ) -> Result<Self, BucketError> {
+        let opened = runtime.block_on(cancel.run_until_cancelled(bucket.open(key, 0, None)));
+        let (told, response) = opened.ok_or(BucketError::Cancelled)??;
+        let (chunk, sum) = (Bytes::new(), Md5::new());
+        Ok(Self { bucket, key, runtime, cancel, told, response, chunk, read: 0, sum, broke: 0 })
+    }
+
+    /// The MD5 of what came, which most stores call an object by.
+    pub(super) fn md5(self) -> String {
+        digits(&self.sum.finalize())
+    }
+
+    fn next(&mut self) -> Result<Option<Bytes>, BucketError> {
+        loop {
+            let next = self.runtime.block_on(self.cancel.run_until_cancelled(next_bytes(&mut self.response)));
+            match next.ok_or(BucketError::Cancelled)? {
+                Err(error) if error.may_pass() && self.broke < RETRIES => self.go_on()?,
+                next => return next,
+            }
+        }
+    }
+
+    fn go_on(&mut self) -> Result<(), BucketError> {
+        self.broke += 1;
+        let again = self.bucket.open(self.key, self.read, self.told.e_tag.as_deref());
+        let opened = self.runtime.block_on(self.cancel.run_until_cancelled(again));
+        let (told, response) = match opened.ok_or(BucketError::Cancelled)? {
+            // The one that was begun is gone.
+            Err(BucketError::NoObject) => return Err(BucketError::Changed),
+            opened => opened?,
+        };
+        if told.e_tag != self.told.e_tag {
+            return Err(BucketError::Changed);
+        }
+        self.response = response;
+        Ok(())
+    }
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while self.chunk.is_empty() {
+            match self.next().map_err(io::Error::other)? {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.chunk.len());
+        self.chunk.copy_to_slice(&mut buffer[..length]);
+        self.sum.update(&buffer[..length]);
+        self.read += length as u64;
+        self.broke = 0;
+        Ok(length)
+    }
+}
+
+/// An instant as HTTP writes it.
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc2822(text).ok().map(|instant| instant.to_utc())
+}
+
+/// The MD5 of what is in memory.
+pub(super) fn md5_of(bytes: &[u8]) -> String {
+    digits(&Md5::digest(bytes))
+}
+
+fn digits(sum: &[u8]) -> String {
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+}

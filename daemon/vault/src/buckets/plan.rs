@@ -1,0 +1,83 @@
+//! What a bucket's next snapshot is to hold, and what of it the vault has already.
+
+use std::collections::HashSet;
+
+use super::client::is_out_of_reach;
+use super::error::BucketError;
+use super::held::{Held, newest};
+use super::listing::Listed;
+use super::place::{Place, arranged};
+use super::record::ObjectRecord;
+use super::{Copying, News, Tell};
+use crate::reader::Reader;
+
+/// An object that the snapshot is to hold.
+pub(super) struct Planned {
+    pub(super) listed: Listed,
+    /// What is known of it, with its pieces; it is fetched where nothing is.
+    pub(super) held: Option<(ObjectRecord, Vec<[u8; 32]>)>,
+    /// Whether it is still in the bucket.
+    there: bool,
+}
+
+/// What is to be in the snapshot, in its order; and the keys of what cannot be. What is in the last one of the same operation stays,
+/// as what was captured since may refer to it.
+pub(super) fn plan(
+    reader: &Reader,
+    copying: &Copying,
+    listed: Vec<Listed>,
+    tell: &mut Tell,
+) -> Result<(Vec<(Place, Planned)>, Vec<String>), BucketError> {
+    let held = last(reader, copying, tell)?;
+    let (out, listed): (Vec<_>, Vec<_>) =
+        listed.into_iter().partition(|listed| is_out_of_reach(&listed.key));
+    let mut all: Vec<Planned> =
+        listed.into_iter().map(|listed| Planned { listed, held: None, there: true }).collect();
+    if let Some(held) = held.as_ref().filter(|held| held.has_tag(&copying.together)) {
+        let there: HashSet<&str> = all.iter().map(|one| one.listed.key.as_str()).collect();
+        let gone = held.objects.values().filter(|object| !there.contains(object.key.as_str()));
+        let gone: Vec<Planned> =
+            gone.map(|object| Planned { listed: listed_of(object), held: None, there: false }).collect();
+        all.extend(gone);
+    }
+    let mut placed = arranged(all, |one| (&one.listed.key, one.listed.size));
+    if let Some(held) = &held {
+        for (_, one) in &mut placed {
+            one.held = known(held, &one.listed)?;
+        }
+    }
+    placed.retain(|(_, one)| one.there || one.held.is_some());
+    Ok((placed, out.into_iter().map(|listed| listed.key).collect()))
+}
+
+/// The bucket's last snapshot. One that cannot be read is no reason not to make another.
+fn last<'a>(
+    reader: &'a Reader,
+    copying: &Copying,
+    tell: &mut Tell,
+) -> Result<Option<Held<'a>>, BucketError> {
+    let Some(found) = newest(reader, &copying.of)? else { return Ok(None) };
+    match Held::of(reader, found) {
+        Ok(held) => Ok(Some(held)),
+        Err(error) => {
+            tell(News::Line(format!("everything is fetched, as the last snapshot cannot be read: {error}")));
+            Ok(None)
+        }
+    }
+}
+
+fn known(held: &Held<'_>, listed: &Listed) -> Result<Option<(ObjectRecord, Vec<[u8; 32]>)>, BucketError> {
+    let Some(known) = held.objects.get(&listed.key).filter(|known| known.is(listed)) else {
+        return Ok(None);
+    };
+    Ok(held.pieces(known)?.map(|pieces| (known.clone(), pieces)))
+}
+
+fn listed_of(object: &ObjectRecord) -> Listed {
+    Listed {
+        key: object.key.clone(),
+        size: object.size,
+        e_tag: object.e_tag.clone(),
+        last_modified: object.last_modified,
+    }
+}
