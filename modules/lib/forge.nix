@@ -392,7 +392,7 @@ in
             mode = "0750";
           }
         ];
-        buckets = lib.optional hasKey {
+        buckets = lib.optional (object_storage != null) {
           name = object_storage.bucket;
           inherit (object_storage) endpoint region access_key;
           secret_key_file = keyFile;

@@ -60,11 +60,13 @@ let
       publicUrl =
         if store.public_url != null then store.public_url else "${store.endpoint}/${store.bucket}";
       variables = lib.optionalString hasKey (variables store.access_key);
-      buckets = lib.optional hasKey {
-        name = store.bucket;
-        inherit (store) endpoint region access_key;
-        secret_key_file = given "object-key" store.secret_key;
-      };
+      buckets = [
+        {
+          name = store.bucket;
+          inherit (store) endpoint region access_key;
+          secret_key_file = if hasKey then given "object-key" store.secret_key else null;
+        }
+      ];
       secrets = supplied "/object_storage/secret_key" store.secret_key (
         secret
         // {

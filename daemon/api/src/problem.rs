@@ -7,8 +7,11 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use berth_contract::problem::PREFIX;
 use berth_domain::Invalid;
+use berth_domain::invalid::FieldError;
 use berth_engine::StepError;
+use berth_engine::buckets::SharedBucket;
 use berth_engine::conditions::CheckError;
+use berth_engine::error::BUCKET_SHARED;
 use berth_engine::rollouts::SelectError;
 use berth_store::StoreError;
 
@@ -69,6 +72,21 @@ impl Problem {
         let detail = "the daemon failed; its log says why";
         let mut problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail);
         problem.retry_after = Some(5);
+        problem
+    }
+
+    /// A copy of a tenant would share buckets with it; each setting that names one is told.
+    pub fn shared_buckets(shared: &[SharedBucket]) -> Self {
+        let detail: Vec<String> = shared.iter().map(SharedBucket::message).collect();
+        let mut problem = Self::conflict(BUCKET_SHARED, detail.join("; "));
+        problem.errors = shared
+            .iter()
+            .map(|one| FieldError {
+                field: format!("/services/{}{}", one.service, one.setting),
+                rule: BUCKET_SHARED.into(),
+                message: format!("names the bucket {} of {}", one.bucket, one.owner),
+            })
+            .collect();
         problem
     }
 

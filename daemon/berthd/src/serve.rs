@@ -13,7 +13,7 @@ use berth_contract::resources::REHEARSAL;
 use berth_contract::{Platform, Provider};
 use berth_engine::bundles::Spool;
 use berth_engine::ports::HostClock;
-use berth_engine::real::{LocalVaults, NixBuilder, SshMachines};
+use berth_engine::real::{LocalBuckets, LocalVaults, NixBuilder, SshMachines};
 use berth_engine::{Engine, EngineOptions, Exports, Parts};
 use berth_machine::{Connector, ConnectorOptions};
 use berth_nix::{Nix, NixOptions};
@@ -52,7 +52,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let connector = connector(&config, &identity)?;
     let vault = vault::prepare(&config, store.clone()).await?;
     let exports = exports(&config)?;
-    let engine = engine(&config, store.clone(), keys, connector.clone(), vault.vaults, exports)?;
+    let copying = (vault.vaults, LocalBuckets::new(vault.vault.clone()));
+    let engine = engine(&config, store.clone(), keys, connector.clone(), copying, exports)?;
     let vault_serves = tokio::spawn(vault.server);
     let api = Data::new(api(&config, engine.clone(), store.clone(), &identity)?.with_vault(vault.vault));
     let state = api.clone();
@@ -114,7 +115,7 @@ fn engine(
     store: Store,
     keys: Keys,
     connector: Connector,
-    vaults: LocalVaults,
+    (vaults, buckets): (LocalVaults, LocalBuckets),
     exports: Exports,
 ) -> anyhow::Result<Engine> {
     let mut options = NixOptions::default();
@@ -145,6 +146,7 @@ fn engine(
         builder: Arc::new(builder),
         machines: Arc::new(SshMachines::new(connector)),
         vaults: Arc::new(vaults),
+        buckets: Arc::new(buckets),
         exports,
         spool: spool(config)?,
         clock: Arc::new(HostClock),

@@ -100,6 +100,24 @@ pub struct CapturedService {
     /// What belongs to the service and is not in the snapshot, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// The buckets of object stores that it keeps files in, by name; what they hold counts in none of the fields above.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub buckets: BTreeMap<String, CapturedBucket>,
+}
+
+/// A bucket that was captured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CapturedBucket {
+    /// The snapshot's id in the tenant's restic repository.
+    pub restic: String,
+    /// The store's address.
+    pub endpoint: String,
+    /// How many objects it holds.
+    pub objects: u64,
+    /// How long they are together, in bytes.
+    pub bytes: u64,
+    /// What had to be written into the vault, in bytes.
+    pub bytes_added: u64,
 }
 
 impl Snapshot {
@@ -113,7 +131,49 @@ impl Snapshot {
 
     /// Everything that it consists of in the tenant's restic repository.
     pub fn restic_ids(&self) -> impl Iterator<Item = &str> {
-        let services = self.captured().map(|(_, captured)| captured.restic.as_str());
+        let services = self.captured().flat_map(|(_, captured)| {
+            let buckets = captured.buckets.values().map(|bucket| bucket.restic.as_str());
+            std::iter::once(captured.restic.as_str()).chain(buckets)
+        });
         services.chain(self.tenant_part.iter().map(|part| part.restic.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(text: &str) -> CapturedService {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_service_that_was_written_down_before_buckets_were_captured_has_none() {
+        let old = r#"{"restic":"aa","bytes_added":1,"bytes_total":2,"files_total":3,"databases":[],"quiet_ms":4}"#;
+        let read = service(old);
+        assert!(read.buckets.is_empty());
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
+    }
+
+    #[test]
+    fn a_snapshot_consists_of_its_buckets_as_well() {
+        let bucket = r#""buckets":{"media":{"restic":"bb","endpoint":"https://s3","objects":1,"bytes":2,"bytes_added":3}}"#;
+        let captured = service(&format!(
+            r#"{{"restic":"aa","bytes_added":1,"bytes_total":2,"files_total":3,"databases":[],"quiet_ms":4,{bucket}}}"#
+        ));
+        let snapshot = Snapshot {
+            id: Uuid::nil(),
+            tenant: "acme".parse().unwrap(),
+            created_at: DateTime::UNIX_EPOCH,
+            finished_at: DateTime::UNIX_EPOCH,
+            revision: None,
+            system: "/nix/store/x".into(),
+            whole: true,
+            due_at: None,
+            forgetting: false,
+            services: BTreeMap::from([("mastodon".parse().unwrap(), SnapshotPart::Captured(captured))]),
+            tenant_part: Some(TenantPart { restic: "cc".into(), secrets: BTreeMap::new() }),
+        };
+        assert_eq!(snapshot.restic_ids().collect::<Vec<_>>(), ["aa", "bb", "cc"]);
     }
 }

@@ -22,7 +22,7 @@ use crate::exports::Exports;
 use crate::follow::Follower;
 use crate::hub::{Hub, locked};
 use crate::moved::{self, MovedOptions};
-use crate::ports::{Builder, Clock, Machines, Vaults};
+use crate::ports::{Buckets, Builder, Clock, Machines, Vaults};
 use crate::records::Records;
 use crate::retries::Retries;
 use crate::rollouts::{self, Fleet};
@@ -170,6 +170,8 @@ pub struct Parts {
     pub machines: Arc<dyn Machines>,
     /// Keeps snapshots.
     pub vaults: Arc<dyn Vaults>,
+    /// Copies tenants' buckets into vaults, and back.
+    pub buckets: Arc<dyn Buckets>,
     /// Where bundles are made, and who signs them.
     pub exports: Exports,
     /// The bundles that somebody brings here.
@@ -191,6 +193,7 @@ pub(crate) struct Shared {
     pub builder: Arc<dyn Builder>,
     pub machines: Arc<dyn Machines>,
     pub vaults: Arc<dyn Vaults>,
+    pub buckets: Arc<dyn Buckets>,
     pub exports: Arc<Exports>,
     pub spool: Arc<Spool>,
     pub clock: Arc<dyn Clock>,
@@ -210,7 +213,7 @@ pub(crate) struct Shared {
 impl Engine {
     /// An engine that does nothing until [`Engine::start`].
     pub fn new(parts: Parts, options: EngineOptions) -> Self {
-        let Parts { records, keys, builder, machines, vaults, exports, spool, clock } = parts;
+        let Parts { records, keys, builder, machines, vaults, buckets, exports, spool, clock } = parts;
         Self {
             shared: Arc::new(Shared {
                 records,
@@ -219,6 +222,7 @@ impl Engine {
                 builder,
                 machines,
                 vaults,
+                buckets,
                 exports: Arc::new(exports),
                 spool: Arc::new(spool),
                 clock,

@@ -32,6 +32,12 @@ pub const REBOOT_FAILED: &str = "reboot-failed";
 /// The code of a failure where services could not be captured.
 pub const SNAPSHOT_INCOMPLETE: &str = "snapshot-incomplete";
 
+/// The code of a failure where a bucket of a tenant's object store could not be copied, or put back.
+pub const BUCKET_FAILED: &str = "bucket-failed";
+
+/// The code of a refusal where a copy of a tenant would share its bucket.
+pub const BUCKET_SHARED: &str = "bucket-shared";
+
 /// The code of a failure of the store behind the vault.
 pub const VAULT_FAILED: &str = "vault-failed";
 

@@ -35,6 +35,7 @@
 //! | [`conditions`] | looks whether deployed tenants still are what was committed |
 //! | [`bundles`] | bundles that somebody brings here, so that a tenant is made of one |
 //! | [`backups`] | tenants' backup plans: what is due begins, what is not kept goes |
+//! | [`buckets`] | tenants' buckets of object stores: whether two would share one |
 //! | [`moved`] | what is left of tenants that have moved goes in time |
 //! | `pinning` | certificates that a machine made for itself |
 //! | `reach` | a session with a machine, the agent behind it |
@@ -46,6 +47,7 @@ mod arrivals;
 mod aside;
 mod attempts;
 pub mod backups;
+pub mod buckets;
 pub mod bundles;
 pub mod conditions;
 mod configuration;

@@ -1,5 +1,7 @@
 //! What the engine needs from the outside, as traits: so that a scenario can be replayed without nix or machines.
 
+mod buckets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::StepError;
+pub use buckets::{BucketConfig, BucketCopy, Buckets, Copied, News, PutBack, Tell};
 
 /// Tells the time that is written down. What is waited for is measured by tokio's clock.
 pub trait Clock: Send + Sync {
@@ -377,14 +380,15 @@ pub trait Vaults: Send + Sync {
         content: Zeroizing<Vec<u8>>,
     ) -> Result<Option<String>, StepError>;
 
-    /// Forgets restic snapshots of a vault, and those of passes that were of no use by themselves, and removes what none of the
-    /// others needs. Those that are gone already are left out. Tells how many bytes became free. Nobody else may use the vault
-    /// meanwhile.
+    /// Forgets restic snapshots of a vault, and those of passes that were of no use by themselves; of buckets, all that are not
+    /// `needed`. Removes what none of the others needs. Those that are gone already are left out. Tells how many bytes became free.
+    /// Nobody else may use the vault meanwhile.
     async fn prune(
         &self,
         vault: VaultId,
         key: &SecretString,
-        snapshots: &BTreeSet<String>,
+        going: &BTreeSet<String>,
+        needed: &BTreeSet<String>,
         bounds: &Bounds,
         sink: &Sink,
     ) -> Result<u64, StepError>;

@@ -95,6 +95,9 @@ pub struct Captured {
     pub quiet_ms: u64,
     /// What belongs to the service and is not in the snapshot, in words.
     pub left_out: Vec<String>,
+    /// The names of its buckets of object stores, which a machine copies nothing of.
+    #[serde(default)]
+    pub buckets: Vec<String>,
     /// Units that were stopped for the capture and did not come up again.
     pub not_started: Vec<String>,
     /// Of a followed [`Pass::Final`] of a single service, what tells the state from another: it was found out while everything was

@@ -6,15 +6,19 @@ use async_trait::async_trait;
 use berth_domain::event::NewEvent;
 use berth_domain::{
     Departure, Drill, MigrationId, Mode, Operation, OperationId, Snapshot, TenantName, Timestamp,
+    VaultId,
 };
-use berth_engine::Exports;
+use berth_engine::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, PutBack, Tell};
 use berth_engine::records::{BackupRecords, DrillRecords, MoveRecords, Result, StateRecords};
+use berth_engine::{Exports, StepError};
 use berth_sign::SigningKey;
 use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState, StateRecord};
 use berth_store::{
     ArrivalRecord, BackupRecord, DatabaseError, DepartureRecord, DrillRecord, Hold, IdempotencyRecord, Page,
     StoreError,
 };
+
+use secrecy::SecretString;
 
 use crate::database::Database;
 
@@ -214,4 +218,33 @@ impl MoveRecords for Database {
 pub(crate) fn no_exports() -> Exports {
     let key = SigningKey::from_seed(&[0; 32]);
     Exports { folder: PathBuf::from("/nonexistent"), provider: "simulated".into(), key }
+}
+
+/// No tenant of a simulated world has a bucket.
+pub(crate) struct NoBuckets;
+
+#[async_trait]
+impl Buckets for NoBuckets {
+    async fn copy(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: BucketCopy,
+        _: &Bounds,
+        _: Tell,
+    ) -> std::result::Result<Option<Copied>, StepError> {
+        Err(StepError::failed("absent", "nothing of that kind is here"))
+    }
+
+    async fn put_back(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: &BucketConfig,
+        _: &str,
+        _: &Bounds,
+        _: Tell,
+    ) -> std::result::Result<PutBack, StepError> {
+        Err(StepError::failed("absent", "nothing of that kind is here"))
+    }
 }

@@ -8,7 +8,7 @@ use berth_engine::ports::Clock;
 use berth_engine::{CheckOptions, Engine, EngineOptions, Parts};
 use berth_seal::Keys;
 
-use crate::absent::no_exports;
+use crate::absent::{NoBuckets, no_exports};
 use crate::builder::{Platforms, SimulatedBuilder};
 use crate::database::{Database, Listeners};
 use crate::life::Life;
@@ -61,6 +61,7 @@ impl Replica {
             builder: Arc::new(SimulatedBuilder::new(&self.world, life, &self.platforms)),
             machines: Arc::new(Links::new(&self.world, life)),
             vaults: Arc::new(SimulatedVaults::new(&self.world, life)),
+            buckets: Arc::new(NoBuckets),
             exports: no_exports(),
             spool: Spool::of_nobody("/nonexistent".into()),
             clock: Arc::clone(&self.world) as Arc<dyn Clock>,

@@ -287,6 +287,7 @@ fn copied(id: String) -> Captured {
         data_version: None,
         quiet_ms: 1,
         left_out: Vec::new(),
+        buckets: Vec::new(),
         not_started: Vec::new(),
         fingerprint: None,
     }

@@ -114,6 +114,7 @@ impl Vaults for SimulatedVaults {
         _: VaultId,
         _: &SecretString,
         _: &BTreeSet<String>,
+        _: &BTreeSet<String>,
         _: &Bounds,
         _: &Sink,
     ) -> Result<u64, StepError> {

@@ -241,9 +241,7 @@ impl Service<'_> {
 
     fn captured(&self, summary: Option<Summary>, databases: Vec<String>) -> Captured {
         let found = summary.as_ref();
-        let buckets = self.contract.state.buckets.iter();
-        let mut left_out: Vec<String> =
-            buckets.map(|bucket| format!("bucket {}: buckets are not captured", bucket.name)).collect();
+        let mut left_out = Vec::new();
         if self.asked.pass == Pass::Live {
             left_out.extend(
                 self.contract
@@ -262,6 +260,7 @@ impl Service<'_> {
             data_version: self.contract.data_version.clone(),
             quiet_ms: 0,
             left_out,
+            buckets: self.contract.state.buckets.iter().map(|bucket| bucket.name.clone()).collect(),
             not_started: Vec::new(),
             fingerprint: None,
         }

@@ -309,6 +309,7 @@ mod tests {
             data_version: None,
             quiet_ms: 0,
             left_out: Vec::new(),
+            buckets: Vec::new(),
             not_started: Vec::new(),
             fingerprint: None,
         };

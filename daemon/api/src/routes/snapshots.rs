@@ -120,7 +120,8 @@ async fn forget(
 }
 
 /// Puts a snapshot in place of the state of a tenant, or of another one: `into`, whose state then is a copy. All of the
-/// snapshot is brought back, or the machine keeps what it has. The answer names the operation to follow.
+/// snapshot is brought back, or the machine keeps what it has. A copy whose settings name a bucket of the original's is refused
+/// (409 `bucket-shared`). The answer names the operation to follow.
 #[utoipa::path(
     operation_id = "restoreTenant", tag = "Snapshots", request_body = NewRestore,
     params(("name" = String, Path), IdempotencyKey),
@@ -146,6 +147,10 @@ async fn restore(
     }
     let snapshot = readable(&caller, &api, &name, wanted.snapshot).await?;
     let operation = operation(&api, &caller, target, OperationKind::Restore).await?;
+    let shared = api.engine.shared_buckets(&snapshot, &operation.tenant).await?;
+    if !shared.is_empty() {
+        return Err(Problem::shared_buckets(&shared));
+    }
     let operation = Operation { snapshot: Some(snapshot.id), ..operation };
     once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await
 }

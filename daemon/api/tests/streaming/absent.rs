@@ -12,8 +12,9 @@ use berth_domain::revision::Files;
 use berth_domain::{CapturedService, MachineName, MachineSpec, OperationId, ServiceName, VaultId};
 use berth_engine::StepError;
 use berth_engine::ports::{
-    Admission, Applied, Bounds, Builder, Evaluated, FarVault, Keep, Login, MachineSession, Machines,
-    Platform, Rebuild, RebuildEnding, Report, Sink, Title, VaultAccess, Vaults, Writing,
+    Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, FarVault, Keep,
+    Login, MachineSession, Machines, Platform, PutBack, Rebuild, RebuildEnding, Report, Sink, Tell, Title,
+    VaultAccess, Vaults, Writing,
 };
 use berth_render::{PlatformPin, Rendered, Tls};
 use secrecy::SecretString;
@@ -195,6 +196,7 @@ impl Vaults for Nobody {
         _: VaultId,
         _: &SecretString,
         _: &BTreeSet<String>,
+        _: &BTreeSet<String>,
         _: &Bounds,
         _: &Sink,
     ) -> Result<u64, StepError> {
@@ -202,6 +204,32 @@ impl Vaults for Nobody {
     }
 
     async fn destroy(&self, _: VaultId) -> Result<(), StepError> {
+        absent()
+    }
+}
+
+#[async_trait]
+impl Buckets for Nobody {
+    async fn copy(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: BucketCopy,
+        _: &Bounds,
+        _: Tell,
+    ) -> Result<Option<Copied>, StepError> {
+        absent()
+    }
+
+    async fn put_back(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: &BucketConfig,
+        _: &str,
+        _: &Bounds,
+        _: Tell,
+    ) -> Result<PutBack, StepError> {
         absent()
     }
 }

@@ -84,6 +84,7 @@ fn engine(store: &Store, talker: Talker, folder: &TempDir) -> Engine {
         builder: Arc::new(talker),
         machines: Arc::new(Nobody),
         vaults: Arc::new(Nobody),
+        buckets: Arc::new(Nobody),
         exports,
         spool: Spool::of_nobody(folder.path().join("bundles")),
         clock: Arc::new(HostClock),

@@ -1,6 +1,6 @@
 //! `berth snapshot …` and `berth restore`
 
-use berth_domain::{Snapshot as SnapshotBody, SnapshotPart};
+use berth_domain::{CapturedService, Snapshot as SnapshotBody, SnapshotPart};
 
 use super::Context;
 use super::tenant::followed;
@@ -57,7 +57,10 @@ pub(super) async fn restore(context: &Context, options: &Restore) -> Result<()> 
 
 fn list(snapshots: &[SnapshotBody]) -> String {
     let row = |snapshot: &SnapshotBody| {
-        let bytes: u64 = snapshot.captured().map(|(_, captured)| captured.bytes_total).sum();
+        let held = |captured: &CapturedService| {
+            captured.bytes_total + captured.buckets.values().map(|bucket| bucket.bytes).sum::<u64>()
+        };
+        let bytes: u64 = snapshot.captured().map(|(_, captured)| held(captured)).sum();
         let services: Vec<_> = snapshot.captured().map(|(service, _)| service.to_string()).collect();
         let state = match snapshot {
             SnapshotBody { forgetting: true, .. } => "being removed",
@@ -107,7 +110,15 @@ fn described(part: &SnapshotPart) -> String {
         SnapshotPart::Captured(captured) => {
             let size = words::bytes(captured.bytes_total);
             let (files, quiet) = (captured.files_total, captured.quiet_ms);
-            format!("{size} in {files} files, stopped for {quiet} ms, restic {}", &captured.restic[..8])
+            let restic = |id: &str| id.get(..8).unwrap_or(id).to_owned();
+            let buckets = captured.buckets.iter().map(|(name, bucket)| {
+                let (size, objects) = (words::bytes(bucket.bytes), bucket.objects);
+                format!("\n  bucket {name}: {size} in {objects} objects, restic {}", restic(&bucket.restic))
+            });
+            let missing = captured.left_out.iter().map(|what| format!("\n  left out: {what}"));
+            let more: String = buckets.chain(missing).collect();
+            let restic = restic(&captured.restic);
+            format!("{size} in {files} files, stopped for {quiet} ms, restic {restic}{more}")
         }
     }
 }

@@ -48,6 +48,6 @@ pub struct Bucket {
     pub region: String,
     /// The access key's identifier.
     pub access_key: String,
-    /// The file with the secret key, absolute.
-    pub secret_key_file: String,
+    /// The file with the secret key, absolute; nothing where none was given.
+    pub secret_key_file: Option<String>,
 }

@@ -137,6 +137,7 @@ impl Written<'_> {
             data_version: about.data_version.clone(),
             quiet_ms: 0,
             left_out: Vec::new(),
+            buckets: BTreeMap::new(),
         };
         self.captured.insert(service.name.clone(), captured);
         Ok(())

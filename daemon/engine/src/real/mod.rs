@@ -8,9 +8,11 @@
 //! | `folder` | folders that go with who made them |
 //! | [`machines`] | sessions over SSH |
 //! | [`vaults`] | vaults behind this daemon's own server |
+//! | [`buckets`] | tenants' buckets, into the same vaults and back |
 //! | `restic` | this host's restic, for what is read out of a vault here |
 //! | `errors` | what their failures mean to a client |
 
+pub mod buckets;
 pub mod builder;
 mod errors;
 mod folder;
@@ -20,6 +22,7 @@ mod rebuild;
 mod restic;
 pub mod vaults;
 
+pub use buckets::LocalBuckets;
 pub use builder::NixBuilder;
 pub use machines::SshMachines;
 pub use platform::PlatformSource;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use crate::buckets::BUCKET_OF;
 use crate::error::{EXPORT_FAILED, PRUNE_FAILED, StepError};
 use crate::ports::{Bounds, Report, Sink};
 
@@ -56,10 +57,11 @@ impl Restic<'_> {
         self.run(command, EXPORT_FAILED, bounds).await.map(drop)
     }
 
-    /// Forgets snapshots, and what was copied while services went on; then removes what none of the others needs.
+    /// Forgets snapshots, and what was copied while services went on, or of buckets for a snapshot that did not come about; then removes what none of the others needs.
     pub(super) async fn forget(
         &self,
-        snapshots: &BTreeSet<String>,
+        going: &BTreeSet<String>,
+        needed: &BTreeSet<String>,
         bounds: &Bounds,
         sink: &Sink,
     ) -> Result<(), StepError> {
@@ -74,12 +76,15 @@ impl Restic<'_> {
         let there: Vec<Told> = serde_json::from_slice(&listed.stdout).map_err(unreadable)?;
         // What was copied while the services went on cannot be brought back by itself.
         let live = Pass::Live.tag();
-        let goes =
-            |told: &&Told| snapshots.contains(&told.id) || told.tags.iter().flatten().any(|tag| *tag == live);
-        let going: Vec<&str> = there.iter().filter(goes).map(|told| told.id.as_str()).collect();
-        if !going.is_empty() {
-            sink(Report::Line(format!("{} parts are forgotten", going.len())));
-            self.alone("forget", &going, bounds).await?;
+        let idle = |tag: &String| *tag == live || tag.starts_with(BUCKET_OF);
+        let goes = |told: &&Told| {
+            let unneeded = !needed.contains(&told.id) && told.tags.iter().flatten().any(idle);
+            going.contains(&told.id) || unneeded
+        };
+        let parts: Vec<&str> = there.iter().filter(goes).map(|told| told.id.as_str()).collect();
+        if !parts.is_empty() {
+            sink(Report::Line(format!("{} parts are forgotten", parts.len())));
+            self.alone("forget", &parts, bounds).await?;
         }
         sink(Report::Line("what nothing needs any more is removed".into()));
         self.alone("prune", &[], bounds).await

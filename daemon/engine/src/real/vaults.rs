@@ -118,7 +118,8 @@ impl Vaults for LocalVaults {
         &self,
         vault: VaultId,
         key: &SecretString,
-        snapshots: &BTreeSet<String>,
+        going: &BTreeSet<String>,
+        needed: &BTreeSet<String>,
         bounds: &Bounds,
         sink: &Sink,
     ) -> Result<u64, StepError> {
@@ -130,7 +131,7 @@ impl Vaults for LocalVaults {
         let before = used().await?;
         let Admission { address, path, token, end: _until_it_is_done } =
             self.admit(vault, VaultAccess::Full).await?;
-        Restic { address, path: &path, token: &token, key }.forget(snapshots, bounds, sink).await?;
+        Restic { address, path: &path, token: &token, key }.forget(going, needed, bounds, sink).await?;
         Ok(before.saturating_sub(used().await?))
     }
 
@@ -166,7 +167,7 @@ impl Drop for Revoked {
     }
 }
 
-fn repository(vault: VaultId) -> Result<RepositoryName, StepError> {
+pub(super) fn repository(vault: VaultId) -> Result<RepositoryName, StepError> {
     let name = vault.to_string().parse();
     name.map_err(|_| StepError::failed("internal", format!("a vault cannot be called {vault}")))
 }

@@ -1,18 +1,21 @@
 //! What customers gave in confidence, opened for the machine that needs it.
 
+use std::collections::BTreeSet;
+
 use berth_domain::manifest::{Generator, Manifest};
 use berth_domain::{ServiceName, Setting, TenantSpec};
-use berth_protocol::{Answer, GivenSecret, Request};
+use berth_protocol::{Answer, GivenSecret, Request, SecretText};
 use berth_seal::About;
 use secrecy::SecretString;
 
 use super::Context;
 use super::context::unexpected;
+use crate::buckets::key_setting;
 use crate::error::StepError;
 use crate::ports::Sink;
 
 /// A secret that a system wants: the service, its name, the setting, the value's number.
-type Wanted<'a> = (&'a ServiceName, &'a str, &'a str, u64);
+pub(super) type Wanted<'a> = (&'a ServiceName, &'a str, &'a str, u64);
 
 impl Context {
     /// Has the machine put a system's secrets in place, whichever driver switches it. An earlier system that is gone back to
@@ -45,7 +48,13 @@ impl Context {
             true => self.drilled_spec().await?,
             false => self.shared.records.revision(&self.tenant, revision).await?.spec,
         };
-        wanted.into_iter().map(|wanted| self.opened(&spec, wanted)).collect()
+        let keys = if self.is_a_drill() { bucket_keys(&manifest) } else { BTreeSet::new() };
+        let given = wanted.into_iter().map(|wanted| match keys.contains(&(wanted.0, wanted.1)) {
+            // The copy behind the fence may be broken out of; what it holds must not open what the tenant lives on.
+            true => Ok(GivenSecret { service: wanted.0.to_string(), name: wanted.1.into(), value: no_key()? }),
+            false => self.opened(&spec, wanted),
+        });
+        given.collect()
     }
 
     /// Opens each secret that somebody gave for a tenant, and puts something else in its place.
@@ -65,7 +74,7 @@ impl Context {
         })
     }
 
-    fn opened(&self, spec: &TenantSpec, wanted: Wanted<'_>) -> Result<GivenSecret, StepError> {
+    pub(super) fn opened(&self, spec: &TenantSpec, wanted: Wanted<'_>) -> Result<GivenSecret, StepError> {
         let (service, name, setting, version) = wanted;
         let settings = spec.services.get(service).map(|selection| Setting::Attrs(selection.settings.clone()));
         let secret = settings.as_ref().and_then(|settings| settings.secret_at(setting));
@@ -81,6 +90,23 @@ impl Context {
         let value = self.shared.keys.open(&about, &secret.sealed)?;
         Ok(GivenSecret { service: service.to_string(), name: name.to_owned(), value: value.into() })
     }
+}
+
+/// The secrets that open buckets, by service and name.
+fn bucket_keys(manifest: &Manifest) -> BTreeSet<(&ServiceName, &str)> {
+    let keys = manifest.services.iter().flat_map(|(service, contract)| {
+        let buckets = contract.state.buckets.iter();
+        buckets.filter_map(move |bucket| Some((service, key_setting(contract, bucket)?.0)))
+    });
+    keys.collect()
+}
+
+/// A key that opens nothing.
+fn no_key() -> Result<SecretText, StepError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| StepError::failed("internal", error.to_string()))?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(SecretText::from(SecretString::from(digits)))
 }
 
 fn wanted(manifest: &Manifest) -> impl Iterator<Item = Wanted<'_>> {

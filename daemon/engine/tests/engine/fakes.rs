@@ -29,6 +29,7 @@ use secrecy::SecretString;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::bucket_state::BucketState;
 use crate::nixops4;
 use crate::vaults::{ADDRESS, FakeState, FakeWay};
 
@@ -77,6 +78,12 @@ pub struct World {
     pub certificates: Mutex<BTreeMap<String, Timestamp>>,
     /// What every system promises.
     pub services: Mutex<BTreeMap<ServiceName, ServiceManifest>>,
+    /// What single systems promise in its place.
+    pub promises: Mutex<BTreeMap<String, BTreeMap<ServiceName, ServiceManifest>>>,
+    /// What this host does with buckets.
+    pub buckets: Arc<BucketState>,
+    /// The secrets that machines were given: `SERVICE/NAME=VALUE`.
+    pub given: Mutex<Vec<String>>,
     /// What the machine says of itself besides.
     pub facts: Mutex<Option<MachineFacts>>,
     /// Nothing that was built is in the daemon's store any more.
@@ -413,9 +420,10 @@ impl Builder for FakeBuilder {
         !self.0.lost.load(Ordering::Relaxed)
     }
 
-    async fn manifest(&self, _: &str) -> Result<Manifest, StepError> {
+    async fn manifest(&self, system: &str) -> Result<Manifest, StepError> {
         let (platform, tenant, mode) = ("rehearsal".into(), None, None);
-        let services = self.0.services.lock().unwrap().clone();
+        let own = self.0.promises.lock().unwrap().get(system).cloned();
+        let services = own.unwrap_or_else(|| self.0.services.lock().unwrap().clone());
         Ok(Manifest { version: 1, platform, tenant, mode, services })
     }
 
@@ -552,7 +560,13 @@ impl MachineSession for FakeSession {
                 }
                 Ok(Answer::Quiet)
             }
-            Request::PrepareSecrets { .. } => Ok(Answer::Prepared),
+            Request::PrepareSecrets { given, .. } => {
+                let told = given
+                    .iter()
+                    .map(|secret| format!("{}/{}={}", secret.service, secret.name, secret.value.expose()));
+                self.0.given.lock().unwrap().extend(told);
+                Ok(Answer::Prepared)
+            }
             Request::Capture { pass, repository, .. } => {
                 self.0.asked("capture", "", bounds).await?;
                 Ok(Answer::Captured(self.0.state.capture(pass, &repository)))

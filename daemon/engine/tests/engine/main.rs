@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod backups;
+mod bucket_state;
+mod buckets;
 mod cancelling;
 mod conditions;
 mod damaging;

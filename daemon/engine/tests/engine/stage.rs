@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::bucket_state::FakeBuckets;
 use crate::fakes::{FakeBuilder, FakeMachines, Machine, OLD, World};
 use crate::vaults::FakeVaults;
 
@@ -186,6 +187,7 @@ fn engine(store: &Store, world: &Arc<World>, exports: &Path, options: &EngineOpt
     let builder = Arc::new(FakeBuilder(Arc::clone(world)));
     let machines = Arc::new(FakeMachines(Arc::clone(world)));
     let vaults = Arc::new(FakeVaults(Arc::clone(&world.state)));
+    let buckets = Arc::new(FakeBuckets(Arc::clone(&world.buckets)));
     let (records, keys) = (Arc::new(store.clone()), Keys::read(&KEYS).unwrap());
     let exports = Exports {
         folder: exports.to_owned(),
@@ -195,6 +197,6 @@ fn engine(store: &Store, world: &Arc<World>, exports: &Path, options: &EngineOpt
     let spool = Spool::of_nobody(exports.folder.join(BUNDLES));
 
     let parts =
-        Parts { records, keys, builder, machines, vaults, exports, spool, clock: Arc::new(HostClock) };
+        Parts { records, keys, builder, machines, vaults, buckets, exports, spool, clock: Arc::new(HostClock) };
     Engine::new(parts, options.clone())
 }

@@ -62,6 +62,10 @@ pub struct FakeState {
     pub fingerprint: Mutex<Option<Fingerprint>>,
     /// The services whose part of a snapshot cannot be read.
     pub damaged: Mutex<BTreeSet<&'static str>>,
+    /// The names of each service's buckets, as machines tell them.
+    pub buckets: Mutex<BTreeMap<&'static str, Vec<String>>>,
+    /// What was needed by others, whenever something was forgotten.
+    pub needed: Mutex<Vec<BTreeSet<String>>>,
     /// What was destroyed.
     pub destroyed: Mutex<Vec<VaultId>>,
 }
@@ -94,6 +98,7 @@ impl FakeState {
                 data_version: Some("1.2".into()),
                 quiet_ms: 5,
                 left_out: Vec::new(),
+                buckets: self.buckets.lock().unwrap().get(service).cloned().unwrap_or_default(),
                 not_started: Vec::new(),
                 fingerprint: None,
             }),
@@ -226,9 +231,11 @@ impl Vaults for FakeVaults {
         _: VaultId,
         _: &SecretString,
         snapshots: &BTreeSet<String>,
+        needed: &BTreeSet<String>,
         bounds: &Bounds,
         _: &Sink,
     ) -> Result<u64, StepError> {
+        self.0.needed.lock().unwrap().push(needed.clone());
         self.0.pruned.lock().unwrap().push(snapshots.clone());
         let pruning = || *self.0.pruning.lock().unwrap();
         while pruning() == Pruning::Waits {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use berth_domain::{
-    CapturedService, OperationStatus, Snapshot, SnapshotId, SnapshotPart, TenantName, VaultId,
+    CapturedBucket, CapturedService, OperationStatus, Snapshot, SnapshotId, SnapshotPart, TenantName, VaultId,
 };
 use berth_store::{Store, StoreError, VaultRecord};
 
@@ -20,6 +20,11 @@ pub fn vault(number: u128) -> VaultRecord {
     VaultRecord { id: VaultId::from_u128(number), sealed_key: format!("key {number}") }
 }
 
+fn bucket() -> CapturedBucket {
+    let (restic, endpoint) = ("cd".repeat(32), "https://s3.example.net".into());
+    CapturedBucket { restic, endpoint, objects: 5, bytes: 6, bytes_added: 7 }
+}
+
 pub fn snapshot(tenant: &TenantName, id: SnapshotId, whole: bool) -> Snapshot {
     let captured = CapturedService {
         restic: "ab".repeat(32),
@@ -30,6 +35,7 @@ pub fn snapshot(tenant: &TenantName, id: SnapshotId, whole: bool) -> Snapshot {
         data_version: Some("1.22".into()),
         quiet_ms: 4,
         left_out: Vec::new(),
+        buckets: BTreeMap::from([("media".to_owned(), bucket())]),
     };
     Snapshot {
         id,

@@ -62,6 +62,11 @@ impl Context {
             }
         };
         found.left_out.extend(captured.left_out.iter().cloned());
+        // Behind the fence, nobody could fetch them.
+        for name in captured.buckets.keys() {
+            let words = format!("{service}: the objects of the bucket {name} are not tried out");
+            sink(Report::Warning(words));
+        }
         let begun = Instant::now();
         match self.bring_back_part(service, captured, kept, vault, sink).await {
             Ok(()) => {

@@ -164,7 +164,7 @@ pub(super) fn moved(
             files: captured.files_total,
             databases: captured.databases.clone(),
             data_version: captured.data_version.clone(),
-            left_out: captured.left_out.clone(),
+            left_out: left_out(captured),
             fingerprint: fingerprint.services.remove(name).ok_or_else(unknown)?,
         };
         Ok((name.clone(), moved))
@@ -173,6 +173,12 @@ pub(super) fn moved(
     let kept =
         captured(capture).filter_map(|(name, captured)| Some((name, captured, captured.snapshot.clone()?)));
     kept.map(service).collect()
+}
+
+/// What does not come along. A bucket belongs to the tenant and not to its provider: its address and its key move with the settings.
+fn left_out(captured: &Captured) -> Vec<String> {
+    let stays = |name: &String| format!("bucket {name}: it stays where it is, and the tenant goes on using it");
+    captured.left_out.iter().cloned().chain(captured.buckets.iter().map(stays)).collect()
 }
 
 async fn secrets(context: &mut Context, ticket: &Ticket, sink: &Sink) -> Result<Sealed, StepError> {

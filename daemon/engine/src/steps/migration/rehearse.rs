@@ -180,6 +180,7 @@ mod tests {
             data_version: None,
             quiet_ms: 7,
             left_out: Vec::new(),
+            buckets: Vec::new(),
             not_started: Vec::new(),
             fingerprint: None,
         };

@@ -1,6 +1,7 @@
 //! The target's half: the tenant is set up with its services stopped, its state is taken in and compared with what the source
 //! signed, and once the source has stopped for good, the services are started.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_domain::{Arrival, CapturedService, Mode, MovePhase, Rehearsal, Snapshot, SnapshotPart};
@@ -278,6 +279,7 @@ fn snapshot(context: &Context, manifest: &Manifest) -> Result<Snapshot, StepErro
             data_version: moved.data_version.as_ref().map(ToString::to_string),
             quiet_ms: 0,
             left_out: moved.left_out.clone(),
+            buckets: BTreeMap::new(),
         };
         (service.clone(), SnapshotPart::Captured(captured))
     });

@@ -47,6 +47,10 @@ async fn contents(context: &mut Context, sink: &Sink) -> Result<Contents, StepEr
     for (service, captured) in snapshot.captured() {
         let root = work.join(service.as_str());
         sink(Report::Line(format!("{service} is read out of the vault")));
+        for name in captured.buckets.keys() {
+            let words = format!("{service}: the bucket {name} is in the snapshot, and not in the bundle");
+            sink(Report::Warning(words));
+        }
         context.shared.vaults.read_out(vault.id, &key, &captured.restic, &root, &bounds).await?;
         done += captured.bytes_total;
         // Everything is read once, and written once.

@@ -8,7 +8,7 @@ use berth_protocol::{Answer, Capture, Captured, Pass, Request, ServiceCapture};
 
 use super::super::context::unexpected;
 use super::super::{Context, Outcome};
-use super::Depot;
+use super::{Depot, buckets};
 use crate::error::{SNAPSHOT_INCOMPLETE, StepError};
 use crate::ports::{Report, Sink, VaultAccess};
 
@@ -21,9 +21,15 @@ pub(in super::super) async fn precopy(context: &mut Context, sink: &Sink) -> Res
         return Ok(there);
     }
     context.take_what_is_deployed().await?;
-    let depot = Depot::Own(context.vault().await?);
+    let vault = context.vault().await?;
+    let depot = Depot::Own(vault.clone());
     let capture = pass(context, &depot, Pass::Live, context.operation.to_string(), sink).await?;
+    let buckets = buckets::copy(context, &vault, &capture, Pass::Live, sink).await?;
+    for failure in buckets.failures() {
+        sink(Report::Warning(format!("not copied while the services run: {failure}")));
+    }
     let sent: u64 = captured(&capture).map(|(_, captured)| captured.bytes_added).sum();
+    let sent = sent + buckets.bytes_added();
     // What fails here may still succeed when the service is quiet.
     for (service, message) in failed(&capture) {
         sink(Report::Warning(format!("{service} could not be copied while it runs: {message}")));
@@ -42,6 +48,10 @@ pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Res
     let mut snapshot = snapshot(context, &capture)?;
     warn(&capture, sink);
     let mut failures = failures(&capture);
+    // Nobody waits for them: the services are back.
+    let buckets = buckets::copy(context, &vault, &capture, Pass::Quiesced, sink).await?;
+    buckets.note(&mut snapshot, sink);
+    failures.extend(buckets.failures());
     if snapshot.captured().next().is_some() {
         let kept = context.keep_tenant_part(&mut snapshot, &vault, sink).await;
         // Without its secrets it is not whole; what was captured is written down all the same.
@@ -58,6 +68,7 @@ pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Res
         return Err(StepError::retryable(SNAPSHOT_INCOMPLETE, failures.join("; ")));
     }
     let sent: u64 = captured(&capture).map(|(_, captured)| captured.bytes_added).sum();
+    let sent = sent + buckets.bytes_added();
     let longest = captured(&capture).map(|(_, captured)| captured.quiet_ms).max().unwrap_or(0);
     let services = snapshot.services.len();
     Ok(Outcome::Done(format!(
@@ -132,6 +143,7 @@ fn part(outcome: &ServiceCapture) -> SnapshotPart {
                 data_version: captured.data_version.as_ref().map(ToString::to_string),
                 quiet_ms: captured.quiet_ms,
                 left_out: captured.left_out.clone(),
+                buckets: BTreeMap::new(),
             }),
             None => SnapshotPart::Failed { message: "it has no state that could be captured".into() },
         },

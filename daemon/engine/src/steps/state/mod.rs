@@ -4,6 +4,7 @@
 //! port of its own that leads to this daemon over the session's connection, as long as the step goes on, with a token that
 //! is worth as little as the step needs.
 
+mod buckets;
 mod bundle;
 mod capture;
 mod prune;

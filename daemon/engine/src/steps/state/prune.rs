@@ -34,7 +34,7 @@ pub(in super::super) async fn prune(context: &mut Context, sink: &Sink) -> Resul
     let needed = parts(&kept);
     let parts: BTreeSet<String> = parts(&gone).difference(&needed).cloned().collect();
     let (key, bounds) = (context.vault_key(&vault)?, context.bounds(context.shared.options.timeouts.state));
-    let freed = context.shared.vaults.prune(vault.id, &key, &parts, &bounds, sink).await?;
+    let freed = context.shared.vaults.prune(vault.id, &key, &parts, &needed, &bounds, sink).await?;
     let count = records.forget_snapshots(context.hold(), vault.id).await?;
     let noun = if count == 1 { "snapshot" } else { "snapshots" };
     Ok(Outcome::Done(format!("{count} {noun} forgotten, {freed} bytes freed")))

@@ -6,7 +6,7 @@ use berth_store::VaultRecord;
 
 use super::super::context::unexpected;
 use super::super::{Context, Outcome};
-use super::{Depot, tell_what_is_missing};
+use super::{Depot, buckets, tell_what_is_missing};
 use crate::error::StepError;
 use crate::ports::{Report, Sink, VaultAccess};
 
@@ -34,6 +34,7 @@ pub(in super::super) async fn restore(context: &mut Context, sink: &Sink) -> Res
             snapshot: captured.restic.clone(),
         })
         .collect();
+    buckets::put_back(context, &snapshot, &vault, sink).await?;
     let secrets = own_secrets(context, &snapshot, sink);
     restore_parts(context, Bringing { vault: &vault, parts, secrets, reuse: false }, sink).await?;
     let services = snapshot.captured().count();

@@ -1,0 +1,201 @@
+//! What is known of tenants' buckets: the tags of their snapshots, and whether two tenants would share one.
+
+use berth_domain::manifest::{Bucket, Generator, Manifest, ServiceManifest};
+use berth_domain::{ServiceName, Snapshot, TenantName};
+use berth_store::StoreError;
+
+use crate::Engine;
+use crate::engine::Shared;
+use crate::error::StepError;
+
+/// What the tag begins with that names the service which a bucket's snapshot is of. Nothing on a machine looks for it: what is
+/// `service:NAME` is brought back there.
+pub(crate) const BUCKET_OF: &str = "bucket-of:";
+
+/// A bucket that a tenant would share with another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedBucket {
+    /// The service that has it.
+    pub service: ServiceName,
+    /// The setting that names it: a JSON pointer in the service's settings, such as `/object_storage`.
+    pub setting: String,
+    /// Its name.
+    pub bucket: String,
+    /// Whose it is.
+    pub owner: TenantName,
+}
+
+impl SharedBucket {
+    /// What is wrong with it, for a person.
+    pub fn message(&self) -> String {
+        let Self { service, setting, bucket, owner } = self;
+        format!(
+            "{service}{setting} names the bucket {bucket} of {owner}: a copy would write into it, and delete from it; give it another \
+             bucket, or none, and deploy it first"
+        )
+    }
+}
+
+/// The tags by which the snapshots of a bucket are found.
+pub(crate) fn tags_of(service: &ServiceName, bucket: &str) -> Vec<String> {
+    vec![format!("bucket:{bucket}"), format!("{BUCKET_OF}{service}")]
+}
+
+/// The setting that gives a service the key of a bucket, and the number of the value.
+pub(crate) fn key_setting<'a>(contract: &'a ServiceManifest, bucket: &Bucket) -> Option<(&'a str, &'a str, u64)> {
+    let file = bucket.secret_key_file.as_deref()?;
+    contract.secrets.iter().find_map(|secret| match &secret.generate {
+        Generator::Supplied { setting, version } if secret.path == file => {
+            Some((secret.name.as_str(), setting.as_str(), *version))
+        }
+        _ => None,
+    })
+}
+
+impl Engine {
+    /// The buckets that a tenant, as it is deployed, would share with the one that a snapshot is of. What cannot be known on this host
+    /// is not in it: the restore itself looks again.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn shared_buckets(
+        &self,
+        snapshot: &Snapshot,
+        into: &TenantName,
+    ) -> Result<Vec<SharedBucket>, StepError> {
+        let system = self.shared.records.tenant(into).await?.deployed_system;
+        let manifest = self.shared.manifest_here(system.as_deref()).await;
+        match manifest {
+            Some(manifest) => self.shared.shared_buckets(snapshot, into, &manifest).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Shared {
+    /// The same of a tenant whose system says this.
+    pub(crate) async fn shared_buckets(
+        &self,
+        snapshot: &Snapshot,
+        into: &TenantName,
+        manifest: &Manifest,
+    ) -> Result<Vec<SharedBucket>, StepError> {
+        if snapshot.tenant == *into {
+            return Ok(Vec::new());
+        }
+        let theirs = self.buckets_of_the_original(snapshot).await?;
+        let shared = buckets(manifest).filter(|(_, _, own)| theirs.iter().any(|known| known.is(own)));
+        let shared = shared.map(|(service, contract, own)| SharedBucket {
+            service: service.clone(),
+            setting: setting_of(contract, own),
+            bucket: own.name.clone(),
+            owner: snapshot.tenant.clone(),
+        });
+        Ok(shared.collect())
+    }
+
+    /// The buckets that a snapshot holds, those of the system that it was made of, and those that its tenant has by now.
+    async fn buckets_of_the_original(&self, snapshot: &Snapshot) -> Result<Vec<Known>, StepError> {
+        let mut known: Vec<Known> = Vec::new();
+        for (_, captured) in snapshot.captured() {
+            let held = captured.buckets.iter();
+            known.extend(held.map(|(name, bucket)| Known::new(name, &bucket.endpoint, None)));
+        }
+        let now = match self.records.tenant(&snapshot.tenant).await {
+            Ok(tenant) => tenant.deployed_system,
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        for system in [Some(snapshot.system.as_str()), now.as_deref()] {
+            if let Some(manifest) = self.manifest_here(system).await {
+                let all = buckets(&manifest);
+                known.extend(all.map(|(_, _, own)| Known::new(&own.name, &own.endpoint, Some(&own.access_key))));
+            }
+        }
+        Ok(known)
+    }
+
+    /// The manifest of a system, where this host has that.
+    async fn manifest_here(&self, system: Option<&str>) -> Option<Manifest> {
+        let system = system?;
+        if !self.builder.has(system).await {
+            return None;
+        }
+        self.builder.manifest(system).await.ok()
+    }
+}
+
+fn buckets(manifest: &Manifest) -> impl Iterator<Item = (&ServiceName, &ServiceManifest, &Bucket)> {
+    manifest.services.iter().flat_map(|(service, contract)| {
+        contract.state.buckets.iter().map(move |bucket| (service, contract, bucket))
+    })
+}
+
+/// Which setting names a bucket: the one around its key.
+fn setting_of(contract: &ServiceManifest, bucket: &Bucket) -> String {
+    let around = |(_, setting, _): (&str, &str, u64)| setting.rsplit_once('/').map(|(around, _)| around.to_owned());
+    key_setting(contract, bucket).and_then(around).unwrap_or_default()
+}
+
+/// A bucket that somebody has.
+struct Known {
+    name: String,
+    host: String,
+    access_key: Option<String>,
+}
+
+impl Known {
+    fn new(name: &str, endpoint: &str, access_key: Option<&str>) -> Self {
+        Self { name: name.to_owned(), host: host_of(endpoint), access_key: access_key.map(str::to_owned) }
+    }
+
+    /// Whether it is this one: a store may have several addresses, and then a key tells it.
+    fn is(&self, bucket: &Bucket) -> bool {
+        let same_key = self.access_key.as_ref() == Some(&bucket.access_key);
+        self.name == bucket.name && (same_key || self.host == host_of(&bucket.endpoint))
+    }
+}
+
+/// A store's address without what may be written in several ways.
+fn host_of(endpoint: &str) -> String {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let host = rest.trim_end_matches('/').to_ascii_lowercase();
+    let host = host.strip_suffix(":443").or(host.strip_suffix(":80")).unwrap_or(&host);
+    host.trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(name: &str, endpoint: &str, access_key: &str) -> Bucket {
+        Bucket {
+            name: name.into(),
+            endpoint: endpoint.into(),
+            region: "r".into(),
+            access_key: access_key.into(),
+            secret_key_file: None,
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_known_again_by_its_store_or_by_its_key() {
+        let known = Known::new("media", "https://S3.example.net/", Some("GK1"));
+        for same in [
+            bucket("media", "https://s3.example.net", "GK2"),
+            bucket("media", "https://s3.example.net:443", "GK2"),
+            bucket("media", "http://s3.example.net:80/", "GK2"),
+            bucket("media", "https://203.0.113.7", "GK1"),
+        ] {
+            assert!(known.is(&same), "{same:?}");
+        }
+        for other in [
+            bucket("media", "https://s3.example.org", "GK2"),
+            bucket("media", "https://s3.example.net:3900", "GK2"),
+            bucket("other", "https://s3.example.net", "GK1"),
+        ] {
+            assert!(!known.is(&other), "{other:?}");
+        }
+        assert!(!Known::new("media", "https://a", None).is(&bucket("media", "https://b", "GK1")));
+    }
+}

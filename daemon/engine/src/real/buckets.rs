@@ -1,0 +1,114 @@
+//! Buckets that this host itself copies into the vaults behind its server, and back.
+
+use async_trait::async_trait;
+use berth_domain::VaultId;
+use berth_vault::buckets::{Bucket, BucketError, Copying, PuttingBack};
+use berth_vault::reader::ReadError;
+use berth_vault::{StorageError, Vault};
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use super::vaults::repository;
+use crate::error::{BUCKET_FAILED, StepError};
+use crate::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, PutBack, Tell};
+
+/// Copies buckets into the vaults of this daemon's own server.
+pub struct LocalBuckets {
+    vault: Vault,
+}
+
+impl LocalBuckets {
+    /// Those of a vault.
+    pub fn new(vault: Vault) -> Self {
+        Self { vault }
+    }
+}
+
+#[async_trait]
+impl Buckets for LocalBuckets {
+    async fn copy(
+        &self,
+        vault: VaultId,
+        key: &SecretString,
+        copy: BucketCopy,
+        bounds: &Bounds,
+        tell: Tell,
+    ) -> Result<Option<Copied>, StepError> {
+        let BucketCopy { config, title, of, together } = copy;
+        let bucket = Bucket::new(&config).map_err(failed)?;
+        let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
+        let endpoint = config.endpoint;
+        let copying = Copying { bucket, endpoint, title, of, together, cancel: cancel.clone() };
+        let copied = self.vault.copy_bucket(&repository, key, copying, tell);
+        match in_time(bounds, &cancel, copied).await {
+            // Somebody else made it, whose keys are others.
+            Err(Ended::Bucket(error)) if is_foreign(&error) => Ok(None),
+            copied => Ok(Some(copied?)),
+        }
+    }
+
+    async fn put_back(
+        &self,
+        vault: VaultId,
+        key: &SecretString,
+        config: &BucketConfig,
+        restic: &str,
+        bounds: &Bounds,
+        tell: Tell,
+    ) -> Result<PutBack, StepError> {
+        let bucket = Bucket::new(config).map_err(failed)?;
+        let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
+        let what = PuttingBack { bucket, restic: restic.to_owned(), cancel: cancel.clone() };
+        let put = self.vault.put_bucket_back(&repository, key, what, tell);
+        Ok(in_time(bounds, &cancel, put).await?)
+    }
+}
+
+/// Why it ended without an outcome.
+enum Ended {
+    Bucket(BucketError),
+    Late,
+}
+
+impl From<Ended> for StepError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Late => Self::retryable("timeout", "the bucket took longer than it may"),
+            Ended::Bucket(error) => failed(error),
+        }
+    }
+}
+
+/// Waits for work that runs on a thread of its own, and has it end where nobody may wait any longer: nothing goes on unseen.
+async fn in_time<T>(
+    bounds: &Bounds,
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, BucketError>>,
+) -> Result<T, Ended> {
+    let mut work = std::pin::pin!(work);
+    match tokio::time::timeout(bounds.timeout, &mut work).await {
+        Ok(done) => done.map_err(Ended::Bucket),
+        Err(_) => {
+            cancel.cancel();
+            match work.await {
+                Err(BucketError::Cancelled) => Err(Ended::Late),
+                done => done.map_err(Ended::Bucket),
+            }
+        }
+    }
+}
+
+fn failed(error: BucketError) -> StepError {
+    match error {
+        BucketError::Cancelled => StepError::Cancelled,
+        error => StepError::retryable(BUCKET_FAILED, error.to_string()),
+    }
+}
+
+fn is_foreign(error: &BucketError) -> bool {
+    matches!(
+        error,
+        BucketError::Storage(StorageError::NotFound)
+            | BucketError::Read(ReadError::Storage(StorageError::NotFound))
+    )
+}

@@ -1,0 +1,90 @@
+//! Buckets out of the vault: what is missing in them or another comes back, before the services' state does. They go on meanwhile, as an
+//! object that comes back under its old key harms nothing.
+
+use berth_domain::manifest::{Bucket, Manifest};
+use berth_domain::{CapturedBucket, CapturedService, ServiceName, Snapshot};
+use berth_store::VaultRecord;
+
+use super::super::super::Context;
+use super::Meter;
+use crate::buckets::SharedBucket;
+use crate::error::{BUCKET_FAILED, BUCKET_SHARED, StepError};
+use crate::ports::{PutBack, Report, Sink};
+
+/// Puts the buckets of a snapshot back. A tenant that gets a copy must not have the original's.
+pub(in super::super) async fn put_back(
+    context: &Context,
+    snapshot: &Snapshot,
+    vault: &VaultRecord,
+    sink: &Sink,
+) -> Result<(), StepError> {
+    let holds = snapshot.captured().any(|(_, captured)| !captured.buckets.is_empty());
+    if !holds && snapshot.tenant == context.tenant {
+        return Ok(());
+    }
+    let manifest = context.manifest().await?;
+    let shared = context.shared.shared_buckets(snapshot, &context.tenant, &manifest).await?;
+    if !shared.is_empty() {
+        let messages: Vec<String> = shared.iter().map(SharedBucket::message).collect();
+        return Err(StepError::failed(BUCKET_SHARED, messages.join("; ")));
+    }
+    let meter = Meter::default();
+    for (service, captured) in snapshot.captured() {
+        for (name, held) in &captured.buckets {
+            match target(&manifest, service, captured, name, held) {
+                Some(bucket) => {
+                    let put = one(context, &manifest, (service, bucket, held), vault, &meter, sink).await?;
+                    sink(Report::Line(told(service, bucket, put)));
+                }
+                None => sink(Report::Warning(format!(
+                    "{service}: the objects of the bucket {name} stay in the snapshot, as the settings name no bucket for them"
+                ))),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn told(service: &ServiceName, bucket: &Bucket, put: PutBack) -> String {
+    let PutBack { objects, bytes, there } = put;
+    format!("{service}, bucket {}: {objects} objects put back, {bytes} bytes; {there} were there", bucket.name)
+}
+
+/// The bucket that objects go to: the one that they are of; else the service's only one, where they are all of one.
+fn target<'a>(
+    manifest: &'a Manifest,
+    service: &ServiceName,
+    captured: &CapturedService,
+    name: &str,
+    held: &CapturedBucket,
+) -> Option<&'a Bucket> {
+    let own = &manifest.services.get(service)?.state.buckets;
+    let same = own.iter().find(|bucket| bucket.name == name && bucket.endpoint == held.endpoint);
+    match (same, own.as_slice()) {
+        (Some(bucket), _) => Some(bucket),
+        (None, [only]) if captured.buckets.len() == 1 => Some(only),
+        (None, _) => own.iter().find(|bucket| bucket.name == name),
+    }
+}
+
+async fn one(
+    context: &Context,
+    manifest: &Manifest,
+    (service, bucket, held): (&ServiceName, &Bucket, &CapturedBucket),
+    vault: &VaultRecord,
+    meter: &Meter,
+    sink: &Sink,
+) -> Result<PutBack, StepError> {
+    let what = format!("{service}, bucket {}", bucket.name);
+    let failed = |why: String| StepError::retryable(BUCKET_FAILED, format!("{what}: {why}"));
+    let contract = manifest.services.get(service).ok_or_else(|| failed("there is no such service".into()))?;
+    let config = context.bucket_config(&context.deployed_spec().await?, service, contract, bucket)?;
+    let config = config.ok_or_else(|| failed("no key was given for it".into()))?;
+    let (key, bounds) = (context.vault_key(vault)?, context.bounds(context.shared.options.timeouts.state));
+    let tell = meter.of(what.clone(), sink);
+    let buckets = &context.shared.buckets;
+    match buckets.put_back(vault.id, &key, &config, &held.restic, &bounds, tell).await {
+        Err(StepError::Failed(failure)) => Err(failed(failure.message)),
+        put => put,
+    }
+}

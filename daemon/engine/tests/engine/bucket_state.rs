@@ -1,0 +1,88 @@
+//! Buckets that exist only in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use berth_domain::VaultId;
+use berth_engine::StepError;
+use berth_engine::error::BUCKET_FAILED;
+use berth_engine::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, News, PutBack, Tell};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// What happens to buckets, and what was done with them.
+#[derive(Default)]
+pub struct BucketState {
+    /// What was copied: the bucket, the key's secret, the tags.
+    pub copied: Mutex<Vec<(String, String, Vec<String>)>>,
+    /// What was put back: the bucket, the key's secret, the snapshot.
+    pub put: Mutex<Vec<(String, String, String)>>,
+    /// The buckets that cannot be reached, as `HOST/NAME`.
+    pub failing: Mutex<BTreeSet<String>>,
+    /// Whether copying waits until it is cancelled.
+    pub hangs: Mutex<bool>,
+    /// Whether restic itself has made every vault.
+    pub foreign: Mutex<bool>,
+    /// What cannot be had of each bucket.
+    pub skipped: Mutex<BTreeMap<String, Vec<String>>>,
+}
+
+pub struct FakeBuckets(pub Arc<BucketState>);
+
+fn place(config: &BucketConfig) -> String {
+    format!("{}/{}", config.endpoint, config.name)
+}
+
+impl BucketState {
+    fn reached(&self, config: &BucketConfig) -> Result<String, StepError> {
+        let place = place(config);
+        match self.failing.lock().unwrap().contains(&place) {
+            true => Err(StepError::retryable(BUCKET_FAILED, "the store refuses the key (403 AccessDenied)")),
+            false => Ok(place),
+        }
+    }
+}
+
+#[async_trait]
+impl Buckets for FakeBuckets {
+    async fn copy(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        copy: BucketCopy,
+        bounds: &Bounds,
+        mut tell: Tell,
+    ) -> Result<Option<Copied>, StepError> {
+        if *self.0.hangs.lock().unwrap() {
+            bounds.cancel.cancelled().await;
+            return Err(StepError::Cancelled);
+        }
+        if *self.0.foreign.lock().unwrap() {
+            return Ok(None);
+        }
+        let place = self.0.reached(&copy.config)?;
+        tell(News::Progress { done: 40, expected: 100 });
+        tell(News::Progress { done: 100, expected: 100 });
+        let mut copied = self.0.copied.lock().unwrap();
+        let secret = copy.config.secret.expose_secret().to_owned();
+        copied.push((place, secret, copy.title.tags.clone()));
+        let restic = format!("{:064}", copied.len());
+        let skipped = self.0.skipped.lock().unwrap().get(&copy.config.name).cloned().unwrap_or_default();
+        Ok(Some(Copied { restic, objects: 3, bytes: 100, bytes_added: 60, skipped }))
+    }
+
+    async fn put_back(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        config: &BucketConfig,
+        restic: &str,
+        _: &Bounds,
+        _: Tell,
+    ) -> Result<PutBack, StepError> {
+        let place = self.0.reached(config)?;
+        let secret = config.secret.expose_secret().to_owned();
+        self.0.put.lock().unwrap().push((place, secret, restic.to_owned()));
+        Ok(PutBack { objects: 2, bytes: 50, there: 1 })
+    }
+}
