@@ -211,6 +211,7 @@ async fn a_copy_that_would_share_the_originals_bucket_is_refused_and_one_with_it
     let from = made(&stage).await;
     let into = "copy".parse().unwrap();
     stage.settle("copy", "vm2").await;
+    give_key(&stage, "copy", "gitea", "secret-of-the-copy").await;
     give_key(&stage, "copy", "mastodon", "secret-of-the-copy").await;
     let id = stage.submit_of("copy", "vm2", OperationKind::Deploy, false).await;
     assert_eq!(stage.ended(id).await.0.status, OperationStatus::Succeeded);
@@ -264,4 +265,23 @@ async fn what_is_removed_with_a_snapshot_are_its_buckets_too_unless_another_need
     };
     assert!(of(&first).iter().all(|restic| gone.contains(restic)), "{gone:?}");
     assert!(of(&second).iter().all(|restic| needed.contains(restic) && !gone.contains(restic)), "{needed:?}");
+}
+
+#[tokio::test]
+async fn the_machine_of_a_drill_is_given_nothing_that_opens_a_bucket() {
+    let stage = deployed().await;
+    let given = std::mem::take(&mut *stage.world.given.lock().unwrap());
+    assert_eq!(given, ["gitea/object-key=secret-of-code", "mastodon/object-key=secret-of-media"]);
+    made(&stage).await;
+    stage.register("spare").await;
+    let (operation, drill) = stage.drilled().await;
+    assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+    assert!(drill.services.values().all(|service| service.ok && service.left_out.is_empty()), "{drill:?}");
+    let given = stage.world.given.lock().unwrap().clone();
+    assert_eq!(given.len(), 2, "{given:?}");
+    for (given, name) in given.iter().zip(["gitea", "mastodon"]) {
+        let key = given.strip_prefix(&format!("{name}/object-key=")).unwrap();
+        assert!(key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{given}");
+    }
+    assert!(stage.world.buckets.put.lock().unwrap().is_empty());
 }

@@ -54,7 +54,7 @@ pub fn described(name: &str) -> ServiceManifest {
 }
 
 impl Stage {
-    async fn register(&self, name: &str) {
+    pub async fn register(&self, name: &str) {
         let known = self.store.machine(&"vm1".parse().unwrap()).await.unwrap().spec;
         let draft = MachineDraft { name: name.into(), ..known.into() };
         self.store.create_machine(&MachineSpec::try_from(draft).unwrap(), Utc::now(), None).await.unwrap();
@@ -70,7 +70,7 @@ impl Stage {
         Ok(operation.id)
     }
 
-    async fn drilled(&self) -> (Operation, Drill) {
+    pub async fn drilled(&self) -> (Operation, Drill) {
         let id = self.drill("spare").await.unwrap();
         let (operation, _) = self.ended(id).await;
         (operation, self.store.drill(id).await.unwrap().drill)
