@@ -9,6 +9,7 @@ mod garage;
 mod init;
 mod life;
 mod memory;
+mod merging;
 mod modes;
 mod place;
 mod protocol;
