@@ -3,7 +3,9 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use berth_delta::is_plain;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -64,14 +66,6 @@ pub(crate) fn check_file(path: &str) -> Result<()> {
         true => Ok(()),
         false => Err(bad_manifest(format!("the file “{path}” is not a tenant's"))),
     }
-}
-
-/// Whether a path is written plainly, from the root on; what is not is not trusted.
-pub(crate) fn is_plain(path: &Path) -> bool {
-    path.is_absolute()
-        && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)))
-        // `components` passes over `//` and `/./`.
-        && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
 }
 
 fn is_below(path: &Path, roots: &[&str]) -> bool {

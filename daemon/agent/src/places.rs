@@ -28,7 +28,7 @@ pub(crate) const ROOTS: &str = "/nix/var/nix/gcroots/berth";
 pub(crate) const STATE_RECORDS: &str = "/var/lib/berth/state";
 
 /// What is written down of a service for its snapshot, below a folder for each operation.
-pub(crate) const CAPTURE: &str = "/var/lib/berth/capture";
+pub(crate) const CAPTURE: &str = berth_delta::STAGING;
 
 /// What was read from snapshots and is no directory of a service, below a folder for each operation.
 pub(crate) const RESTORE: &str = "/var/lib/berth/restore";

@@ -35,8 +35,10 @@
 //! | [`far`] | a way through this host into a repository of somebody else's vault |
 //! | [`limits`] | sizes and times |
 //! | [`storage`] | where objects lie: [`FolderStorage`], [`S3Storage`] |
+//! | `quoted` | names of any bytes, as restic has them in JSON |
 //! | `init` | a new repository, whose key is quick to try |
 //! | [`author`] | [`Author`]: snapshots of what is no folder of this host |
+//! | [`merge`] | snapshots of everything, made of earlier ones and of what has changed since |
 //! | [`reader`] | [`Reader`]: what snapshots consist of |
 //! | [`buckets`] | buckets of other stores as snapshots |
 //! | `ledger` | how much each repository holds, and what uploads reserve |
@@ -52,8 +54,10 @@ mod http;
 mod init;
 mod ledger;
 pub mod limits;
+pub mod merge;
 pub mod name;
 pub mod object;
+mod quoted;
 pub mod reader;
 mod receive;
 mod refused;
@@ -66,6 +70,7 @@ pub use author::{Attributes, Author, AuthorError, Title};
 pub use far::{Far, FarError, OpenDoor};
 pub use http::{routes, scope, scope_below};
 pub use limits::Limits;
+pub use merge::MergeError;
 pub use name::RepositoryName;
 pub use reader::{Node, ReadError, Reader, Tree};
 pub use storage::folder::FolderStorage;

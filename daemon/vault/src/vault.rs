@@ -13,6 +13,7 @@ use crate::author::{Author, Emit};
 use crate::init::{New, keys_of};
 use crate::ledger::{Account, Ledger};
 use crate::limits::Limits;
+use crate::merge::{self, Completed, MergeError};
 use crate::name::RepositoryName;
 use crate::object::{Key, Kind};
 use crate::reader::{ReadError, Reader, Source};
@@ -194,6 +195,39 @@ impl Vault {
     {
         let mut author = self.new_author(repository, password).await?;
         self.read(repository, password, move |reader| work(reader, &mut author)).await
+    }
+
+    /// Makes a snapshot of everything of each state to which deltas lead ([`berth_delta`]), up to each service's newest.
+    ///
+    /// # Errors
+    /// [`MergeError`]; what was made until then stays.
+    pub async fn merge(
+        &self,
+        repository: &RepositoryName,
+        password: &SecretString,
+    ) -> Result<(), MergeError> {
+        while self.rewrite(repository, password, merge::go_on).await? {}
+        Ok(())
+    }
+
+    /// The id of the snapshot of everything of one that may be just the rest of it ([`berth_delta`]): it is made of that and of those
+    /// before. Asked once more, it is the same. Of a snapshot that is whole, its own.
+    ///
+    /// # Errors
+    /// [`MergeError`]
+    pub async fn complete(
+        &self,
+        repository: &RepositoryName,
+        password: &SecretString,
+        snapshot: &str,
+    ) -> Result<String, MergeError> {
+        loop {
+            let id = snapshot.to_owned();
+            let step = move |reader: &Reader, author: &mut Author| merge::complete(&id, reader, author);
+            if let Completed::Whole(id) = self.rewrite(repository, password, step).await? {
+                return Ok(id);
+            }
+        }
     }
 
     /// What an author keeps is counted, whoever else adds to the repository meanwhile.

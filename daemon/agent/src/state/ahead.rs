@@ -7,18 +7,19 @@
 
 use std::path::{Path, PathBuf};
 
+use berth_delta::{Chain, Snapshot, Way};
 use berth_domain::ServiceName;
 use berth_domain::manifest::ServiceManifest;
 use berth_protocol::{Repository, RestoredAhead, TransferPhase};
 use uuid::Uuid;
 
 use super::capture::check;
-use super::delta::{Chain, Delta, Way, forget_state, set_state, state_of};
+use super::delta::{Delta, forget_state, set_state, state_of};
 use super::exchange::{Exchange, Mounts};
 use super::fingerprint::sum_room;
 use super::notes::Meter;
 use super::record::{Files, Kind, Name, State};
-use super::restic::{Listed, Restic, Status};
+use super::restic::{Restic, Status};
 use super::tree::outermost_of;
 use super::unit;
 use super::work::Job;
@@ -42,7 +43,7 @@ pub(super) fn run(job: &mut Job, system: &str, repository: &Repository) -> Resul
     let (mounts, snapshots) = (Mounts::read()?, restic.snapshots()?);
     for (service, contract) in &manifest.services {
         check(contract)?;
-        let chain = Chain::of(service, &snapshots);
+        let chain = Chain::of(service.as_str(), &snapshots);
         let one = OneService { service, contract, restic: &restic, mounts: &mounts };
         one.go_on(job, &chain, &before, &mut restored)?;
     }
@@ -92,7 +93,7 @@ impl<'a> OneService<'a> {
     ) -> Result<()> {
         let rooms = self.rooms(job.files.name.operation, chain.whole())?;
         let Some(way) = chain.to_newest(state_of_all(&rooms)) else { return Ok(()) };
-        let mut there: Vec<&Listed> = match way.state {
+        let mut there: Vec<&Snapshot> = match way.state {
             Some(state) => chain.at(state).collect(),
             None => way.whole.into_iter().collect(),
         };
@@ -112,7 +113,7 @@ impl<'a> OneService<'a> {
 
     /// Those of the directories that a snapshot holds. What is in a mount point would be taken for a part of it if it were left
     /// behind, so it has none.
-    fn rooms(&self, operation: Uuid, whole: Option<&Listed>) -> Result<Vec<Room<'a>>> {
+    fn rooms(&self, operation: Uuid, whole: Option<&Snapshot>) -> Result<Vec<Room<'a>>> {
         let is_held = |path: &&str| whole.is_some_and(|whole| whole.paths.iter().any(|held| held == path));
         let mut rooms = Vec::new();
         for directory in outermost_of(&self.contract.state.directories).into_iter().filter(is_held) {

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use berth_delta::whole_tag;
 use berth_domain::manifest::{Probe, ServiceManifest};
 use berth_domain::{Manifest, ServiceName};
 use berth_protocol::{Capture, Captured, FailureCode, Pass, Repository, ServiceCapture, TransferPhase};
@@ -211,11 +212,11 @@ impl Service<'_> {
     }
 
     fn backup(&self, job: &mut Job, paths: Vec<String>, sent: Option<&Sent>) -> Result<Summary> {
-        let mut tags = vec![self.asked.tag.clone(), service_tag(self.service), self.asked.pass.tag()];
+        let mut tags = vec![self.asked.tag.clone(), whole_tag(self.service.as_str()), self.asked.pass.tag()];
         tags.extend(sent.map(Sent::tag));
         let parent = match sent {
             Some(sent) => sent.whole.clone(),
-            None => self.restic.newest(self.host, &service_tag(self.service)),
+            None => self.restic.newest(self.host, &whole_tag(self.service.as_str())),
         };
         let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);
         meter.say(Status::default());
@@ -265,11 +266,6 @@ impl Service<'_> {
             fingerprint: None,
         }
     }
-}
-
-/// The tag of every snapshot of a service.
-pub(super) fn service_tag(service: &ServiceName) -> String {
-    format!("service:{service}")
 }
 
 /// Refuses a contract that claims what is not a tenant's, before anything of it is touched.

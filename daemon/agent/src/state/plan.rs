@@ -8,7 +8,6 @@ use berth_protocol::{FailureCode, RestorePart};
 use uuid::Uuid;
 
 use super::capture::check;
-use super::delta::state_at;
 use super::exchange::{Exchange, Mounts};
 use super::owners::Mapping;
 use super::restic::Restic;
@@ -82,7 +81,7 @@ fn plan_part<'a>(
     let listed = restic.snapshot(&part.snapshot)?;
     let missing = || mismatch(format!("it is none of {} that was made while it was quiet", part.service));
     let staging = Staging::among(&listed.paths, &part.service).ok_or_else(missing)?;
-    let state = state_at(&listed);
+    let state = listed.state();
     let text = restic.file(&part.snapshot, &staging.file().to_string_lossy())?;
     let snapshot = Snapshot::parse(&text)?;
     snapshot.check(&part.service, contract)?;

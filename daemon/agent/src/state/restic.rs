@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use berth_delta::{Snapshot, newest};
 use berth_protocol::{FailureCode, Repository};
 use location::{encoded, location};
 use words::{Message, is_missing, listed, parse, problem, version};
@@ -18,7 +19,7 @@ use crate::failure::{Result, bad_manifest, failure, program};
 use crate::places::RESTIC_CACHE;
 use crate::programs::{self, Output, Seen, command, run};
 
-pub(super) use words::{Listed, Status, Summary};
+pub(super) use words::{Status, Summary};
 
 /// How long a question about the repository may take.
 const BRIEF: Duration = Duration::from_secs(300);
@@ -158,7 +159,7 @@ impl<'a> Restic<'a> {
     }
 
     /// A snapshot of the repository.
-    pub(super) fn snapshot(&self, id: &str) -> Result<Listed> {
+    pub(super) fn snapshot(&self, id: &str) -> Result<Snapshot> {
         let output = self.ok(&["snapshots", "--json", "--no-lock", "--", id])?;
         if let Some(found) = listed(&output.stdout)?.pop() {
             return Ok(found);
@@ -185,7 +186,7 @@ impl<'a> Restic<'a> {
     }
 
     /// Every snapshot of the repository.
-    pub(super) fn snapshots(&self) -> Result<Vec<Listed>> {
+    pub(super) fn snapshots(&self) -> Result<Vec<Snapshot>> {
         listed(&self.ok(&["snapshots", "--json", "--no-lock"])?.stdout)
     }
 
@@ -262,11 +263,6 @@ impl<'a> Restic<'a> {
         }
         if user.is_empty() { words } else { words.replace(&format!("{}:…@", encoded(user)), "") }
     }
-}
-
-/// The newest of some snapshots.
-pub(super) fn newest<'a>(snapshots: impl IntoIterator<Item = &'a Listed>) -> Option<&'a Listed> {
-    snapshots.into_iter().max_by_key(|snapshot| snapshot.time)
 }
 
 /// Refuses a path that restic would take for a pattern.

@@ -1,16 +1,11 @@
 //! What tells that something on the disk is still what it was, and how it is written down.
 
-use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::Utc;
-
-/// The longest path that is written down; Linux has none that is longer (PATH_MAX).
-const MAX_PATH: usize = 4096;
 
 /// A file's number, size and times. The kernel sets the second of these (`changed`, ctime) whenever it changes anything of it, and
 /// nobody else can (inode(7)).
@@ -82,30 +77,6 @@ impl Settled {
     pub(super) fn has(&self, stamp: &Stamp) -> bool {
         stamp.changed.0 < self.before && stamp.device == self.device
     }
-}
-
-/// Writes a path, its length before it; whether it could be, as it is no longer than Linux has any.
-pub(super) fn write_path(writer: &mut impl Write, path: &Path) -> std::io::Result<bool> {
-    let path = path.as_os_str().as_bytes();
-    let Some(length) = u32::try_from(path.len()).ok().filter(|_| path.len() <= MAX_PATH) else {
-        return Ok(false);
-    };
-    writer.write_all(&length.to_be_bytes())?;
-    writer.write_all(path)?;
-    Ok(true)
-}
-
-/// Reads one.
-pub(super) fn read_path(reader: &mut impl Read) -> std::io::Result<PathBuf> {
-    let mut length = [0; 4];
-    reader.read_exact(&mut length)?;
-    let length = u32::from_be_bytes(length) as usize;
-    if length > MAX_PATH {
-        return Err(ErrorKind::InvalidData.into());
-    }
-    let mut path = vec![0; length];
-    reader.read_exact(&mut path)?;
-    Ok(OsString::from_vec(path).into())
 }
 
 /// Reads a number.

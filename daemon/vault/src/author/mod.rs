@@ -8,7 +8,7 @@
 //! version 2, without compression. Pieces of files have a fixed length and not one that follows from their content, which the
 //! format leaves open.
 
-mod node;
+pub(crate) mod node;
 mod packs;
 
 use std::io::Read;
@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::init::keys_of;
 use crate::object::{Blob, Key, Kind, Sum};
+use crate::reader::Node as Entry;
 use crate::storage::StorageError;
 use node::{Node, Tree};
 use packs::Packs;
@@ -200,6 +201,25 @@ impl Author {
     /// [`AuthorError`]
     pub fn snapshot(&mut self, title: &Title) -> Result<String, AuthorError> {
         let tree = self.detach()?;
+        self.snapshot_of(tree, title)
+    }
+
+    /// Stores the tree of a folder with these entries, each of which is of this repository, in the order of their names.
+    pub(crate) fn tree<'a>(
+        &mut self,
+        nodes: impl Iterator<Item = &'a Entry>,
+    ) -> Result<[u8; 32], AuthorError> {
+        let mut text = b"{\"nodes\":[".to_vec();
+        for (number, node) in nodes.enumerate() {
+            text.extend_from_slice(if number > 0 { b"," } else { b"" });
+            text.extend_from_slice(node.text().get().as_bytes());
+        }
+        text.extend_from_slice(b"]}\n");
+        self.packs.add(Blob::Tree, &text)
+    }
+
+    /// Makes a snapshot with this tree for its root, which was stored or is of this repository. Gives its id.
+    pub(crate) fn snapshot_of(&mut self, tree: [u8; 32], title: &Title) -> Result<String, AuthorError> {
         self.packs.flush()?;
         let snapshot = json!({
             "time": title.at.to_rfc3339(),

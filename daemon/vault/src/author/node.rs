@@ -1,7 +1,5 @@
 //! Entries of folders, as restic writes them down. (restic's design, “Trees and Data”.)
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, SecondsFormat};
@@ -9,16 +7,17 @@ use serde::Serialize;
 
 use super::{Attributes, AuthorError};
 use crate::object::Sum;
+use crate::quoted::quoted;
 
 /// Bits of a mode beside the permissions, as Go has them (`io/fs`, `FileMode`).
-const DIRECTORY: u32 = 1 << 31;
+pub(crate) const DIRECTORY: u32 = 1 << 31;
 const SYMLINK: u32 = 1 << 27;
 const SETUID: u32 = 1 << 23;
 const SETGID: u32 = 1 << 22;
 const STICKY: u32 = 1 << 20;
 
 /// The last second that Go writes as JSON: that of the year 9999.
-const LAST_SECOND: i64 = 253_402_300_799;
+pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
 
 /// A folder's entries.
 #[derive(Default, Serialize)]
@@ -76,17 +75,22 @@ impl Tree {
     }
 }
 
+/// The twelve bits of a mode as Go has them.
+pub(crate) fn go_mode(mode: u32) -> u32 {
+    let special = [(0o4000, SETUID), (0o2000, SETGID), (0o1000, STICKY)];
+    let special = special.iter().filter(|(bit, _)| mode & bit != 0).fold(0, |all, (_, bit)| all | bit);
+    mode & 0o777 | special
+}
+
 impl Node {
     fn new(name: &[u8], kind: &'static str, more: u32, attributes: &Attributes) -> Self {
         let Attributes { mode, uid, gid, user, group, mtime } = attributes;
-        let special = [(0o4000, SETUID), (0o2000, SETGID), (0o1000, STICKY)];
-        let special = special.iter().filter(|(bit, _)| mode & bit != 0).fold(0, |all, (_, bit)| all | bit);
         let time = DateTime::from_timestamp((*mtime).clamp(0, LAST_SECOND), 0).unwrap_or_default();
         let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
         Self {
             name: quoted(name),
             kind,
-            mode: mode & 0o777 | special | more,
+            mode: go_mode(*mode) | more,
             mtime: time.clone(),
             atime: time.clone(),
             ctime: time,
@@ -122,36 +126,9 @@ impl Node {
     }
 }
 
-/// A name as Go's `strconv.Quote` writes it, without the quotes: so restic has names of any bytes in JSON.
-fn quoted(name: &[u8]) -> String {
-    let mut text = String::with_capacity(name.len());
-    for chunk in name.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '"' | '\\' => text.extend(['\\', character]),
-                _ if character.is_control() => {
-                    let _ = write!(text, "\\u{:04x}", u32::from(character));
-                }
-                _ => text.push(character),
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_any_bytes_are_written_as_go_reads_them() {
-        assert_eq!(quoted(b"plain"), "plain");
-        assert_eq!(quoted("\u{fc}\n\"\\\u{7f}".as_bytes()), "\u{fc}\\u000a\\\"\\\\\\u007f");
-        assert_eq!(quoted(b"a\xff\xfeb"), "a\\xff\\xfeb");
-    }
 
     #[test]
     fn what_is_not_in_order_is_refused() {

@@ -7,7 +7,6 @@
 //! versions 1 and 2.
 
 mod index;
-mod quoted;
 mod source;
 mod tree;
 mod unpack;

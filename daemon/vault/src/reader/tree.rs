@@ -1,54 +1,81 @@
 //! Entries of folders, as restic writes them down. (restic's design, “Trees and Data”.)
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::quoted::unquoted;
 use crate::object::Sum;
+use crate::quoted::unquoted;
 
 /// A folder's entries, in the order of their names.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Tree {
     /// The entries.
     pub nodes: Vec<Node>,
 }
 
 /// An entry, with all that restic says of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Node {
     name: Vec<u8>,
-    written: Map<String, Value>,
+    kind: Kind,
+    text: Box<RawValue>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    /// Its tree's id.
+    Folder([u8; 32]),
+    Other,
 }
 
 /// Why a tree is none.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTree {
-    /// It is no JSON.
+    /// It is no JSON, or not that of a tree.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// It has no entries.
-    #[error("it has no list of nodes")]
-    NoNodes,
     /// An entry has no name that one could have.
     #[error("a node has no name")]
     Name,
+    /// A folder has no tree.
+    #[error("a folder has no tree")]
+    NoTree,
     /// The entries come in another order, or one comes twice.
     #[error("its nodes are not in the order of their names")]
     Order,
 }
 
+#[derive(Deserialize)]
+struct Written {
+    nodes: Option<Vec<Box<RawValue>>>,
+}
+
+/// What matters here of an entry.
+#[derive(Deserialize)]
+struct Known {
+    name: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    subtree: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    content: Option<Vec<String>>,
+}
+
 impl Tree {
     pub(super) fn parse(text: &[u8]) -> Result<Self, BadTree> {
-        let mut written: Map<String, Value> = serde_json::from_slice(text)?;
-        let nodes = match written.remove("nodes") {
-            Some(Value::Array(nodes)) => nodes.into_iter().map(Node::of).collect::<Result<Vec<_>, _>>()?,
-            Some(Value::Null) => Vec::new(),
-            _ => return Err(BadTree::NoNodes),
-        };
-        if nodes.is_sorted_by(|one, other| one.name < other.name) {
-            Ok(Self { nodes })
-        } else {
-            Err(BadTree::Order)
-        }
+        let written: Written = serde_json::from_slice(text)?;
+        let nodes = written.nodes.unwrap_or_default().into_iter().map(Node::of);
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let in_order = nodes.is_sorted_by(|one, other| one.name < other.name);
+        in_order.then_some(Self { nodes }).ok_or(BadTree::Order)
     }
 
     /// The entry with a name.
@@ -59,14 +86,16 @@ impl Tree {
 }
 
 impl Node {
-    fn of(written: Value) -> Result<Self, BadTree> {
-        let Value::Object(written) = written else { return Err(BadTree::Name) };
-        let name = written.get("name").and_then(Value::as_str).and_then(unquoted).ok_or(BadTree::Name)?;
-        match name.as_slice() {
-            b"" | b"." | b".." => Err(BadTree::Name),
-            name if name.contains(&b'/') || name.contains(&0) => Err(BadTree::Name),
-            _ => Ok(Self { name, written }),
-        }
+    /// An entry that stands so in a tree.
+    pub(crate) fn of(text: Box<RawValue>) -> Result<Self, BadTree> {
+        let known: Known = serde_json::from_str(text.get())?;
+        let name = unquoted(&known.name).filter(|name| is_name(name)).ok_or(BadTree::Name)?;
+        let kind = match known.kind.as_str() {
+            "file" => Kind::File,
+            "dir" => Kind::Folder(known.subtree.as_deref().and_then(sum).ok_or(BadTree::NoTree)?),
+            _ => Kind::Other,
+        };
+        Ok(Self { name, kind, text })
     }
 
     /// Its name.
@@ -74,39 +103,39 @@ impl Node {
         &self.name
     }
 
-    /// All that restic says of it, as it was read.
-    pub fn written(&self) -> &Map<String, Value> {
-        &self.written
+    /// All that restic says of it, as JSON.
+    pub fn text(&self) -> &RawValue {
+        &self.text
     }
 
     /// Whether it is a file.
     pub fn is_file(&self) -> bool {
-        self.text("type") == Some("file")
-    }
-
-    /// Its size in bytes, where it is a file.
-    pub fn size(&self) -> u64 {
-        self.written.get("size").and_then(Value::as_u64).unwrap_or(0)
-    }
-
-    /// The ids of the pieces that a file consists of, in order; nothing where that is not said, or not in a way that is
-    /// understood.
-    pub fn pieces(&self) -> Option<Vec<[u8; 32]>> {
-        match self.written.get("content")? {
-            Value::Null => Some(Vec::new()),
-            Value::Array(pieces) => pieces.iter().map(|piece| sum(piece.as_str()?)).collect(),
-            _ => None,
-        }
+        self.kind == Kind::File
     }
 
     /// The id of a folder's tree; nothing where it is none.
     pub fn subtree(&self) -> Option<[u8; 32]> {
-        self.text("subtree").and_then(sum).filter(|_| self.text("type") == Some("dir"))
+        match self.kind {
+            Kind::Folder(tree) => Some(tree),
+            Kind::File | Kind::Other => None,
+        }
     }
 
-    fn text(&self, field: &str) -> Option<&str> {
-        self.written.get(field).and_then(Value::as_str)
+    /// A file's size in bytes.
+    pub fn size(&self) -> u64 {
+        serde_json::from_str(self.text.get()).map_or(0, |content: Content| content.size)
     }
+
+    /// The ids of the pieces that a file consists of, in order; nothing where it is none, or they are not said in a way that is
+    /// understood.
+    pub fn pieces(&self) -> Option<Vec<[u8; 32]>> {
+        let content: Content = serde_json::from_str(self.text.get()).ok().filter(|_| self.is_file())?;
+        content.content.unwrap_or_default().iter().map(|piece| sum(piece)).collect()
+    }
+}
+
+fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !name.contains(&0)
 }
 
 fn sum(text: &str) -> Option<[u8; 32]> {
@@ -126,11 +155,11 @@ mod tests {
         );
         let tree = Tree::parse(text.as_bytes()).unwrap();
         let (folder, file) = (tree.node(b"a").unwrap(), tree.node(b"b\xff").unwrap());
-        assert_eq!((folder.subtree(), folder.is_file()), (Some([0x11; 32]), false));
-        assert_eq!(folder.written()["future"], 1);
+        assert_eq!((folder.subtree(), folder.is_file(), folder.pieces()), (Some([0x11; 32]), false, None));
+        assert!(folder.text().get().ends_with(r#""future":1}"#));
         assert_eq!((file.size(), file.pieces().unwrap().len(), file.subtree()), (3, 2, None));
         assert!(tree.node(b"c").is_none());
-        assert_eq!(Tree::parse(br#"{"nodes":null}"#).unwrap(), Tree::default());
+        assert!(Tree::parse(br#"{"nodes":null}"#).unwrap().nodes.is_empty());
     }
 
     #[test]
@@ -139,11 +168,16 @@ mod tests {
             let text = format!(r#"{{"nodes":[{{"name":"{name}","type":"file"}}]}}"#);
             assert!(Tree::parse(text.as_bytes()).is_err(), "{name}");
         }
-        for nodes in
-            [r#"{"name":"b"},{"name":"a"}"#, r#"{"name":"a"},{"name":"a"}"#, "1", r#"{"type":"file"}"#]
-        {
+        let others = [
+            r#"{"name":"b"},{"name":"a"}"#,
+            r#"{"name":"a"},{"name":"a"}"#,
+            "1",
+            r#"{"type":"file"}"#,
+            r#"{"name":"a","type":"dir"}"#,
+        ];
+        for nodes in others {
             assert!(Tree::parse(format!(r#"{{"nodes":[{nodes}]}}"#).as_bytes()).is_err(), "{nodes}");
         }
-        assert!(Tree::parse(b"{}").is_err() && Tree::parse(b"[]").is_err());
+        assert!(Tree::parse(b"{}").is_ok() && Tree::parse(b"1").is_err());
     }
 }

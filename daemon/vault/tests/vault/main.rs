@@ -10,6 +10,7 @@ mod garage;
 mod init;
 mod life;
 mod memory;
+mod merging;
 mod modes;
 mod owner;
 mod place;

@@ -13,7 +13,7 @@ use crate::server::{Server, name};
 use crate::tree;
 
 /// Every file below a tree, with its content.
-fn files(reader: &Reader, id: [u8; 32], at: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+pub fn files(reader: &Reader, id: [u8; 32], at: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     for node in reader.tree(id).unwrap().nodes {
         let path = at.join(OsStr::from_bytes(node.name()));
         match node.subtree() {

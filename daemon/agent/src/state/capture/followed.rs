@@ -2,12 +2,13 @@
 
 use std::thread;
 
+use berth_delta::Chain;
 use berth_protocol::{Pass, ServiceFingerprint, TransferPhase};
 
 use super::Service;
 use crate::client::Client as _;
 use crate::failure::Result;
-use crate::state::delta::{Chain, Found, Made, Tracked};
+use crate::state::delta::{Found, Made, Tracked};
 use crate::state::fingerprint;
 use crate::state::notes::{Meter, Silence};
 use crate::state::restic::{Backup, Summary, What};
@@ -76,7 +77,7 @@ impl Service<'_> {
             }
             Found::Many => None,
         };
-        let whole = Chain::of(self.service, &snapshots).whole().map(|snapshot| snapshot.id.clone());
+        let whole = Chain::of(self.service.as_str(), &snapshots).whole().map(|snapshot| snapshot.id.clone());
         Ok(Sent { tracked, delta, whole })
     }
 

@@ -8,6 +8,8 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use berth_delta::changes::{Reader, invalid};
+use berth_delta::{CHANGES, Fate, Folder, Snapshot, is_plain};
 use berth_protocol::FailureCode;
 use rustix::fs::{
     Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, flistxattr, fremovexattr, futimens,
@@ -16,14 +18,13 @@ use rustix::fs::{
 use rustix::io::Errno;
 use uuid::Uuid;
 
-use super::changes::{Fate, Folder, Reader, invalid};
-use super::{CHANGES, attributes};
+use super::attributes;
 use crate::activation::boot_id;
-use crate::directories::{below, is_plain, open_parent};
+use crate::directories::{below, open_parent};
 use crate::failure::{Result, failure, io};
 use crate::files::remove_if_there;
 use crate::places::CAPTURE;
-use crate::state::restic::{Listed, Restic, Status};
+use crate::state::restic::{Restic, Status};
 use crate::state::tree::walk;
 
 /// The file in a room that names the state of what is in it.
@@ -59,7 +60,11 @@ pub(in crate::state) struct Delta<'a> {
 
 impl<'a> Delta<'a> {
     /// Reads what a delta changes into a folder that is nobody else's.
-    pub(in crate::state) fn fetch(restic: &'a Restic<'a>, snapshot: &'a Listed, into: &Path) -> Result<Self> {
+    pub(in crate::state) fn fetch(
+        restic: &'a Restic<'a>,
+        snapshot: &'a Snapshot,
+        into: &Path,
+    ) -> Result<Self> {
         let is_it = |path: &&String| {
             let path = Path::new(path.as_str());
             path.starts_with(CAPTURE) && path.ends_with(CHANGES) && is_plain(path)
@@ -214,8 +219,8 @@ fn dress(path: &Path, folder: &Folder) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::changes::Writer;
     use super::*;
+    use berth_delta::changes::Writer;
     use std::os::unix::fs::{MetadataExt as _, symlink};
 
     const FOLDER: Folder = Folder { mode: 0o2750, uid: 0, gid: 0, modified: (1_000_000_000, 5) };

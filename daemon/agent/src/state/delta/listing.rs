@@ -10,13 +10,14 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek as _, SeekFrom, Write}
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use berth_delta::{read_path, write_path};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Change;
 use crate::activation::boot_id;
 use crate::files::Draft;
-use crate::state::stamp::{Settled, Stamp, read_path, read_u64, write_path};
+use crate::state::stamp::{Settled, Stamp, read_u64};
 use crate::state::tree::walk;
 
 /// The first bytes of a listing.

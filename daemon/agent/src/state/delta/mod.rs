@@ -5,7 +5,8 @@
 //! still for a migration, a target that has all but the last changes need not wait for that. So a pass that somebody follows gives
 //! each state that it finds a name, and makes up to two snapshots of it: one of what has changed since the state before (a *delta*),
 //! and one of everything, as any other. Both have the tag `at:STATE`; the delta also has `delta:SERVICE`, `from:STATE` and the tag
-//! of a live pass, as it cannot be brought back by itself. What is not a file that comes stands in the delta's file [`changes`].
+//! of a live pass, as it cannot be brought back by itself. What is not a file that comes stands in the delta's file [`changes`](berth_delta::changes).
+//! Which snapshots lead from one state to another, [`Chain`](berth_delta::Chain) tells.
 //!
 //! Nothing depends on it but time. Where no delta can be made or followed, everything is; whoever follows deltas compares in the
 //! end.
@@ -13,14 +14,10 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`listing`] | what a service's directories held, at the source |
-//! | [`changes`] | the file that says what a delta changes |
 //! | `send` | a delta is made |
-//! | [`chain`] | which snapshots lead from one state to another |
 //! | `apply` | a delta is followed |
 
 mod apply;
-mod chain;
-mod changes;
 mod listing;
 mod send;
 
@@ -33,19 +30,10 @@ use rustix::io::Errno;
 pub(crate) use send::forget;
 
 pub(super) use apply::{Delta, forget_state, set_state, state_of};
-pub(super) use chain::{Chain, Way, state_at};
 pub(super) use send::{Found, Made, Tracked};
-
-/// How the tags begin that name the state to which a snapshot leads, the one that a delta goes on from, and a delta's service.
-const AT: &str = "at:";
-const FROM: &str = "from:";
-const DELTA: &str = "delta:";
 
 /// The most bytes that the names of something's extended attributes have (XATTR_LIST_MAX).
 const MAX_NAMES: usize = 65_536;
-
-/// The name of the file that says what a delta changes.
-const CHANGES: &str = "changes";
 
 /// The names of the extended attributes that somebody has given a folder; those of the system's own security are not among them.
 fn attributes(list: &mut dyn FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> std::io::Result<Vec<CString>> {

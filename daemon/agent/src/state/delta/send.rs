@@ -6,18 +6,18 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use berth_delta::changes::Writer;
+use berth_delta::{CHANGES, Chain, Fate, Folder, Snapshot, at_tag, delta_tag, from_tag};
 use berth_domain::ServiceName;
 use rustix::fs::llistxattr;
 use uuid::Uuid;
 
-use super::changes::{Fate, Folder, Writer};
 use super::listing::{self, Earlier, Heading, Since};
-use super::{AT, CHANGES, Chain, Change, DELTA, FROM, attributes};
+use super::{Change, attributes};
 use crate::activation::boot_id;
 use crate::failure::{Result, io};
 use crate::files::{Draft, remove_folder_if_there};
 use crate::places::LISTINGS;
-use crate::state::restic::Listed;
 
 /// The bytes that the paths of all deltas of a repository have together at the most: each stands in its snapshot, and whoever looks
 /// for one snapshot reads all.
@@ -56,7 +56,7 @@ impl Tracked {
     /// Looks at directories, and prepares a delta in a folder of its own.
     pub(in crate::state) fn look(
         service: &ServiceName,
-        snapshots: &[Listed],
+        snapshots: &[Snapshot],
         directories: &[String],
         folder: &Path,
     ) -> Result<Self> {
@@ -64,7 +64,7 @@ impl Tracked {
         directories.sort_by(|one, other| Path::new(one).cmp(Path::new(other)));
         let place = Path::new(LISTINGS).join(service.as_str());
         remove_what_others_began();
-        let chain = Chain::of(service, snapshots);
+        let chain = Chain::of(service.as_str(), snapshots);
         // Whoever is to go on from it must be able to get there.
         let earlier = Earlier::open(&place).filter(|earlier| {
             earlier.heading.directories == directories && chain.to(earlier.heading.state, None).is_some()
@@ -97,12 +97,12 @@ impl Tracked {
 
     /// The tag of snapshots of everything.
     pub(in crate::state) fn tag(&self) -> String {
-        format!("{AT}{}", self.state)
+        at_tag(self.state)
     }
 
     /// The tags of the delta.
     pub(in crate::state) fn delta_tags(&self, service: &ServiceName, from: Uuid) -> Vec<String> {
-        vec![format!("{DELTA}{service}"), format!("{FROM}{from}"), self.tag()]
+        vec![delta_tag(service.as_str()), from_tag(from), self.tag()]
     }
 
     /// Whether a snapshot of everything is due in any case.
@@ -232,15 +232,15 @@ fn has_attributes(path: &Path) -> bool {
     attributes(&mut |names| llistxattr(path, names)).is_ok_and(|names| !names.is_empty())
 }
 
-fn paths_bytes(snapshots: &[Listed]) -> usize {
-    let deltas = snapshots.iter().filter(|snapshot| snapshot.tags.iter().any(|tag| tag.starts_with(DELTA)));
+fn paths_bytes(snapshots: &[Snapshot]) -> usize {
+    let deltas = snapshots.iter().filter(|snapshot| snapshot.is_delta());
     deltas.flat_map(|delta| &delta.paths).map(String::len).sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::changes::Reader;
     use super::*;
+    use berth_delta::changes::Reader;
 
     fn few(folder: &Path, complete: bool, room: usize) -> Few {
         let mut few = Few::new(folder, complete, room).unwrap();

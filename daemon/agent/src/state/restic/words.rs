@@ -1,5 +1,6 @@
 //! What restic prints.
 
+use berth_delta::Snapshot;
 use serde::Deserialize;
 
 use crate::failure::{Result, program};
@@ -48,17 +49,6 @@ impl Summary {
     }
 }
 
-/// A snapshot, as `snapshots` lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(in crate::state) struct Listed {
-    pub(in crate::state) id: String,
-    pub(in crate::state) time: chrono::DateTime<chrono::Utc>,
-    #[serde(default)]
-    pub(in crate::state) paths: Vec<String>,
-    #[serde(default)]
-    pub(in crate::state) tags: Vec<String>,
-}
-
 /// A line of restic's that matters.
 pub(super) enum Message {
     Status(Status),
@@ -91,7 +81,7 @@ pub(super) fn problem(line: &str) -> Option<String> {
     Some(text("/item").map_or_else(|| words.to_owned(), |item| format!("{item}: {words}")))
 }
 
-pub(super) fn listed(json: &str) -> Result<Vec<Listed>> {
+pub(super) fn listed(json: &str) -> Result<Vec<Snapshot>> {
     serde_json::from_str(json).map_err(|error| program("restic snapshots", &error.to_string()))
 }
 

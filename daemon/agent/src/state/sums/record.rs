@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::state::stamp::{Stamp, read_path, write_path};
+use berth_delta::{read_path, write_path};
+
+use crate::state::stamp::Stamp;
 
 /// A SHA-256.
 pub(in super::super) type Sum = [u8; 32];

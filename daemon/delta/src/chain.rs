@@ -1,65 +1,101 @@
 //! Which snapshots bring a copy from the state that it is in to another.
 
-use berth_domain::ServiceName;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{AT, DELTA, FROM};
-use crate::state::capture::service_tag;
-use crate::state::restic::{Listed, newest};
+use crate::{AT, DELTA, FROM, delta_tag, whole_tag};
+
+/// A snapshot of a repository, with what `restic snapshots --json` tells of it and matters here.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Snapshot {
+    /// Its id: 64 hexadecimal digits.
+    pub id: String,
+    /// When it was made.
+    pub time: DateTime<Utc>,
+    /// What it is of.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// By what it is found.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+impl Snapshot {
+    /// The state to which it leads, if it says so.
+    pub fn state(&self) -> Option<Uuid> {
+        self.uuid(AT)
+    }
+
+    /// Whether it is of what has changed alone.
+    pub fn is_delta(&self) -> bool {
+        self.tags.iter().any(|tag| tag.starts_with(DELTA))
+    }
+
+    fn uuid(&self, prefix: &str) -> Option<Uuid> {
+        self.tags.iter().find_map(|tag| tag.strip_prefix(prefix)?.parse().ok())
+    }
+}
+
+/// The newest of some snapshots.
+pub fn newest<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Option<&'a Snapshot> {
+    snapshots.into_iter().max_by_key(|snapshot| snapshot.time)
+}
 
 /// What has to be restored, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::state) struct Way<'a> {
+pub struct Way<'a> {
     /// A snapshot of everything; nothing where what is there is gone on from.
-    pub(in crate::state) whole: Option<&'a Listed>,
+    pub whole: Option<&'a Snapshot>,
     /// What has changed since, step by step.
-    pub(in crate::state) deltas: Vec<&'a Listed>,
+    pub deltas: Vec<&'a Snapshot>,
     /// The state that it leads to; nothing where the snapshot does not tell.
-    pub(in crate::state) state: Option<Uuid>,
+    pub state: Option<Uuid>,
 }
 
 /// The snapshots of one service.
-pub(in crate::state) struct Chain<'a>(Vec<&'a Listed>);
+pub struct Chain<'a>(Vec<&'a Snapshot>);
 
 impl<'a> Chain<'a> {
-    pub(in crate::state) fn of(service: &ServiceName, snapshots: &'a [Listed]) -> Self {
-        let own = [service_tag(service), format!("{DELTA}{service}")];
+    /// Those of all that are of a service.
+    pub fn of(service: &str, snapshots: &'a [Snapshot]) -> Self {
+        let own = [whole_tag(service), delta_tag(service)];
         Self(snapshots.iter().filter(|snapshot| snapshot.tags.iter().any(|tag| own.contains(tag))).collect())
     }
 
     /// The newest snapshot of everything.
-    pub(in crate::state) fn whole(&self) -> Option<&'a Listed> {
-        newest(self.0.iter().copied().filter(|snapshot| !is_delta(snapshot)))
+    pub fn whole(&self) -> Option<&'a Snapshot> {
+        newest(self.0.iter().copied().filter(|snapshot| !snapshot.is_delta()))
     }
 
     /// The snapshots that bring a copy to a state, be it as a whole or as what has changed.
-    pub(in crate::state) fn at(&self, wanted: Uuid) -> impl Iterator<Item = &'a Listed> {
-        self.0.iter().copied().filter(move |snapshot| state_at(snapshot) == Some(wanted))
+    pub fn at(&self, wanted: Uuid) -> impl Iterator<Item = &'a Snapshot> {
+        self.0.iter().copied().filter(move |snapshot| snapshot.state() == Some(wanted))
     }
 
     /// From the state in which a copy is to the newest; nothing where there is no snapshot.
-    pub(in crate::state) fn to_newest(&self, here: Option<Uuid>) -> Option<Way<'a>> {
+    pub fn to_newest(&self, here: Option<Uuid>) -> Option<Way<'a>> {
         let last = newest(self.0.iter().copied())?;
-        let way = state_at(last).and_then(|state| self.to(state, here));
+        let way = last.state().and_then(|state| self.to(state, here));
         way.or_else(|| {
             let whole = self.whole()?;
-            Some(Way { whole: Some(whole), deltas: Vec::new(), state: state_at(whole) })
+            Some(Way { whole: Some(whole), deltas: Vec::new(), state: whole.state() })
         })
     }
 
     /// To a state, from the one that a copy is in or else from a snapshot of everything; nothing where nothing leads there.
-    pub(in crate::state) fn to(&self, wanted: Uuid, here: Option<Uuid>) -> Option<Way<'a>> {
+    pub fn to(&self, wanted: Uuid, here: Option<Uuid>) -> Option<Way<'a>> {
         // Backwards. There are not more steps than snapshots: tags that lead in a circle lead nowhere.
         let (mut states, mut deltas) = (vec![wanted], Vec::new());
-        while let Some(delta) = states.last().and_then(|at| self.at(*at).find(|snapshot| is_delta(snapshot)))
+        while let Some(delta) = states.last().and_then(|at| self.at(*at).find(|snapshot| snapshot.is_delta()))
         {
             if deltas.len() >= self.0.len() {
                 return None;
             }
-            states.push(state(delta, FROM)?);
+            states.push(delta.uuid(FROM)?);
             deltas.push(delta);
         }
-        let whole = |at: &Uuid| self.at(*at).find(|snapshot| !is_delta(snapshot));
+        let whole = |at: &Uuid| self.at(*at).find(|snapshot| !snapshot.is_delta());
         let (steps, whole) = match states.iter().position(|at| Some(*at) == here) {
             Some(steps) => (steps, None),
             None => states.iter().enumerate().find_map(|(steps, at)| Some((steps, Some(whole(at)?))))?,
@@ -70,19 +106,6 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The state to which a snapshot leads.
-pub(in crate::state) fn state_at(snapshot: &Listed) -> Option<Uuid> {
-    state(snapshot, AT)
-}
-
-fn is_delta(snapshot: &Listed) -> bool {
-    snapshot.tags.iter().any(|tag| tag.starts_with(DELTA))
-}
-
-fn state(snapshot: &Listed, prefix: &str) -> Option<Uuid> {
-    snapshot.tags.iter().find_map(|tag| tag.strip_prefix(prefix)?.parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,13 +114,13 @@ mod tests {
         [Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3), Uuid::from_u128(4)];
 
     /// Snapshots of the service `web`: what each leads from and to, by the numbers of states, and its time.
-    fn snapshots(all: &[(&str, Option<usize>, Option<usize>)]) -> Vec<Listed> {
+    fn snapshots(all: &[(&str, Option<usize>, Option<usize>)]) -> Vec<Snapshot> {
         let snapshot = |(second, (id, from, at)): (usize, &(&str, Option<usize>, Option<usize>))| {
             let mut tags = vec!["x".to_owned()];
             tags.push(if from.is_some() { "delta:web".into() } else { "service:web".into() });
             tags.extend(from.map(|from| format!("from:{}", STATES[from])));
             tags.extend(at.map(|at| format!("at:{}", STATES[at])));
-            Listed {
+            Snapshot {
                 id: (*id).into(),
                 time: chrono::DateTime::from_timestamp(second.try_into().unwrap(), 0).unwrap(),
                 paths: Vec::new(),
@@ -108,9 +131,8 @@ mod tests {
     }
 
     /// The ids on the way to the newest, the whole one in front.
-    fn way(all: &[Listed], here: Option<usize>) -> Option<Vec<&str>> {
-        let web = "web".parse().unwrap();
-        let way = Chain::of(&web, all).to_newest(here.map(|state| STATES[state]))?;
+    fn way(all: &[Snapshot], here: Option<usize>) -> Option<Vec<&str>> {
+        let way = Chain::of("web", all).to_newest(here.map(|state| STATES[state]))?;
         Some(way.whole.into_iter().chain(way.deltas).map(|snapshot| snapshot.id.as_str()).collect())
     }
 

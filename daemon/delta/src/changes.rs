@@ -8,7 +8,7 @@
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::state::stamp::{read_path, write_path};
+use crate::paths::{read_path, write_path};
 
 const MAGIC: &[u8; 8] = b"berthch1";
 
@@ -20,17 +20,20 @@ const END: u8 = b'e';
 
 /// Whose a folder is, and who may do what with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Folder {
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub struct Folder {
+    /// The twelve bits of its mode.
+    pub mode: u32,
+    /// Its owner's number.
+    pub uid: u32,
+    /// Its group's number.
+    pub gid: u32,
     /// When it was changed: seconds since 1970, and nanoseconds.
-    pub(super) modified: (i64, u32),
+    pub modified: (i64, u32),
 }
 
 /// What happens to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     /// It is a folder that is like this.
     Folder(Folder),
     /// It comes with the delta.
@@ -41,16 +44,25 @@ pub(super) enum Fate {
     Gone,
 }
 
-pub(super) struct Writer<W>(W);
+/// Writes it.
+pub struct Writer<W>(W);
 
 impl<W: Write> Writer<W> {
-    pub(super) fn new(mut to: W, complete: bool) -> std::io::Result<Self> {
+    /// Begins it; `complete` where all that stays will be named.
+    ///
+    /// # Errors
+    /// The writer fails.
+    pub fn new(mut to: W, complete: bool) -> std::io::Result<Self> {
         to.write_all(MAGIC)?;
         to.write_all(&[complete.into()])?;
         Ok(Self(to))
     }
 
-    pub(super) fn add(&mut self, path: &Path, fate: &Fate) -> std::io::Result<()> {
+    /// Adds an entry, which must come after those before it in the order of paths' components.
+    ///
+    /// # Errors
+    /// The writer fails, or the path is longer than Linux has any.
+    pub fn add(&mut self, path: &Path, fate: &Fate) -> std::io::Result<()> {
         let word = match fate {
             Fate::Folder(_) => FOLDER,
             Fate::Brought => BROUGHT,
@@ -69,21 +81,30 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> std::io::Result<()> {
+    /// Ends it.
+    ///
+    /// # Errors
+    /// The writer fails.
+    pub fn finish(mut self) -> std::io::Result<()> {
         self.0.write_all(&[END])?;
         self.0.flush()
     }
 }
 
-pub(super) struct Reader<R> {
+/// Reads it. It may come from another provider: paths are those that it says, and have to be looked at.
+pub struct Reader<R> {
     from: BufReader<R>,
     last: PathBuf,
     /// Whether all that stays is named: what is not named is not to be there.
-    pub(super) complete: bool,
+    pub complete: bool,
 }
 
 impl<R: Read> Reader<R> {
-    pub(super) fn new(from: R) -> std::io::Result<Self> {
+    /// Begins with what stands at its head.
+    ///
+    /// # Errors
+    /// The reader fails, or it is of another format.
+    pub fn new(from: R) -> std::io::Result<Self> {
         let mut from = BufReader::new(from);
         let mut head = [0; MAGIC.len() + 1];
         from.read_exact(&mut head)?;
@@ -96,7 +117,10 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next entry; nothing at the end.
-    pub(super) fn next(&mut self) -> std::io::Result<Option<(PathBuf, Fate)>> {
+    ///
+    /// # Errors
+    /// The reader fails or ends before the end is marked, or an entry is none or out of order.
+    pub fn next(&mut self) -> std::io::Result<Option<(PathBuf, Fate)>> {
         let [word] = self.bytes()?;
         if word == END {
             return Ok(None);
@@ -129,7 +153,8 @@ impl<R: Read> Reader<R> {
     }
 }
 
-pub(super) fn invalid(what: &str) -> std::io::Error {
+/// Something says what cannot be.
+pub fn invalid(what: &str) -> std::io::Error {
     std::io::Error::new(ErrorKind::InvalidData, what.to_owned())
 }
 

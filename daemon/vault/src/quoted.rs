@@ -1,7 +1,30 @@
-//! Names of any bytes in JSON, as Go's `strconv.Quote` writes and `strconv.Unquote` reads them, without the quotes.
+//! Names of any bytes in JSON, as Go's `strconv.Quote` writes and `strconv.Unquote` reads them, without the quotes: so restic has
+//! names of any bytes.
+
+use std::fmt::Write as _;
+
+/// A name as Go's `strconv.Quote` writes it, without the quotes: so restic has names of any bytes in JSON.
+pub(crate) fn quoted(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' | '\\' => text.extend(['\\', character]),
+                _ if character.is_control() => {
+                    let _ = write!(text, "\\u{:04x}", u32::from(character));
+                }
+                _ => text.push(character),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
 
 /// The bytes of a name; nothing where it is not written so.
-pub(super) fn unquoted(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unquoted(text: &str) -> Option<Vec<u8>> {
     let mut name = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
@@ -60,6 +83,15 @@ fn character<'a>(text: &'a str, digits: usize, name: &mut Vec<u8>) -> Option<&'a
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_any_bytes_are_written_as_go_reads_them() {
+        assert_eq!(quoted(b"plain"), "plain");
+        assert_eq!(quoted("\u{fc}\n\"\\\u{7f}".as_bytes()), "\u{fc}\\u000a\\\"\\\\\\u007f");
+        assert_eq!(quoted(b"a\xff\xfeb"), "a\\xff\\xfeb");
+        let every: Vec<u8> = (0..=255).collect();
+        assert_eq!(unquoted(&quoted(&every)).unwrap(), every);
+    }
 
     #[test]
     fn names_are_read_as_go_writes_them() {
