@@ -87,7 +87,9 @@ pub use rollout::{
     Rollout, RolloutDraft, RolloutEvent, RolloutId, RolloutSpec, RolloutStatus, RolloutTenant,
 };
 pub use setting::{SealedSecret, Setting};
-pub use snapshot::{CapturedBucket, CapturedService, Snapshot, SnapshotId, SnapshotPart, TenantPart, VaultId};
+pub use snapshot::{
+    CapturedBucket, CapturedService, Snapshot, SnapshotId, SnapshotPart, TenantPart, VaultId,
+};
 pub use tenant::{Mode, ServiceSelection, TenantDraft, TenantSpec};
 pub use token::{Permission, Scope, TokenId};
 pub use window::MaintenanceWindow;

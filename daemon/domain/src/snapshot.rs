@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn a_service_that_was_written_down_before_buckets_were_captured_has_none() {
-        let old = r#"{"restic":"aa","bytes_added":1,"bytes_total":2,"files_total":3,"databases":[],"quiet_ms":4}"#;
+        let old =
+            r#"{"restic":"aa","bytes_added":1,"bytes_total":2,"files_total":3,"databases":[],"quiet_ms":4}"#;
         let read = service(old);
         assert!(read.buckets.is_empty());
         assert_eq!(serde_json::to_string(&read).unwrap(), old);

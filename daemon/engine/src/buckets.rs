@@ -42,7 +42,10 @@ pub(crate) fn tags_of(service: &ServiceName, bucket: &str) -> Vec<String> {
 }
 
 /// The setting that gives a service the key of a bucket, and the number of the value.
-pub(crate) fn key_setting<'a>(contract: &'a ServiceManifest, bucket: &Bucket) -> Option<(&'a str, &'a str, u64)> {
+pub(crate) fn key_setting<'a>(
+    contract: &'a ServiceManifest,
+    bucket: &Bucket,
+) -> Option<(&'a str, &'a str, u64)> {
     let file = bucket.secret_key_file.as_deref()?;
     contract.secrets.iter().find_map(|secret| match &secret.generate {
         Generator::Supplied { setting, version } if secret.path == file => {
@@ -109,7 +112,9 @@ impl Shared {
         for system in [Some(snapshot.system.as_str()), now.as_deref()] {
             if let Some(manifest) = self.manifest_here(system).await {
                 let all = buckets(&manifest);
-                known.extend(all.map(|(_, _, own)| Known::new(&own.name, &own.endpoint, Some(&own.access_key))));
+                known.extend(
+                    all.map(|(_, _, own)| Known::new(&own.name, &own.endpoint, Some(&own.access_key))),
+                );
             }
         }
         Ok(known)
@@ -133,7 +138,8 @@ fn buckets(manifest: &Manifest) -> impl Iterator<Item = (&ServiceName, &ServiceM
 
 /// Which setting names a bucket: the one around its key.
 fn setting_of(contract: &ServiceManifest, bucket: &Bucket) -> String {
-    let around = |(_, setting, _): (&str, &str, u64)| setting.rsplit_once('/').map(|(around, _)| around.to_owned());
+    let around =
+        |(_, setting, _): (&str, &str, u64)| setting.rsplit_once('/').map(|(around, _)| around.to_owned());
     key_setting(contract, bucket).and_then(around).unwrap_or_default()
 }
 

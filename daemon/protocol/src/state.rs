@@ -103,7 +103,7 @@ pub struct Captured {
     /// Of a followed [`Pass::Final`] of a single service, what tells the state from another: it was found out while everything was
     /// copied. Told once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<ServiceFingerprint>,
+    pub fingerprint: Option<Box<ServiceFingerprint>>,
 }
 
 /// A snapshot to bring back.

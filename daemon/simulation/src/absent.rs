@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use berth_domain::event::NewEvent;
 use berth_domain::{
-    Departure, Drill, MigrationId, Mode, Operation, OperationId, Snapshot, TenantName, Timestamp,
-    VaultId,
+    Departure, Drill, MigrationId, Mode, Operation, OperationId, Snapshot, TenantName, Timestamp, VaultId,
 };
 use berth_engine::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, PutBack, Tell};
 use berth_engine::records::{BackupRecords, DrillRecords, MoveRecords, Result, StateRecords};

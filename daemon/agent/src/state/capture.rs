@@ -156,7 +156,11 @@ impl Service<'_> {
         let before = sent.as_ref().map_or(0, Sent::bytes);
         self.go_on_from(sent, Made::Whole { quiet: true }, job);
         let captured = self.captured(Some(summary), databases);
-        Ok(Captured { bytes_added: captured.bytes_added + before, fingerprint, ..captured })
+        Ok(Captured {
+            bytes_added: captured.bytes_added + before,
+            fingerprint: fingerprint.map(Box::new),
+            ..captured
+        })
     }
 
     /// Writes down what is no file yet: databases, and what the snapshot says of itself.

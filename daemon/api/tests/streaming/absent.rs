@@ -12,9 +12,9 @@ use berth_domain::revision::Files;
 use berth_domain::{CapturedService, MachineName, MachineSpec, OperationId, ServiceName, VaultId};
 use berth_engine::StepError;
 use berth_engine::ports::{
-    Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, FarVault, Keep,
-    Login, MachineSession, Machines, Platform, PutBack, Rebuild, RebuildEnding, Report, Sink, Tell, Title,
-    VaultAccess, Vaults, Writing,
+    Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, FarVault,
+    Keep, Login, MachineSession, Machines, Platform, PutBack, Rebuild, RebuildEnding, Report, Sink, Tell,
+    Title, VaultAccess, Vaults, Writing,
 };
 use berth_render::{PlatformPin, Rendered, Tls};
 use secrecy::SecretString;

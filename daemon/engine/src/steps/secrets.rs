@@ -51,7 +51,9 @@ impl Context {
         let keys = if self.is_a_drill() { bucket_keys(&manifest) } else { BTreeSet::new() };
         let given = wanted.into_iter().map(|wanted| match keys.contains(&(wanted.0, wanted.1)) {
             // The copy behind the fence may be broken out of; what it holds must not open what the tenant lives on.
-            true => Ok(GivenSecret { service: wanted.0.to_string(), name: wanted.1.into(), value: no_key()? }),
+            true => {
+                Ok(GivenSecret { service: wanted.0.to_string(), name: wanted.1.into(), value: no_key()? })
+            }
             false => self.opened(&spec, wanted),
         });
         given.collect()

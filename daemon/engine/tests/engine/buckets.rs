@@ -53,7 +53,8 @@ async fn give_key(stage: &Stage, tenant: &str, service: &str, value: &str) {
 /// A tenant whose two services have a bucket each.
 async fn deployed() -> Stage {
     let stage = Stage::set_up().await;
-    let promised = [("gitea", service("https://s3", "code", 1)), ("mastodon", service("https://s3", "media", 1))];
+    let promised =
+        [("gitea", service("https://s3", "code", 1)), ("mastodon", service("https://s3", "media", 1))];
     let promised = promised.map(|(name, service)| (name.parse().unwrap(), service));
     stage.world.services.lock().unwrap().extend(promised);
     let names = [("gitea", vec!["code".to_owned()]), ("mastodon", vec!["media".to_owned()])];
@@ -126,7 +127,10 @@ async fn a_bucket_that_cannot_be_reached_keeps_nothing_else_from_being_captured(
     let (kept, _) = stage.store.snapshot(operation.id).await.unwrap();
     assert!(!kept.whole && kept.captured().count() == 2 && kept.tenant_part.is_some());
     let parts: BTreeMap<_, _> = kept.captured().map(|(name, part)| (name.as_str(), part)).collect();
-    assert_eq!((parts["gitea"].buckets.len(), parts["gitea"].left_out.as_slice()), (0, [why.into()].as_slice()));
+    assert_eq!(
+        (parts["gitea"].buckets.len(), parts["gitea"].left_out.as_slice()),
+        (0, [why.into()].as_slice())
+    );
     assert_eq!(parts["mastodon"].buckets.len(), 1);
     assert!(warnings(&events).contains("not copied while the services run: gitea"), "{events:?}");
     assert!(!format!("{events:?}{operation:?}").contains("secret-of"));
@@ -193,7 +197,12 @@ async fn objects_come_back_before_the_state_does_and_nothing_is_touched_where_th
     assert!(events.iter().any(|event| event.message.contains("2 objects put back")), "{events:?}");
 
     // The tenant has moved its media elsewhere since, and does without a store for its code.
-    stage.world.services.lock().unwrap().insert("mastodon".parse().unwrap(), service("https://new", "other", 1));
+    stage
+        .world
+        .services
+        .lock()
+        .unwrap()
+        .insert("mastodon".parse().unwrap(), service("https://new", "other", 1));
     let mut without = service("https://s3", "code", 1);
     without.state.buckets.clear();
     stage.world.services.lock().unwrap().insert("gitea".parse().unwrap(), without);
@@ -223,7 +232,11 @@ async fn a_copy_that_would_share_the_originals_bucket_is_refused_and_one_with_it
     let (operation, _) = restored(&stage, &from, "copy", "vm2").await;
     let error = operation.error.unwrap();
     assert_eq!(error.code, "bucket-shared");
-    assert!(error.message.contains("mastodon/object_storage names the bucket media of acme"), "{}", error.message);
+    assert!(
+        error.message.contains("mastodon/object_storage names the bucket media of acme"),
+        "{}",
+        error.message
+    );
     assert!(stage.world.state.done.lock().unwrap().is_empty());
     assert!(stage.world.buckets.put.lock().unwrap().is_empty());
 

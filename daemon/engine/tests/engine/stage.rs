@@ -196,7 +196,16 @@ fn engine(store: &Store, world: &Arc<World>, exports: &Path, options: &EngineOpt
     };
     let spool = Spool::of_nobody(exports.folder.join(BUNDLES));
 
-    let parts =
-        Parts { records, keys, builder, machines, vaults, buckets, exports, spool, clock: Arc::new(HostClock) };
+    let parts = Parts {
+        records,
+        keys,
+        builder,
+        machines,
+        vaults,
+        buckets,
+        exports,
+        spool,
+        clock: Arc::new(HostClock),
+    };
     Engine::new(parts, options.clone())
 }

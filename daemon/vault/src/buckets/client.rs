@@ -96,11 +96,16 @@ impl Bucket {
     /// [`BucketError::Endpoint`] where the address is none, or names a path, a query or a user.
     pub fn new(config: &BucketConfig) -> Result<Self, BucketError> {
         let bad = |why: &str| BucketError::Endpoint(why.to_owned());
-        let url = Url::parse(config.endpoint.trim_end_matches('/')).map_err(|error| bad(&error.to_string()))?;
+        let url =
+            Url::parse(config.endpoint.trim_end_matches('/')).map_err(|error| bad(&error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(bad("it is neither http nor https"));
         }
-        if url.path() != "/" || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+        if url.path() != "/"
+            || url.query().is_some()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
             return Err(bad("it has more than a host and a port"));
         }
         let http = reqwest::Client::builder()

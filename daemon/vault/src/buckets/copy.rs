@@ -12,7 +12,7 @@ use super::error::BucketError;
 use super::fetch::{Content, Fetched, Told, md5_of};
 use super::listing::Listed;
 use super::place::{BUCKETS, ODD, Place};
-use super::plan::{Planned, plan};
+use super::plan::{Plan, Planned, plan};
 use super::record::{BucketRecord, FORMAT, Lines, ObjectRecord, PATH};
 use super::{Bucket, Copied, Copying, News, Tell};
 use crate::author::{Attributes, Author, AuthorError};
@@ -36,7 +36,7 @@ pub(super) fn copy(
     author: &mut Author,
     mut tell: Tell,
 ) -> Result<Copied, BucketError> {
-    let (planned, out) = plan(reader, copying, listed, &mut tell)?;
+    let Plan { placed: planned, out } = plan(reader, copying, listed, &mut tell)?;
     let fetched = planned.iter().filter(|(_, one)| one.held.is_none());
     let fetched: Vec<Listed> = fetched.map(|(_, one)| one.listed.clone()).collect();
     let expected = fetched.iter().map(|listed| listed.size).sum();
@@ -122,7 +122,7 @@ impl Copier<'_> {
         }
         let record = match self.next()? {
             Fetched::Gone => None,
-            Fetched::Small { told, bytes } => Some(self.small(place, &one.listed, told, &bytes)?),
+            Fetched::Small(told, bytes) => Some(self.small(place, &one.listed, *told, &bytes)?),
             Fetched::Large => self.large(place, &one.listed)?,
         };
         match &record {
@@ -174,8 +174,7 @@ impl Copier<'_> {
     }
 
     fn large_once(&mut self, place: &Place, listed: &Listed) -> Result<ObjectRecord, BucketError> {
-        let (bucket, cancel, runtime) =
-            (&self.copying.bucket, &self.copying.cancel, self.runtime.clone());
+        let (bucket, cancel, runtime) = (&self.copying.bucket, &self.copying.cancel, self.runtime.clone());
         let mut content = Content::open(bucket, &listed.key, &runtime, cancel)?;
         let known = record(place, listed, content.told.clone(), 0, String::new());
         let Some(path) = self.path(place, &known)? else { return Err(BucketError::Changed) };

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn what_a_store_answers_is_told_from_what_may_pass_and_nothing_else_of_it_is_repeated() {
-        let body = b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>of GK1</Message></Error>";
+        let body =
+            b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>of GK1</Message></Error>";
         let refused = BucketError::answered(403, body);
         assert_eq!(refused.to_string(), "the store refuses the key (403 AccessDenied)");
         assert!(!refused.may_pass());

@@ -30,7 +30,7 @@ pub(super) struct Told {
 #[derive(Debug)]
 pub(super) enum Fetched {
     /// All of it.
-    Small { told: Told, bytes: Bytes },
+    Small(Box<Told>, Bytes),
     /// It is too large for that.
     Large,
     /// It is not there any more.
@@ -39,12 +39,7 @@ pub(super) enum Fetched {
 
 impl Bucket {
     /// An object from one of its bytes on; only as long as it is the one that is meant.
-    async fn open(
-        &self,
-        key: &str,
-        from: u64,
-        e_tag: Option<&str>,
-    ) -> Result<(Told, Response), BucketError> {
+    async fn open(&self, key: &str, from: u64, e_tag: Option<&str>) -> Result<(Told, Response), BucketError> {
         let mut headers = HeaderMap::new();
         if from > 0 {
             header(&mut headers, "range", &format!("bytes={from}-"))?;
@@ -89,7 +84,7 @@ impl Bucket {
                 return Ok(Fetched::Large);
             }
         }
-        Ok(Fetched::Small { told, bytes: bytes.freeze() })
+        Ok(Fetched::Small(Box::new(told), bytes.freeze()))
     }
 }
 

@@ -9,6 +9,9 @@ use super::place::path_by_key;
 use super::record::{self, BucketRecord, ObjectRecord};
 use crate::reader::{Read, ReadError, Reader, Tree};
 
+/// The ids of the pieces that a content consists of, in order.
+pub(super) type Content = Vec<[u8; 32]>;
+
 /// A bucket's snapshot.
 pub(super) struct Held<'a> {
     reader: &'a Reader,
@@ -55,7 +58,7 @@ impl<'a> Held<'a> {
 
     /// The pieces that an object consists of; nothing where the repository does not have all of them. What is asked for in the order of
     /// paths is found without looking into a folder twice.
-    pub(super) fn pieces(&self, object: &ObjectRecord) -> Result<Option<Vec<[u8; 32]>>, BucketError> {
+    pub(super) fn pieces(&self, object: &ObjectRecord) -> Result<Option<Content>, BucketError> {
         if object.size == 0 {
             return Ok(Some(Vec::new()));
         }
@@ -69,7 +72,6 @@ impl<'a> Held<'a> {
         let found = found.filter(|(size, _)| *size == object.size).map(|(_, pieces)| pieces);
         Ok(found.filter(|pieces| pieces.iter().all(|piece| self.reader.has_data(*piece))))
     }
-
 }
 
 impl<'a> Folders<'a> {
@@ -78,7 +80,7 @@ impl<'a> Folders<'a> {
     }
 
     /// A file's size and pieces.
-    fn file(&self, path: &[u8]) -> Result<Option<(u64, Vec<[u8; 32]>)>, ReadError> {
+    fn file(&self, path: &[u8]) -> Result<Option<(u64, Content)>, ReadError> {
         let mut names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         let Some(name) = names.pop() else { return Ok(None) };
         let mut open = self.open.borrow_mut();

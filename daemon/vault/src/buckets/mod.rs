@@ -146,7 +146,9 @@ impl Vault {
         let listed = what.cancel.run_until_cancelled(what.bucket.list()).await;
         let listed = listed.ok_or(BucketError::Cancelled)??;
         let runtime = Handle::current();
-        self.read(repository, password, move |reader| put_back::put_back(&what, listed, runtime, reader, tell))
-            .await
+        self.read(repository, password, move |reader| {
+            put_back::put_back(&what, listed, runtime, reader, tell)
+        })
+        .await
     }
 }

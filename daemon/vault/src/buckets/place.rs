@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn each_object_has_one_place_and_they_come_in_the_order_of_paths() {
-        let found = places(&[("b", 1), ("a-c", 1), ("a/b", 1), ("a/", 0), ("x//y", 1), ("d/", 3), ("../e", 1)]);
+        let found =
+            places(&[("b", 1), ("a-c", 1), ("a/b", 1), ("a/", 0), ("x//y", 1), ("d/", 3), ("../e", 1)]);
         let by_key: Vec<_> = found[..4].iter().map(|(place, _)| place.as_str()).collect();
         assert_eq!(by_key, ["a/", "a/b", "a-c", "b"]);
         assert!(found[4..].iter().all(|(place, _)| place == "odd") && found.len() == 7, "{found:?}");
@@ -135,6 +136,9 @@ mod tests {
         assert_eq!(path_by_key("media", "a/\u{e4}").unwrap().encoded(), "buckets/media/a/%C3%A4");
         assert!(path_by_key("media", "a//b").is_none() && path_by_key("a/..", "b").is_none());
         let Place::Odd(name) = Place::of("a//b", 1) else { panic!() };
-        assert_eq!((name.len(), Place::Odd(name.clone()).apart()), (64, Some(format!("/berth/objects/{name}"))));
+        assert_eq!(
+            (name.len(), Place::Odd(name.clone()).apart()),
+            (64, Some(format!("/berth/objects/{name}")))
+        );
     }
 }

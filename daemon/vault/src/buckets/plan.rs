@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::client::is_out_of_reach;
 use super::error::BucketError;
-use super::held::{Held, newest};
+use super::held::{Content, Held, newest};
 use super::listing::Listed;
 use super::place::{Place, arranged};
 use super::record::ObjectRecord;
@@ -15,22 +15,28 @@ use crate::reader::Reader;
 pub(super) struct Planned {
     pub(super) listed: Listed,
     /// What is known of it, with its pieces; it is fetched where nothing is.
-    pub(super) held: Option<(ObjectRecord, Vec<[u8; 32]>)>,
+    pub(super) held: Option<(ObjectRecord, Content)>,
     /// Whether it is still in the bucket.
     there: bool,
 }
 
-/// What is to be in the snapshot, in its order; and the keys of what cannot be. What is in the last one of the same operation stays,
-/// as what was captured since may refer to it.
+/// What is to be in a snapshot.
+pub(super) struct Plan {
+    /// The objects, in the snapshot's order.
+    pub(super) placed: Vec<(Place, Planned)>,
+    /// The keys of what cannot be in it.
+    pub(super) out: Vec<String>,
+}
+
+/// Plans the next snapshot. What is in the last one of the same operation stays, as what was captured since may refer to it.
 pub(super) fn plan(
     reader: &Reader,
     copying: &Copying,
     listed: Vec<Listed>,
     tell: &mut Tell,
-) -> Result<(Vec<(Place, Planned)>, Vec<String>), BucketError> {
+) -> Result<Plan, BucketError> {
     let held = last(reader, copying, tell)?;
-    let (out, listed): (Vec<_>, Vec<_>) =
-        listed.into_iter().partition(|listed| is_out_of_reach(&listed.key));
+    let (out, listed): (Vec<_>, Vec<_>) = listed.into_iter().partition(|listed| is_out_of_reach(&listed.key));
     let mut all: Vec<Planned> =
         listed.into_iter().map(|listed| Planned { listed, held: None, there: true }).collect();
     if let Some(held) = held.as_ref().filter(|held| held.has_tag(&copying.together)) {
@@ -47,15 +53,11 @@ pub(super) fn plan(
         }
     }
     placed.retain(|(_, one)| one.there || one.held.is_some());
-    Ok((placed, out.into_iter().map(|listed| listed.key).collect()))
+    Ok(Plan { placed, out: out.into_iter().map(|listed| listed.key).collect() })
 }
 
 /// The bucket's last snapshot. One that cannot be read is no reason not to make another.
-fn last<'a>(
-    reader: &'a Reader,
-    copying: &Copying,
-    tell: &mut Tell,
-) -> Result<Option<Held<'a>>, BucketError> {
+fn last<'a>(reader: &'a Reader, copying: &Copying, tell: &mut Tell) -> Result<Option<Held<'a>>, BucketError> {
     let Some(found) = newest(reader, &copying.of)? else { return Ok(None) };
     match Held::of(reader, found) {
         Ok(held) => Ok(Some(held)),
@@ -66,7 +68,7 @@ fn last<'a>(
     }
 }
 
-fn known(held: &Held<'_>, listed: &Listed) -> Result<Option<(ObjectRecord, Vec<[u8; 32]>)>, BucketError> {
+fn known(held: &Held<'_>, listed: &Listed) -> Result<Option<(ObjectRecord, Content)>, BucketError> {
     let Some(known) = held.objects.get(&listed.key).filter(|known| known.is(listed)) else {
         return Ok(None);
     };

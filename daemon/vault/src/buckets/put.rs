@@ -40,7 +40,9 @@ pub(super) fn part_of(size: u64) -> u64 {
 impl Bucket {
     /// Puts a whole object there, in place of what had its key.
     pub(super) async fn put(&self, key: &str, headers: HeaderMap, body: Bytes) -> Result<(), BucketError> {
-        self.send(&Ask { method: Method::PUT, key: Some(key), headers, body, ..Ask::default() }).await.map(drop)
+        self.send(&Ask { method: Method::PUT, key: Some(key), headers, body, ..Ask::default() })
+            .await
+            .map(drop)
     }
 
     /// Begins to send an object in parts.

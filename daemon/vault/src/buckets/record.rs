@@ -111,9 +111,7 @@ fn line(what: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 }
 
 /// Reads the lines; objects by their keys.
-pub(super) fn read(
-    file: impl Read,
-) -> Result<(BucketRecord, HashMap<String, ObjectRecord>), BucketError> {
+pub(super) fn read(file: impl Read) -> Result<(BucketRecord, HashMap<String, ObjectRecord>), BucketError> {
     let bad = |error: &dyn std::fmt::Display| BucketError::Record(error.to_string());
     let mut file = io::BufReader::new(file);
     let mut text = Vec::new();
@@ -170,7 +168,10 @@ mod tests {
         Lines::new(&bucket(1, 2), &objects).unwrap().read_to_end(&mut text).unwrap();
         assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 3);
         let (told, read_back) = read(&text[..]).unwrap();
-        assert_eq!((told, &read_back["a/b"], &read_back["\u{e4}\n"]), (bucket(1, 2), &objects[0], &objects[1]));
+        assert_eq!(
+            (told, &read_back["a/b"], &read_back["\u{e4}\n"]),
+            (bucket(1, 2), &objects[0], &objects[1])
+        );
 
         let mut other = Vec::new();
         Lines::new(&bucket(2, 2), &objects).unwrap().read_to_end(&mut other).unwrap();

@@ -47,9 +47,8 @@ impl Owner {
         }
         let answer = answer.error_for_status().unwrap();
         let own = answer.headers().iter().filter(|(name, _)| !OF_THE_STORE.contains(&name.as_str()));
-        let own = own.map(|(name, value)| {
-            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
+        let own = own
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
         let own = own.collect();
         Some((own, answer.bytes().await.unwrap().to_vec()))
     }

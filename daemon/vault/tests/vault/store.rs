@@ -52,9 +52,9 @@ async fn list(script: Data<Script>) -> HttpResponse {
         )
     };
     let objects = [object("gone", 3), object("large", LARGE), object("small", 5)].concat();
-    HttpResponse::Ok().content_type("application/xml").body(format!(
-        "<ListBucketResult><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>"
-    ))
+    HttpResponse::Ok()
+        .content_type("application/xml")
+        .body(format!("<ListBucketResult><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>"))
 }
 
 async fn get(script: Data<Script>, request: HttpRequest, key: web::Path<String>) -> HttpResponse {

@@ -129,7 +129,7 @@ async fn send(context: &mut Context, source: &mut Source, sink: &Sink) -> Result
 /// What the machine has found out of all services while it copied them.
 fn found_meanwhile(capture: &Capture) -> Option<Fingerprint> {
     let services =
-        captured(capture).map(|(name, captured)| Some((name.clone(), captured.fingerprint.clone()?)));
+        captured(capture).map(|(name, captured)| Some((name.clone(), *captured.fingerprint.clone()?)));
     services.collect::<Option<_>>().map(|services| Fingerprint { services })
 }
 
@@ -177,7 +177,8 @@ pub(super) fn moved(
 
 /// What does not come along. A bucket belongs to the tenant and not to its provider: its address and its key move with the settings.
 fn left_out(captured: &Captured) -> Vec<String> {
-    let stays = |name: &String| format!("bucket {name}: it stays where it is, and the tenant goes on using it");
+    let stays =
+        |name: &String| format!("bucket {name}: it stays where it is, and the tenant goes on using it");
     captured.left_out.iter().cloned().chain(captured.buckets.iter().map(stays)).collect()
 }
 

@@ -47,7 +47,10 @@ pub(in super::super) async fn put_back(
 
 fn told(service: &ServiceName, bucket: &Bucket, put: PutBack) -> String {
     let PutBack { objects, bytes, there } = put;
-    format!("{service}, bucket {}: {objects} objects put back, {bytes} bytes; {there} were there", bucket.name)
+    format!(
+        "{service}, bucket {}: {objects} objects put back, {bytes} bytes; {there} were there",
+        bucket.name
+    )
 }
 
 /// The bucket that objects go to: the one that they are of; else the service's only one, where they are all of one.
