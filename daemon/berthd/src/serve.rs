@@ -52,7 +52,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let connector = connector(&config, &identity)?;
     let vault = vault::prepare(&config, store.clone()).await?;
     let exports = exports(&config)?;
-    let copying = (vault.vaults, LocalBuckets::new(vault.vault.clone()));
+    let copying = (vault.vaults, LocalBuckets::new(vault.vault.clone(), config.vault.reach()?));
     let engine = engine(&config, store.clone(), keys, connector.clone(), copying, exports)?;
     let vault_serves = tokio::spawn(vault.server);
     let api = Data::new(api(&config, engine.clone(), store.clone(), &identity)?.with_vault(vault.vault));

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use berth_domain::network::Network;
 use berth_vault::S3Config;
+use berth_vault::buckets::Reach;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,8 @@ pub struct VaultConfig {
     pub folder: Option<PathBuf>,
     /// A bucket of an object store instead.
     pub s3: Option<S3Choice>,
+    /// The networks in which tenants' own object stores may be, beside public addresses.
+    pub store_networks: Vec<Network>,
 }
 
 /// A bucket of an object store that speaks the protocol of Amazon S3.
@@ -50,6 +54,15 @@ impl VaultConfig {
         let S3Choice { endpoint, region, bucket, prefix, access_key, .. } = choice.clone();
         let secret = SecretString::from(secret.trim());
         Ok(Some(S3Config { endpoint, region, bucket, prefix, access_key, secret }))
+    }
+
+    /// Where tenants' own object stores may be.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`]
+    pub fn reach(&self) -> Result<Reach, ConfigError> {
+        let networks = self.store_networks.iter().map(Network::as_str);
+        Reach::new(networks).map_err(|error| value("vault.store_networks", error.to_string()))
     }
 
     /// Checks what can be checked without reaching anything.

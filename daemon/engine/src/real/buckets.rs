@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use berth_domain::VaultId;
-use berth_vault::buckets::{Bucket, BucketError, Copying, PuttingBack};
+use berth_vault::buckets::{Bucket, BucketError, Copying, PuttingBack, Reach};
 use berth_vault::reader::ReadError;
 use berth_vault::{StorageError, Vault};
 use secrecy::SecretString;
@@ -15,12 +15,13 @@ use crate::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, PutBack, T
 /// Copies buckets into the vaults of this daemon's own server.
 pub struct LocalBuckets {
     vault: Vault,
+    reach: Reach,
 }
 
 impl LocalBuckets {
-    /// Those of a vault.
-    pub fn new(vault: Vault) -> Self {
-        Self { vault }
+    /// Into a vault, from stores that are within reach.
+    pub fn new(vault: Vault, reach: Reach) -> Self {
+        Self { vault, reach }
     }
 }
 
@@ -35,7 +36,7 @@ impl Buckets for LocalBuckets {
         tell: Tell,
     ) -> Result<Option<Copied>, StepError> {
         let BucketCopy { config, title, of, together } = copy;
-        let bucket = Bucket::new(&config).map_err(failed)?;
+        let bucket = Bucket::new(&config, &self.reach).map_err(failed)?;
         let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
         let endpoint = config.endpoint;
         let copying = Copying { bucket, endpoint, title, of, together, cancel: cancel.clone() };
@@ -56,7 +57,7 @@ impl Buckets for LocalBuckets {
         bounds: &Bounds,
         tell: Tell,
     ) -> Result<PutBack, StepError> {
-        let bucket = Bucket::new(config).map_err(failed)?;
+        let bucket = Bucket::new(config, &self.reach).map_err(failed)?;
         let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
         let what = PuttingBack { bucket, restic: restic.to_owned(), cancel: cancel.clone() };
         let put = self.vault.put_bucket_back(&repository, key, what, tell);

@@ -16,6 +16,7 @@ use reqwest::{Method, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::BucketError;
+use super::reach::Reach;
 
 /// How long the store may take to take a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -93,8 +94,8 @@ impl Bucket {
     /// A bucket; nothing is asked of it yet.
     ///
     /// # Errors
-    /// [`BucketError::Endpoint`] where the address is none, or names a path, a query or a user.
-    pub fn new(config: &BucketConfig) -> Result<Self, BucketError> {
+    /// [`BucketError::Endpoint`] where the address is none, names a path, a query or a user, or is out of reach.
+    pub fn new(config: &BucketConfig, reach: &Reach) -> Result<Self, BucketError> {
         let bad = |why: &str| BucketError::Endpoint(why.to_owned());
         let url =
             Url::parse(config.endpoint.trim_end_matches('/')).map_err(|error| bad(&error.to_string()))?;
@@ -108,7 +109,11 @@ impl Bucket {
         {
             return Err(bad("it has more than a host and a port"));
         }
+        reach.check(&url)?;
         let http = reqwest::Client::builder()
+            // Whom it speaks to is decided here, and not by whoever passes it on.
+            .no_proxy()
+            .dns_resolver(Arc::new(reach.clone()))
             .connect_timeout(CONNECT)
             // What is signed is for one address.
             .redirect(redirect::Policy::none())
@@ -264,16 +269,19 @@ mod tests {
     #[test]
     fn an_address_is_a_host_and_no_secret_is_shown() {
         for wrong in ["", "ftp://a", "https://a/b", "https://a?b", "https://u:p@a", "https://"] {
-            assert!(matches!(Bucket::new(&config(wrong)), Err(BucketError::Endpoint(_))), "{wrong}");
+            assert!(
+                matches!(Bucket::new(&config(wrong), &Reach::default()), Err(BucketError::Endpoint(_))),
+                "{wrong}"
+            );
         }
-        let bucket = Bucket::new(&config("https://s3.example.net:8443/")).unwrap();
+        let bucket = Bucket::new(&config("https://s3.example.net:8443/"), &Reach::default()).unwrap();
         assert_eq!(bucket.base, "https://s3.example.net:8443/media");
         assert!(!format!("{bucket:?}{:?}", config("https://a")).contains("hunter2"));
     }
 
     #[test]
     fn a_key_of_any_characters_is_asked_for_as_it_is() {
-        let bucket = Bucket::new(&config("http://127.0.0.1:1")).unwrap();
+        let bucket = Bucket::new(&config("http://127.0.0.1:1"), &Reach::new(["127.0.0.1"]).unwrap()).unwrap();
         let key = "a//b \u{e4}+%\n?#/";
         let (url, headers) = bucket.signed(&Ask { key: Some(key), ..Ask::default() }).unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:1/media/a//b%20%C3%A4%2B%25%0A%3F%23/");

@@ -8,6 +8,7 @@
 //! | `client`, `listing`, `fetch`, `put` | the protocol of Amazon S3 |
 //! | [`attributes`] | what an object has beside its content |
 //! | [`record`] | what a snapshot says of the objects in it |
+//! | `reach` | which addresses a store may have |
 //! | `place` | where in a snapshot the content of each is |
 //! | `held` | what a vault has of a bucket |
 //! | `plan`, `copy` | into the vault |
@@ -25,6 +26,7 @@ mod place;
 mod plan;
 mod put;
 mod put_back;
+mod reach;
 pub mod record;
 
 use secrecy::SecretString;
@@ -35,6 +37,7 @@ pub use attributes::ObjectAttributes;
 pub use client::{Bucket, BucketConfig};
 pub use error::BucketError;
 pub use listing::Listed;
+pub use reach::Reach;
 
 use crate::author::Title;
 use crate::name::RepositoryName;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use berth_vault::buckets::{Bucket, BucketConfig, BucketError, Copied, Copying, News, PutBack, PuttingBack};
+use berth_vault::buckets::{
+    Bucket, BucketConfig, BucketError, Copied, Copying, News, PutBack, PuttingBack, Reach,
+};
 use berth_vault::{Mode, StorageError, Title};
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
@@ -26,11 +28,16 @@ const ATTRIBUTES: [(&str, &str); 6] = [
 
 const ODD: [&str; 7] = ["a", "x//y", "empty folder/", "a/b/", "sp ace+plus%25&=\u{e4}\n\"'<>", "/led", "z/"];
 
+/// Stores of this host, as in no daemon unless somebody says so.
+pub fn here() -> Reach {
+    Reach::new(["127.0.0.0/8"]).unwrap()
+}
+
 fn copying(config: &BucketConfig, together: &str) -> Copying {
     let of = vec!["bucket:media".to_owned(), "bucket-of:mastodon".to_owned()];
     let tags = of.iter().cloned().chain([together.to_owned()]).collect();
     Copying {
-        bucket: Bucket::new(config).unwrap(),
+        bucket: Bucket::new(config, &here()).unwrap(),
         endpoint: config.endpoint.clone(),
         title: Title { at: Utc::now(), host: "acme".into(), paths: vec!["/buckets/media".into()], tags },
         of,
@@ -55,7 +62,7 @@ async fn copied(server: &Server, copying: Copying) -> Result<(Copied, u64), Buck
 }
 
 async fn put_back(server: &Server, config: &BucketConfig, restic: &str) -> PutBack {
-    let bucket = Bucket::new(config).unwrap();
+    let bucket = Bucket::new(config, &here()).unwrap();
     let what = PuttingBack { bucket, restic: restic.into(), cancel: CancellationToken::new() };
     let (repository, password) = (name("acme"), PASSWORD.into());
     server.vault.put_bucket_back(&repository, &password, what, Box::new(|_| {})).await.unwrap()
@@ -197,6 +204,8 @@ async fn what_keeps_a_bucket_from_being_read_is_said_without_its_secret() {
     let plain = config.endpoint.replace("http://", "https://");
     let no_tls = refused(BucketConfig { endpoint: plain, ..config.clone() }).await;
     assert!(matches!(no_tls, BucketError::Unreachable(_)), "{no_tls}");
+
+    assert!(matches!(Bucket::new(&config, &Reach::default()), Err(BucketError::Endpoint(_))));
 
     // A repository that somebody else made is not written to.
     let (repository, copying) = (name("acme"), copying(&config, "one"));

@@ -14,6 +14,7 @@ use chrono::Utc;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 
+use crate::buckets::here;
 use crate::place::Place;
 use crate::restic::PASSWORD;
 use crate::server::{Server, name, noise};
@@ -98,7 +99,7 @@ async fn copied(endpoint: String, cancel: CancellationToken) -> (Result<Copied, 
     server.vault.init(&name("acme"), &PASSWORD.into()).await.unwrap();
     let title = Title { at: Utc::now(), host: "acme".into(), paths: Vec::new(), tags: Vec::new() };
     let copying = Copying {
-        bucket: Bucket::new(&config(endpoint.clone())).unwrap(),
+        bucket: Bucket::new(&config(endpoint.clone()), &here()).unwrap(),
         endpoint,
         title,
         of: vec!["bucket:media".into()],
