@@ -8,6 +8,7 @@
 
 mod access;
 mod backups;
+mod buckets;
 mod building_elsewhere;
 mod chaos;
 mod configuration;

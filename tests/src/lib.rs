@@ -8,6 +8,7 @@
 //! | `scenarios/` | the scenarios: each test is a promise that Berth keeps on a real machine |
 //! | `src/bin/bench/` | the measurements behind `tests/bench NAME` |
 //! | [`browser`] | pages as a real Chromium shows them |
+//! | [`bucket`] | an object store in memory |
 //! | [`provider`] | NixOps4's resource provider, spoken with as `nixops4` does |
 //! | [`programs`] | the built programs |
 //! | [`daemon`] | a daemon with a folder of its own, to be killed and started again |
@@ -27,6 +28,7 @@
 //! | [`wrong_clock`] | clocks that are wrong, and jump |
 
 pub mod browser;
+pub mod bucket;
 pub mod chaos;
 pub mod contract;
 pub mod daemon;

@@ -1,0 +1,100 @@
+//! An object store in memory, of one bucket, as far as Berth asks for one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use actix_web::web::{self, Bytes, Data};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use anyhow::{Context as _, Result};
+
+/// An object: its media type and its content.
+pub type Object = (String, Vec<u8>);
+
+/// The store. Keys are made of letters, digits, dots and slashes.
+#[derive(Clone, Default)]
+pub struct Store {
+    objects: Arc<Mutex<BTreeMap<String, Object>>>,
+}
+
+impl Store {
+    /// Begins to serve; gives the store and its address.
+    ///
+    /// # Errors
+    /// It cannot listen on this host.
+    pub fn serve() -> Result<(Self, String)> {
+        let store = Self::default();
+        let served = Data::new(store.clone());
+        let app = move || {
+            App::new()
+                .app_data(served.clone())
+                .app_data(web::PayloadConfig::new(64 << 20))
+                .route("/{bucket}", web::get().to(list))
+                .route("/{bucket}/{key:.*}", web::get().to(get))
+                .route("/{bucket}/{key:.*}", web::put().to(put))
+        };
+        let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0))?;
+        let address = *server.addrs().first().context("listening on nothing")?;
+        tokio::spawn(server.run());
+        Ok((store, format!("http://{address}")))
+    }
+
+    /// All that is in it.
+    pub fn all(&self) -> BTreeMap<String, Object> {
+        self.held().clone()
+    }
+
+    /// Puts an object there.
+    pub fn put(&self, key: &str, media_type: &str, content: &[u8]) {
+        self.held().insert(key.to_owned(), (media_type.to_owned(), content.to_owned()));
+    }
+
+    /// Removes an object.
+    pub fn delete(&self, key: &str) {
+        self.held().remove(key);
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Object>> {
+        self.objects.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// What tells a content from another; no store's own way.
+fn e_tag(content: &[u8]) -> String {
+    let sum = content.iter().fold(content.len() as u64, |sum, byte| {
+        sum.wrapping_mul(1_099_511_628_211).wrapping_add(u64::from(*byte))
+    });
+    format!("\"{sum:016x}\"")
+}
+
+async fn list(store: Data<Store>) -> HttpResponse {
+    let objects = store.all().into_iter().map(|(key, (_, content))| {
+        let (size, e_tag) = (content.len(), e_tag(&content));
+        format!(
+            "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>{e_tag}</ETag>\
+             <LastModified>2026-11-26T02:41:07.000Z</LastModified></Contents>"
+        )
+    });
+    let objects: String = objects.collect();
+    let page = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>");
+    HttpResponse::Ok().content_type("application/xml").body(page)
+}
+
+async fn get(store: Data<Store>, path: web::Path<(String, String)>) -> HttpResponse {
+    match store.all().remove(&path.1) {
+        Some((media_type, content)) => {
+            HttpResponse::Ok().content_type(media_type).insert_header(("etag", e_tag(&content))).body(content)
+        }
+        None => HttpResponse::NotFound().body("<Error><Code>NoSuchKey</Code></Error>"),
+    }
+}
+
+async fn put(
+    store: Data<Store>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    body: Bytes,
+) -> HttpResponse {
+    let media_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+    store.put(&path.1, media_type.unwrap_or_default(), &body);
+    HttpResponse::Ok().insert_header(("etag", e_tag(&body))).finish()
+}
