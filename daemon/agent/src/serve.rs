@@ -72,8 +72,8 @@ fn handle(request: Request, myself: &Myself, client: &mut impl Client) -> Result
         Request::Wipe { claim, system } => {
             wipe::wipe(&claim, &system, client).map(|removed| Answer::Wiped { removed })
         }
-        Request::Capture { claim, system, repository, pass, services, tag, followed, limit_seconds } => {
-            let asked = state::CaptureAsked { system, pass, services, tag, followed };
+        Request::Capture { claim, system, repository, pass, services, tag, follower, limit_seconds } => {
+            let asked = state::CaptureAsked { system, pass, services, tag, follower };
             let call = state::Call { claim, repository, limit_seconds };
             state::capture(call, asked, myself, client).map(Answer::Captured)
         }

@@ -43,6 +43,14 @@ pub fn delta_tag(service: &str) -> String {
     format!("{DELTA}{service}")
 }
 
+/// The tag of a snapshot of everything that was made of what has changed.
+pub const MERGED: &str = "merged";
+
+/// Whether a snapshot with these tags brings files that no other has brought.
+pub fn brings_files(tags: &[String]) -> bool {
+    !tags.iter().any(|tag| tag == MERGED || tag.starts_with(REST))
+}
+
 /// How the tag begins of what a pass adds to files that the repository holds.
 pub const REST: &str = "rest:";
 

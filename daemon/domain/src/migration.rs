@@ -80,6 +80,9 @@ pub struct Obstacle {
 pub struct Ahead {
     /// The ids of the restic snapshots that they are of, and how many bytes the files of each take on the machine's disk.
     pub snapshots: BTreeMap<String, u64>,
+    /// Whether snapshots of everything could be made of all that has come so far.
+    #[serde(default)]
+    pub merged: bool,
 }
 
 /// Whom a ticket was handed in by.

@@ -351,6 +351,21 @@ pub trait Vaults: Send + Sync {
     /// The ids of the restic snapshots that a vault holds.
     async fn snapshots(&self, vault: VaultId) -> Result<BTreeSet<String>, StepError>;
 
+    /// The tags of restic snapshots of a vault; of those that cannot be read from here none are told.
+    async fn tags(
+        &self,
+        vault: VaultId,
+        key: &SecretString,
+        snapshots: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<String>>, StepError>;
+
+    /// Makes snapshots of everything of those in a vault that tell what has changed.
+    async fn merge(&self, vault: VaultId, key: &SecretString) -> Result<(), StepError>;
+
+    /// The id of the restic snapshot of everything of one that may be just the rest of it; it is made if it is not there.
+    async fn complete(&self, vault: VaultId, key: &SecretString, snapshot: &str)
+    -> Result<String, StepError>;
+
     /// Writes what a restic snapshot of a vault holds into a folder of this host, under its whole paths.
     async fn read_out(
         &self,

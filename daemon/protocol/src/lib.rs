@@ -25,14 +25,14 @@ pub use activation::{
 };
 pub use secret::{GivenSecret, SecretText};
 pub use state::{
-    Capture, Captured, DatabaseFingerprint, DirectoryFingerprint, Fingerprint, Pass, Repository, RestorePart,
-    RestoredAhead, SecretsPart, ServiceCapture, ServiceFingerprint, Transfer, TransferPhase,
+    Capture, Captured, DatabaseFingerprint, DirectoryFingerprint, Fingerprint, Follower, Pass, Repository,
+    RestorePart, RestoredAhead, SecretsPart, ServiceCapture, ServiceFingerprint, Transfer, TransferPhase,
 };
 pub use store_path::{InvalidStorePath, StorePath};
 pub use tenant_file::{GivenSetting, TenantFile, TenantFileError};
 
 /// The protocol's version; daemon and agent must agree on it.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// The longest line, in bytes, that either side accepts.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -193,10 +193,9 @@ pub enum Request {
         services: Option<Vec<ServiceName>>,
         /// A tag of every snapshot that it makes: letters, digits and `.:_-`.
         tag: String,
-        /// Whether somebody restores each pass ahead ([`Request::RestoreAhead`]) and follows what changes from pass to pass: a
-        /// pass then makes a snapshot of that first, and a [`Pass::Live`] where it can nothing else.
+        /// Who follows what changes from pass to pass.
         #[serde(default)]
-        followed: bool,
+        follower: Follower,
         /// How long it may take, in seconds.
         limit_seconds: u64,
     },

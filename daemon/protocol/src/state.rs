@@ -55,6 +55,21 @@ impl Pass {
     }
 }
 
+/// Who follows a capture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Follower {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Somebody who restores each pass ahead ([`Request::RestoreAhead`](crate::Request::RestoreAhead)) and follows what changes from
+    /// pass to pass: a pass then makes a snapshot of that first, and a [`Pass::Live`] where it can nothing else.
+    Restores,
+    /// Somebody who also makes snapshots of everything of them: no pass has to, and the last makes one of what is no file of the
+    /// service beside what has changed.
+    Merges,
+}
+
 /// What a capture came to, for each service that was asked for. One that failed does not keep the others from being captured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {

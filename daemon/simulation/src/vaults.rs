@@ -77,6 +77,23 @@ impl Vaults for SimulatedVaults {
         Err(absent())
     }
 
+    async fn tags(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<String>>, StepError> {
+        Err(absent())
+    }
+
+    async fn merge(&self, _: VaultId, _: &SecretString) -> Result<(), StepError> {
+        Err(absent())
+    }
+
+    async fn complete(&self, _: VaultId, _: &SecretString, _: &str) -> Result<String, StepError> {
+        Err(absent())
+    }
+
     async fn read_out(
         &self,
         _: VaultId,

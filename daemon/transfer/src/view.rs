@@ -45,6 +45,9 @@ pub struct View {
     /// Whether the target restores snapshots of what has changed from one pass to the next; null where it knows none.
     #[serde(default)]
     pub follows_changes: Option<bool>,
+    /// Whether the target makes snapshots of everything of those, so that no pass has to be one; null where it knows none.
+    #[serde(default)]
+    pub merges_changes: Option<bool>,
     /// Whether what was handed in is a rehearsal; null where the target knows none.
     #[serde(default)]
     pub rehearses: Option<bool>,

@@ -156,7 +156,7 @@ impl Vault {
     {
         self.is_made_of(repository, password).await.map_err(ReadError::from)?;
         let (source, keys) = (self.source(repository), keys_of(password));
-        let done = tokio::task::spawn_blocking(move || work(&Reader::open(source, keys)?)).await;
+        let done = tokio::task::spawn_blocking(move || work(&Reader::new(source, keys))).await;
         done.unwrap_or_else(|_| Err(ReadError::from(StorageError::BrokenOff).into()))
     }
 

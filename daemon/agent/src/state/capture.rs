@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use berth_delta::whole_tag;
+use berth_delta::{rest_tag, whole_tag};
 use berth_domain::manifest::{Probe, ServiceManifest};
 use berth_domain::{Manifest, ServiceName};
 use berth_protocol::{Capture, Captured, FailureCode, Pass, Repository, ServiceCapture, TransferPhase};
@@ -146,7 +146,11 @@ impl Service<'_> {
         let mut paths = self.present();
         let sent = self.send_what_changed(job, &paths);
         let staging = Staging::of(job.files.name.operation, self.service);
+        let completed_there = sent.as_ref().filter(|sent| sent.is_completed_there());
         let copied = self.stage(job, &staging).and_then(|databases| {
+            if completed_there.is_some() {
+                paths.clear();
+            }
             paths.push(staging.folder().display().to_string());
             Ok((self.copy_and_look(job, paths, sent.as_ref())?, databases))
         });
@@ -154,10 +158,14 @@ impl Service<'_> {
         let _ = std::fs::remove_dir_all(staging.folder());
         let ((summary, fingerprint), databases) = copied?;
         let before = sent.as_ref().map_or(0, Sent::bytes);
-        self.go_on_from(sent, Made::Whole { quiet: true }, job);
+        let (files, bytes) = completed_there.map_or((0, 0), Sent::total);
+        let made = if completed_there.is_some() { Made::Delta } else { Made::Whole { quiet: true } };
+        self.go_on_from(sent, made, job);
         let captured = self.captured(Some(summary), databases);
         Ok(Captured {
             bytes_added: captured.bytes_added + before,
+            bytes_total: captured.bytes_total + bytes,
+            files_total: captured.files_total + files,
             fingerprint: fingerprint.map(Box::new),
             ..captured
         })
@@ -216,10 +224,12 @@ impl Service<'_> {
     }
 
     fn backup(&self, job: &mut Job, paths: Vec<String>, sent: Option<&Sent>) -> Result<Summary> {
-        let mut tags = vec![self.asked.tag.clone(), whole_tag(self.service.as_str()), self.asked.pass.tag()];
+        let rest = sent.is_some_and(Sent::is_completed_there) && self.asked.pass != Pass::Live;
+        let what = if rest { rest_tag } else { whole_tag };
+        let mut tags = vec![self.asked.tag.clone(), what(self.service.as_str()), self.asked.pass.tag()];
         tags.extend(sent.map(Sent::tag));
         let parent = match sent {
-            Some(sent) => sent.whole.clone(),
+            Some(sent) => sent.whole.clone().filter(|_| !rest),
             None => self.restic.newest(self.host, &whole_tag(self.service.as_str())),
         };
         let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);

@@ -286,7 +286,7 @@ fn killed() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use berth_protocol::Captured;
+    use berth_protocol::{Captured, Follower};
 
     fn record(pass: Pass, state: State) -> Record {
         let asked = CaptureAsked {
@@ -294,7 +294,7 @@ mod tests {
             pass,
             services: None,
             tag: "x".into(),
-            followed: false,
+            follower: Follower::Nobody,
         };
         Record { state, ..Record::new(Asked::Capture(asked)) }
     }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use berth_domain::ServiceName;
-use berth_protocol::{Capture, Failure, Pass, RestorePart, RestoredAhead, SecretsPart};
+use berth_protocol::{Capture, Failure, Follower, Pass, RestorePart, RestoredAhead, SecretsPart};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -79,16 +79,27 @@ impl FromStr for Name {
 }
 
 /// A capture as the daemon asked for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CaptureAsked {
     pub(crate) system: String,
     pub(crate) pass: Pass,
     pub(crate) services: Option<Vec<ServiceName>>,
     pub(crate) tag: String,
-    /// Whether somebody follows it by what changes from pass to pass.
+    /// Who follows what changes from pass to pass.
     #[serde(default)]
-    pub(crate) followed: bool,
+    pub(crate) follower: Follower,
 }
+
+/// By whom it is followed is not what is asked for: whoever asks again may know more of that by then.
+impl PartialEq for CaptureAsked {
+    fn eq(&self, other: &Self) -> bool {
+        let what =
+            |asked: &Self| (asked.pass, asked.system.clone(), asked.services.clone(), asked.tag.clone());
+        what(self) == what(other)
+    }
+}
+
+impl Eq for CaptureAsked {}
 
 /// A restore as the daemon asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,7 +277,7 @@ mod tests {
             pass: Pass::Quiesced,
             services: None,
             tag: "x".into(),
-            followed: false,
+            follower: Follower::Nobody,
         };
         Record { state, ..Record::new(Asked::Capture(asked)) }
     }

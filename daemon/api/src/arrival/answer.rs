@@ -38,6 +38,7 @@ pub(crate) async fn answer(
         rehearses: Some(arrival.rehearses),
         rehearsal: arrival.rehearsal.clone().filter(|_| arrival.rehearses),
         follows_changes: Some(true),
+        merges_changes: Some(arrival.ahead.as_ref().is_some_and(|ahead| ahead.merged)),
         knows_way_back: Some(true),
         countersignature: arrival.countersignature.clone(),
     };

@@ -160,6 +160,23 @@ impl Vaults for Nobody {
         absent()
     }
 
+    async fn tags(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<String>>, StepError> {
+        absent()
+    }
+
+    async fn merge(&self, _: VaultId, _: &SecretString) -> Result<(), StepError> {
+        absent()
+    }
+
+    async fn complete(&self, _: VaultId, _: &SecretString, _: &str) -> Result<String, StepError> {
+        absent()
+    }
+
     async fn read_out(
         &self,
         _: VaultId,

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::{CapturedService, ServiceName, VaultId};
-use berth_vault::{Attributes, AuthorError, Far, Mode, RepositoryName, StorageError, Title, Tokens, Vault};
+use berth_vault::{
+    Attributes, AuthorError, Far, MergeError, Mode, ReadError, Reader, RepositoryName, StorageError, Title,
+    Tokens, Vault,
+};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
@@ -64,6 +67,39 @@ impl Vaults for LocalVaults {
     async fn snapshots(&self, vault: VaultId) -> Result<BTreeSet<String>, StepError> {
         let found = self.vault.snapshots(&repository(vault)?).await;
         found.map_err(|error| StepError::transient(VAULT_FAILED, error.to_string()))
+    }
+
+    async fn tags(
+        &self,
+        vault: VaultId,
+        key: &SecretString,
+        snapshots: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<String>>, StepError> {
+        let read = |reader: &Reader| {
+            let tags = snapshots.into_iter().map(|id| Ok((reader.snapshot(&id)?.tags, id)));
+            tags.map(|tags| tags.map(|(tags, id)| (id, tags))).collect::<Result<_, ReadError>>()
+        };
+        match self.vault.read(&repository(vault)?, key, read).await {
+            Err(ReadError::Storage(StorageError::NotFound)) => Ok(BTreeMap::new()),
+            tags => tags.map_err(|error| StepError::transient(VAULT_FAILED, error.to_string())),
+        }
+    }
+
+    async fn merge(&self, vault: VaultId, key: &SecretString) -> Result<(), StepError> {
+        self.vault.merge(&repository(vault)?, key).await.map_err(unmerged)
+    }
+
+    async fn complete(
+        &self,
+        vault: VaultId,
+        key: &SecretString,
+        snapshot: &str,
+    ) -> Result<String, StepError> {
+        match self.vault.complete(&repository(vault)?, key, snapshot).await {
+            // It was made by somebody else, whose keys are others: nobody was told that it could be completed.
+            Err(MergeError::Read(ReadError::Storage(StorageError::NotFound))) => Ok(snapshot.to_owned()),
+            completed => completed.map_err(unmerged),
+        }
     }
 
     async fn read_out(
@@ -140,6 +176,14 @@ impl Vaults for LocalVaults {
         self.tokens.revoke_all(&repository);
         let destroyed = self.vault.destroy(&repository).await;
         destroyed.map_err(|error| StepError::transient(VAULT_FAILED, error.to_string()))
+    }
+}
+
+/// Only a place that fails may be better the next time.
+fn unmerged(error: MergeError) -> StepError {
+    match error {
+        MergeError::Read(ReadError::Storage(_)) => StepError::transient(VAULT_FAILED, error.to_string()),
+        error => StepError::failed(VAULT_FAILED, error.to_string()),
     }
 }
 

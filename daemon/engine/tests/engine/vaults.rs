@@ -160,6 +160,23 @@ impl Vaults for FakeVaults {
         Ok(BTreeSet::new())
     }
 
+    async fn tags(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<String>>, StepError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn merge(&self, _: VaultId, _: &SecretString) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    async fn complete(&self, _: VaultId, _: &SecretString, id: &str) -> Result<String, StepError> {
+        Ok(id.to_owned())
+    }
+
     async fn read_out(
         &self,
         _: VaultId,

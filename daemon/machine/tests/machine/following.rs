@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_machine::StorePath;
-use berth_protocol::{Answer, Captured, Pass, Request};
+use berth_protocol::{Answer, Captured, Follower, Pass, Request};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,8 +12,11 @@ use crate::bench::Bench;
 use crate::keeping::{KEY, capture, captured, captures, carry_vault, fingerprint, sh, snapshot};
 use crate::restoring::nothing_is_left;
 
+const LIVE: (Pass, Follower) = (Pass::Live, Follower::Restores);
+const QUIESCED: (Pass, Follower) = (Pass::Quiesced, Follower::Restores);
+
 /// Changes that a copy could miss, or take for another.
-const CHANGES: &str = "
+pub const CHANGES: &str = "
 import os
 base = b'/var/lib/web/'
 def write(name, content):
@@ -34,19 +37,24 @@ os.rename(base + b'deep/d', base + b'moved'); os.mkdir(base + b'hollow'); os.chm
 os.remove(base + b'pipe'); os.chmod(base + b'runs', 0o700); os.link(base + b'plain', base + b'second name')
 ";
 
-fn followed(pass: Pass, system: &StorePath) -> Request {
+fn followed(pass: Pass, system: &StorePath, follower: Follower) -> Request {
     let Request::Capture { claim, system, repository, pass, services, tag, limit_seconds, .. } =
         capture(Uuid::now_v7(), system, pass)
     else {
         unreachable!()
     };
-    Request::Capture { claim, system, repository, pass, services, tag, followed: true, limit_seconds }
+    Request::Capture { claim, system, repository, pass, services, tag, follower, limit_seconds }
 }
 
 /// A pass, and its vault at the target. What was changed just before would be taken for changed by the next one as well.
-async fn passed(source: &Bench, target: &Bench, system: &StorePath, pass: Pass) -> Captured {
+pub async fn passed(
+    source: &Bench,
+    target: &Bench,
+    system: &StorePath,
+    (pass, follower): (Pass, Follower),
+) -> Captured {
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let captured = captured(&captures(source.ask(followed(pass, system)).await), "web");
+    let captured = captured(&captures(source.ask(followed(pass, system, follower)).await), "web");
     carry_vault(source, target);
     captured
 }
@@ -58,7 +66,7 @@ async fn carry_all_but(source: &Bench, target: &Bench, snapshot: &str) {
 }
 
 /// The tags of a snapshot.
-async fn tags(bench: &Bench, id: &str) -> Vec<String> {
+pub async fn tags(bench: &Bench, id: &str) -> Vec<String> {
     let call = format!("RESTIC_PASSWORD={KEY} restic -r /srv/vault --no-cache snapshots --json {id}");
     let listed: Value = serde_json::from_str(&sh(bench, &call).await).unwrap();
     let tags = listed[0]["tags"].as_array().unwrap();
@@ -66,11 +74,11 @@ async fn tags(bench: &Bench, id: &str) -> Vec<String> {
 }
 
 /// What tells whether anything was done to a file of a room: its number, and when the kernel last changed it.
-async fn touched(bench: &Bench, room: &str, name: &str) -> String {
+pub async fn touched(bench: &Bench, room: &str, name: &str) -> String {
     sh(bench, &format!("stat -c '%i %z' {room}/var/lib/web/{name}")).await
 }
 
-fn room(operation: Uuid) -> String {
+pub fn room(operation: Uuid) -> String {
     format!("/var/lib/.web.berth-new-{operation}")
 }
 
@@ -78,7 +86,7 @@ fn room(operation: Uuid) -> String {
 async fn what_has_changed_is_followed_and_nothing_else_is_touched() {
     let Some((source, target, path)) = copied_once("follow").await else { return };
     let operation = Uuid::now_v7();
-    let first = passed(&source, &target, &path, Pass::Live).await;
+    let first = passed(&source, &target, &path, LIVE).await;
     assert!(tags(&source, snapshot(&first)).await.contains(&"service:web".to_owned()));
     restored(&target, ahead(operation, &path)).await;
     let before = touched(&target, &room(operation), "sparse").await;
@@ -90,7 +98,7 @@ async fn what_has_changed_is_followed_and_nothing_else_is_touched() {
     .await;
 
     source.run(&["python3", "-c", CHANGES]).await;
-    let second = passed(&source, &target, &path, Pass::Live).await;
+    let second = passed(&source, &target, &path, LIVE).await;
     assert!(tags(&source, snapshot(&second)).await.contains(&"delta:web".to_owned()));
     assert!(second.bytes_total < 1 << 20 && first.bytes_total > 1 << 20, "{first:?} {second:?}");
     let restored_then = restored(&target, ahead(operation, &path)).await;
@@ -98,11 +106,11 @@ async fn what_has_changed_is_followed_and_nothing_else_is_touched() {
     assert_eq!(touched(&target, &room(operation), "sparse").await, before);
 
     // Nothing has changed, and nothing is sent.
-    let third = passed(&source, &target, &path, Pass::Live).await;
+    let third = passed(&source, &target, &path, LIVE).await;
     assert_eq!((snapshot(&third), third.bytes_added), (snapshot(&second), 0));
 
     sh(&source, "cd /var/lib/web; echo last > last; chown web:web last; rm -r moved outside").await;
-    let last = passed(&source, &target, &path, Pass::Quiesced).await;
+    let last = passed(&source, &target, &path, QUIESCED).await;
     let wanted = fingerprint(&source, &path).await;
     // The delta has been followed before the snapshot of everything is there, as it comes first.
     carry_all_but(&source, &target, snapshot(&last)).await;
@@ -125,10 +133,10 @@ async fn what_has_changed_is_followed_and_nothing_else_is_touched() {
 async fn whoever_has_lost_the_thread_begins_with_everything() {
     let Some((source, target, path)) = copied_once("thread").await else { return };
     let operation = Uuid::now_v7();
-    passed(&source, &target, &path, Pass::Live).await;
+    passed(&source, &target, &path, LIVE).await;
     restored(&target, ahead(operation, &path)).await;
     source.run(&["python3", "-c", CHANGES]).await;
-    passed(&source, &target, &path, Pass::Live).await;
+    passed(&source, &target, &path, LIVE).await;
     // What was restored is of another boot: not all of it may have reached the disk.
     let state = room(operation) + "/.berth-state";
     sh(&target, &format!("sed -i '1s/.*/another boot/' {state}; rm {}/var/lib/web/sparse", room(operation)))
@@ -138,10 +146,10 @@ async fn whoever_has_lost_the_thread_begins_with_everything() {
 
     // The source does not know any more what was there: everything is sent once more.
     sh(&source, "rm -r /var/lib/berth/listings; echo other > /var/lib/web/plain").await;
-    let whole = passed(&source, &target, &path, Pass::Live).await;
+    let whole = passed(&source, &target, &path, LIVE).await;
     assert!(tags(&source, snapshot(&whole)).await.contains(&"service:web".to_owned()));
     sh(&source, "rm /var/lib/web/plain").await;
-    let last = passed(&source, &target, &path, Pass::Quiesced).await;
+    let last = passed(&source, &target, &path, QUIESCED).await;
     let wanted = fingerprint(&source, &path).await;
     // An operation that has never restored anything takes over what is there.
     let another = Uuid::now_v7();
@@ -157,10 +165,10 @@ async fn whoever_has_lost_the_thread_begins_with_everything() {
 async fn a_delta_that_reaches_out_of_its_directory_changes_nothing_of_the_machine() {
     let Some((source, target, path)) = copied_once("hostile").await else { return };
     let operation = Uuid::now_v7();
-    passed(&source, &target, &path, Pass::Live).await;
+    passed(&source, &target, &path, LIVE).await;
     sh(&target, "mkdir -p /srv/precious; echo mine > /srv/precious/file").await;
     sh(&source, "rm /var/lib/web/outside; ln -s /srv/precious /var/lib/web/outside").await;
-    passed(&source, &target, &path, Pass::Live).await;
+    passed(&source, &target, &path, LIVE).await;
     restored(&target, ahead(operation, &path)).await;
     // A link that is there already leads out, and the delta says that what is behind it goes.
     let entry = "b'g' + struct.pack('>I', len(path)) + path";

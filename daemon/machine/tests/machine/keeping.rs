@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use berth_machine::StorePath;
 use berth_protocol::{
-    Answer, Capture, Captured, Fingerprint, Pass, Repository, Request, RestorePart, SecretText,
+    Answer, Capture, Captured, Fingerprint, Follower, Pass, Repository, Request, RestorePart, SecretText,
     ServiceCapture,
 };
 use serde_json::{Value, json};
@@ -153,7 +153,7 @@ pub fn capture(operation: Uuid, system: &StorePath, pass: Pass) -> Request {
         pass,
         services: None,
         tag: "test".into(),
-        followed: false,
+        follower: Follower::Nobody,
         limit_seconds: LIMIT,
     }
 }

@@ -16,6 +16,7 @@ mod holding;
 mod keeping;
 mod looking;
 mod losing;
+mod merging;
 #[path = "../shared/programs.rs"]
 mod programs;
 mod restoring;

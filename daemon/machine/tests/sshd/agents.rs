@@ -9,7 +9,7 @@ use berth_machine::StorePath;
 
 /// A greeting of this protocol.
 pub const HELLO: &str = r#"echo '{"protocol":7,"version":"test"}'"#;
-const _: () = assert!(berth_protocol::PROTOCOL == 7, "the greeting is of another protocol");
+const _: () = assert!(berth_protocol::PROTOCOL == 8, "the greeting is of another protocol");
 
 /// Adds a shell script to the store as an agent, or says why the test is skipped.
 pub fn script(lines: &[&str]) -> Option<StorePath> {

@@ -132,6 +132,7 @@ pub fn view(nonce: &str) -> View {
         rehearses: None,
         rehearsal: None,
         follows_changes: None,
+        merges_changes: None,
         knows_way_back: None,
         countersignature: None,
     }

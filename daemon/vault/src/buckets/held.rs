@@ -70,7 +70,13 @@ impl<'a> Held<'a> {
             },
         };
         let found = found.filter(|(size, _)| *size == object.size).map(|(_, pieces)| pieces);
-        Ok(found.filter(|pieces| pieces.iter().all(|piece| self.reader.has_data(*piece))))
+        let Some(pieces) = found else { return Ok(None) };
+        for piece in &pieces {
+            if !self.reader.has_data(*piece)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(pieces))
     }
 }
 

@@ -17,7 +17,8 @@ use std::path::Path;
 
 use berth_delta::changes::Reader as Changes;
 use berth_delta::{
-    CHANGES, Chain, Fate, REST, STAGING, Snapshot, at_tag, is_plain, newest, rest_tag, whole_tag,
+    CHANGES, Chain, Fate, MERGED, REST, STAGING, Snapshot, at_tag, delta_tag, is_plain, newest, rest_tag,
+    whole_tag,
 };
 
 use crate::author::{Author, AuthorError, Title};
@@ -88,7 +89,7 @@ impl All {
 
     /// The names of services with deltas.
     fn services(&self) -> BTreeSet<&str> {
-        let prefix = berth_delta::delta_tag("");
+        let prefix = delta_tag("");
         let tags = self.listed.iter().flat_map(|snapshot| &snapshot.tags);
         tags.filter_map(|tag| tag.strip_prefix(&prefix)).collect()
     }
@@ -99,14 +100,16 @@ pub(crate) fn go_on(reader: &Reader, author: &mut Author) -> Result<bool, MergeE
     let all = All::of(reader)?;
     for service in all.services() {
         let chain = Chain::of(service, &all.listed);
-        let newest =
-            newest(all.listed.iter().filter(|one| one.tags.contains(&berth_delta::delta_tag(service))));
+        let tag = delta_tag(service);
+        let newest = newest(all.listed.iter().filter(|one| one.tags.contains(&tag)));
         if let Some(newest) = newest
             && go_towards(service, newest, &chain, &all, reader, author)?
         {
             return Ok(true);
         }
     }
+    // What cannot be read could not be gone on from either, once something has changed.
+    all.read.iter().try_for_each(|read| reader.tree(read.tree).map(drop))?;
     Ok(false)
 }
 
@@ -172,7 +175,7 @@ fn go_towards(
     let tree = follow(reader, author, whole, read)?;
     let of_a_delta = |tag: &&String| !tag.starts_with("delta:") && !tag.starts_with("from:");
     let mut tags: Vec<String> = read.tags.iter().filter(of_a_delta).cloned().collect();
-    tags.push(whole_tag(service));
+    tags.extend([whole_tag(service), MERGED.to_owned()]);
     debug_assert!(tags.contains(&at_tag(state)));
     // It is as new as the delta by the same clock, so that it is not taken for newer than the next.
     let title =

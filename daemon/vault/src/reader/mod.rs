@@ -11,6 +11,8 @@ mod source;
 mod tree;
 mod unpack;
 
+use std::cell::OnceCell;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -26,11 +28,12 @@ pub use tree::{BadTree, Node, Tree};
 /// fit into memory.
 const LARGEST: usize = 512 * 1024 * 1024;
 
-/// Reads a repository as it was when the reader was made. Each call may wait for the storage.
+/// Reads a repository as it was when the first piece was asked for. Each call may wait for the storage.
 pub struct Reader {
     source: Source,
     keys: Keys,
-    index: Index,
+    /// Read once it is asked for.
+    index: OnceCell<Index>,
 }
 
 /// What a snapshot says of itself.
@@ -86,14 +89,21 @@ struct Written {
 }
 
 impl Reader {
-    /// Reads what is where.
-    pub(crate) fn open(source: Source, keys: Keys) -> Result<Self, ReadError> {
-        let mut reader = Self { source, keys, index: Index::default() };
-        for name in reader.source.list(Kind::Index)? {
-            let text = reader.object(Kind::Index, name)?;
-            reader.index.add(&text).map_err(|error| unknown(format!("the index {name}"), error))?;
+    pub(crate) fn new(source: Source, keys: Keys) -> Self {
+        Self { source, keys, index: OnceCell::new() }
+    }
+
+    /// What is where.
+    fn index(&self) -> Result<&Index, ReadError> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
         }
-        Ok(reader)
+        let mut index = Index::default();
+        for name in self.source.list(Kind::Index)? {
+            let text = self.object(Kind::Index, name)?;
+            index.add(&text).map_err(|error| unknown(format!("the index {name}"), error))?;
+        }
+        Ok(self.index.get_or_init(|| index))
     }
 
     /// The ids of all snapshots, as they are now.
@@ -143,13 +153,16 @@ impl Reader {
     }
 
     /// Whether the repository has a piece of a file.
-    pub fn has_data(&self, id: [u8; 32]) -> bool {
-        self.index.place(Blob::Data, id).is_some()
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn has_data(&self, id: [u8; 32]) -> Result<bool, ReadError> {
+        Ok(self.index()?.place(Blob::Data, id).is_some())
     }
 
     fn piece(&self, blob: Blob, id: [u8; 32]) -> Result<Vec<u8>, ReadError> {
         let name = || Sum::new(id).to_string();
-        let place = self.index.place(blob, id).ok_or_else(|| ReadError::Missing(name()))?;
+        let place = self.index()?.place(blob, id).ok_or_else(|| ReadError::Missing(name()))?;
         let end = place.offset.saturating_add(place.length.saturating_sub(1));
         let part = Part::Between(place.offset.into(), end.into());
         let sealed = self.source.get(&Key::Object(Kind::Data, place.pack), part)?;

@@ -3,7 +3,7 @@
 use std::thread;
 
 use berth_delta::Chain;
-use berth_protocol::{Pass, ServiceFingerprint, TransferPhase};
+use berth_protocol::{Follower, Pass, ServiceFingerprint, TransferPhase};
 
 use super::Service;
 use crate::client::Client as _;
@@ -22,13 +22,25 @@ pub(super) struct Sent {
     delta: Option<Summary>,
     /// The newest snapshot of everything.
     pub(super) whole: Option<String>,
+    /// Whether whoever follows makes snapshots of everything.
+    merged: bool,
 }
 
 impl Sent {
-    /// What the pass has come to, where no snapshot of everything is needed.
+    /// What the pass has come to, where no snapshot of everything is needed from here.
     pub(super) fn enough(&self) -> Option<&Summary> {
         let is_same = matches!(self.tracked.found, Found::Same(_));
-        self.delta.as_ref().filter(|_| is_same || !self.tracked.is_far())
+        self.delta.as_ref().filter(|_| self.merged || is_same || !self.tracked.is_far())
+    }
+
+    /// Whether the other makes a snapshot of everything of what it has, and of the rest.
+    pub(super) fn is_completed_there(&self) -> bool {
+        self.merged && self.delta.is_some()
+    }
+
+    /// The files and bytes of the directories.
+    pub(super) fn total(&self) -> (u64, u64) {
+        (self.tracked.total.files, self.tracked.total.bytes)
     }
 
     /// The bytes that were sent.
@@ -45,7 +57,7 @@ impl Sent {
 impl Service<'_> {
     /// Sends what has changed, if somebody follows. What cannot be sent so is sent with everything.
     pub(super) fn send_what_changed(&self, job: &mut Job, paths: &[String]) -> Option<Sent> {
-        if !self.asked.followed || paths.is_empty() {
+        if self.asked.follower == Follower::Nobody || paths.is_empty() {
             return None;
         }
         match self.try_to_send(job, paths) {
@@ -78,10 +90,10 @@ impl Service<'_> {
             Found::Many => None,
         };
         let whole = Chain::of(self.service.as_str(), &snapshots).whole().map(|snapshot| snapshot.id.clone());
-        Ok(Sent { tracked, delta, whole })
+        Ok(Sent { tracked, delta, whole, merged: self.asked.follower == Follower::Merges })
     }
 
-    /// Copies everything. Where nobody is served until the other side has it, tells meanwhile what it is; not of one of several
+    /// Copies what is still to be copied. Where nobody is served until the other side has it, tells meanwhile what it is; not of one of several
     /// services, as what another writes afterwards has to be found.
     pub(super) fn copy_and_look(
         &self,
@@ -89,7 +101,8 @@ impl Service<'_> {
         paths: Vec<String>,
         sent: Option<&Sent>,
     ) -> Result<(Summary, Option<ServiceFingerprint>)> {
-        let is_last = self.asked.followed && self.alone && matches!(self.asked.pass, Pass::Final { .. });
+        let followed = self.asked.follower != Follower::Nobody;
+        let is_last = followed && self.alone && matches!(self.asked.pass, Pass::Final { .. });
         let operation = job.files.name.operation;
         let (summary, found) = thread::scope(|scope| {
             let look = || fingerprint::of_service(operation, self.service, self.contract, &mut Silence);

@@ -50,6 +50,13 @@ pub(super) struct Since {
     pub(super) leaky: bool,
 }
 
+/// What there is altogether.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::state) struct Total {
+    pub(in crate::state) files: u64,
+    pub(in crate::state) bytes: u64,
+}
+
 /// A listing that was made before.
 pub(super) struct Earlier {
     pub(super) heading: Heading,
@@ -86,14 +93,14 @@ impl Earlier {
 }
 
 /// Lists the heading's directories into a draft; `changed` is told of every entry how it stands to an earlier listing, in the order
-/// of paths' components. What is gone when it is looked at is passed over, and so are sockets, which no copy brings along.
+/// of paths' components. Tells how much there is. What is gone when it is looked at is passed over, and so are sockets, which no copy brings along.
 pub(super) fn take(
     heading: &Heading,
     mut earlier: Option<Earlier>,
     draft: &Draft,
     changed: &mut dyn FnMut(Change<'_>) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    let mut writer = BufWriter::new(&draft.file);
+) -> std::io::Result<Total> {
+    let (mut writer, mut total) = (BufWriter::new(&draft.file), Total::default());
     let text = serde_json::to_vec(heading)?;
     let length = u32::try_from(text.len()).map_err(|_| std::io::Error::from(ErrorKind::InvalidData))?;
     writer.write_all(MAGIC)?;
@@ -109,6 +116,10 @@ pub(super) fn take(
         walk(root, &mut |relative, found| {
             if found.file_type().is_socket() {
                 return Ok(());
+            }
+            if found.is_file() {
+                total.files += 1;
+                total.bytes = total.bytes.saturating_add(found.len());
             }
             let path = root.join(relative);
             compare(earlier.as_mut(), &path, found, changed)?;
@@ -126,7 +137,8 @@ pub(super) fn take(
         }
     }
     write_path(&mut writer, Path::new(""))?;
-    writer.flush()
+    writer.flush()?;
+    Ok(total)
 }
 
 /// Gives a listing its name, once snapshots lead to its state.

@@ -12,7 +12,7 @@ use berth_domain::ServiceName;
 use rustix::fs::llistxattr;
 use uuid::Uuid;
 
-use super::listing::{self, Earlier, Heading, Since};
+use super::listing::{self, Earlier, Heading, Since, Total};
 use super::{Change, attributes};
 use crate::activation::boot_id;
 use crate::failure::{Result, io};
@@ -34,6 +34,8 @@ pub(in crate::state) struct Tracked {
     state: Uuid,
     since: Since,
     pub(in crate::state) found: Found,
+    /// How much there is.
+    pub(in crate::state) total: Total,
 }
 
 /// How it stands to the state before.
@@ -73,13 +75,13 @@ impl Tracked {
         let look = || {
             let draft = Draft::of(&place)?;
             let Some(earlier) = earlier else {
-                listing::take(&heading, None, &draft, &mut |_| Ok(()))?;
-                return Ok((draft, heading.state, Since::default(), Found::Many));
+                let total = listing::take(&heading, None, &draft, &mut |_| Ok(()))?;
+                return Ok((draft, heading.state, Since::default(), (Found::Many, total)));
             };
             let (from, since) = (earlier.heading.state, earlier.since);
             let room = PATHS_BYTES.saturating_sub(paths_bytes(snapshots));
             let mut few = Few::new(folder, since.leaky, room)?;
-            listing::take(&heading, Some(earlier), &draft, &mut |change| few.add(&change))?;
+            let total = listing::take(&heading, Some(earlier), &draft, &mut |change| few.add(&change))?;
             // A copy that may hold more is not the same.
             let same = if few.changed || since.leaky { None } else { chain.at(from).next() };
             let bytes = since.bytes.saturating_add(few.bytes);
@@ -88,11 +90,11 @@ impl Tracked {
                 None if few.too_many => (heading.state, Found::Many),
                 None => (heading.state, Found::Few { list: few.finish()?, from }),
             };
-            Ok((draft, state, Since { bytes, ..since }, found))
+            Ok((draft, state, Since { bytes, ..since }, (found, total)))
         };
         let looked = look().map_err(io(format!("cannot look for what has changed of {service}")))?;
-        let (draft, state, since, found) = looked;
-        Ok(Self { place, draft: Some(draft), state, since, found })
+        let (draft, state, since, (found, total)) = looked;
+        Ok(Self { place, draft: Some(draft), state, since, found, total })
     }
 
     /// The tag of snapshots of everything.

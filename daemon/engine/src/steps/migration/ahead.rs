@@ -1,15 +1,20 @@
 //! Files that have arrived at the target are restored while the source still copies newer ones, so that what is left for the time
 //! in which nobody serves is what has changed since. The source waits for it before it stops anything.
 //!
+//! Meanwhile a snapshot of everything is made of what has changed, so that no pass of the source has to be one.
+//!
 //! Nothing depends on it but the time that the rest takes: what fails here is said, and done with everything else later.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use berth_delta::brings_files;
 use berth_domain::MovePhase;
 use berth_domain::migration::Ahead;
 use berth_protocol::{Answer, Request, RestoredAhead};
 use berth_store::VaultRecord;
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::super::Context;
@@ -17,7 +22,7 @@ use super::super::context::unexpected;
 use super::super::state::Depot;
 use super::source::Source;
 use crate::error::StepError;
-use crate::ports::{Report, Sink, VaultAccess};
+use crate::ports::{Report, Sink, VaultAccess, Vaults};
 
 /// How often a failure is passed over before it is left to the restore.
 const FAILURES: u32 = 3;
@@ -61,7 +66,7 @@ impl RestoringAhead {
                 sink(Report::Warning(format!("not restored before everything is here: {}", failure.message)));
                 context.forget_the_session();
                 if self.over {
-                    note(context, None).await?;
+                    note(context, None, false).await?;
                 }
                 context.sleep(PAUSE).await?;
                 Ok(true)
@@ -71,15 +76,39 @@ impl RestoringAhead {
     }
 
     async fn restore_what_is_new(&mut self, context: &mut Context, sink: &Sink) -> Result<bool, StepError> {
-        let there = context.shared.vaults.snapshots(self.vault.id).await?;
-        if self.seen.as_ref() == Some(&there) {
+        let (vaults, key) = (Arc::clone(&context.shared.vaults), context.vault_key(&self.vault)?);
+        let there = vaults.snapshots(self.vault.id).await?;
+        if !self.is_news(&there, &*vaults, &key).await? {
+            self.seen = Some(there);
             return Ok(false);
         }
-        let restored = self.restore(context, sink).await?;
+        // Both read what has come, the one on the machine, the other here.
+        let merge = vaults.merge(self.vault.id, &key);
+        let (restored, merged) = tokio::join!(self.restore(context, sink), merge);
+        if let Err(error) = &merged {
+            sink(Report::Line(format!("the source has to send snapshots of everything: {error}")));
+        }
+        let restored = restored?;
         self.over = restored.is_none();
         self.seen = Some(there);
-        note(context, restored).await?;
+        note(context, restored, merged.is_ok()).await?;
         Ok(true)
+    }
+
+    /// Whether something came that can be restored ahead, or nobody has asked the machine yet whether it can.
+    async fn is_news(
+        &self,
+        there: &BTreeSet<String>,
+        vaults: &dyn Vaults,
+        key: &SecretString,
+    ) -> Result<bool, StepError> {
+        let Some(seen) = &self.seen else { return Ok(true) };
+        let new: BTreeSet<String> = there.difference(seen).cloned().collect();
+        if new.is_empty() {
+            return Ok(false);
+        }
+        let tags = vaults.tags(self.vault.id, key, new.clone()).await?;
+        Ok(new.iter().any(|id| tags.get(id).is_none_or(|tags| brings_files(tags))))
     }
 
     async fn restore(&self, context: &mut Context, sink: &Sink) -> Result<Option<RestoredAhead>, StepError> {
@@ -98,8 +127,8 @@ impl RestoringAhead {
 }
 
 /// The source reads it in its next view.
-async fn note(context: &Context, restored: Option<RestoredAhead>) -> Result<(), StepError> {
-    let ahead = restored.map(|RestoredAhead { snapshots }| Ahead { snapshots });
+async fn note(context: &Context, restored: Option<RestoredAhead>, merged: bool) -> Result<(), StepError> {
+    let ahead = restored.map(|RestoredAhead { snapshots }| Ahead { snapshots, merged });
     let note = |arrival: &mut berth_domain::Arrival| arrival.ahead = ahead.clone();
     context.advance(MovePhase::Receiving, MovePhase::Receiving, note).await
 }

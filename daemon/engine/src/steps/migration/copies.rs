@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use berth_domain::{CopyTimes, Mode, MovePhase, OperationKind, ServiceName};
-use berth_protocol::{Answer, Capture, Captured, Fingerprint, Pass, Request};
+use berth_protocol::{Answer, Capture, Captured, Fingerprint, Follower, Pass, Request};
 use berth_transfer::sealed::Purpose;
 use berth_transfer::{Manifest, MovedService, Sealed, Statement as _, Ticket};
 use chrono::SubsecRound as _;
@@ -65,8 +65,12 @@ pub(super) async fn depot(context: &Context, source: &mut Source) -> Result<Depo
     let key = std::str::from_utf8(&key)
         .map_err(|_| StepError::failed("target-forged", "the vault's key is no text"))?;
     let (user, token) = (source.ticket.offer.to_string(), source.ticket.token.clone());
-    let (key, followed) = (key.to_owned().into(), view.follows_changes == Some(true));
-    Ok(Depot::Far { vault: FarVault { url, user, token }, key, followed })
+    let follower = match (view.follows_changes, view.merges_changes) {
+        (Some(true), Some(true)) => Follower::Merges,
+        (Some(true), _) => Follower::Restores,
+        _ => Follower::Nobody,
+    };
+    Ok(Depot::Far { vault: FarVault { url, user, token }, key: key.to_owned().into(), follower })
 }
 
 pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use berth_domain::{Arrival, CapturedService, Mode, MovePhase, Rehearsal, Snapshot, SnapshotPart};
+use berth_domain::{
+    Arrival, CapturedService, Mode, MovePhase, Rehearsal, ServiceName, Snapshot, SnapshotPart,
+};
 use berth_protocol::{GivenSecret, RestorePart};
 use berth_sign::{Countersignature, Jwk};
 use berth_store::{ArrivalRecord, VaultRecord};
@@ -61,10 +63,11 @@ pub(in super::super) async fn receive(context: &mut Context, sink: &Sink) -> Res
         let arrival = context.arrival().await?.arrival;
         match arrival.phase {
             MovePhase::Failed => return Err(came_to_nothing(&arrival)),
+            // What came just before what the source has signed is restored as quickly here as then.
+            _ if restoring.go_on(context, sink).await? => {}
             _ if arrival.manifest.is_some() => {
                 return Ok(Outcome::Done("the source has sent everything, and signed for it".into()));
             }
-            _ if restoring.go_on(context, sink).await? => {}
             _ => context.sleep(LOOK).await?,
         }
     }
@@ -81,7 +84,8 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
     let secrets = secrets(context, &manifest)?;
     context.adopt(secrets, sink).await?;
     let vault = context.vault().await?;
-    let mut snapshot = snapshot(context, &manifest)?;
+    let whole = context.completed(&manifest, &vault).await?;
+    let mut snapshot = snapshot(context, &manifest, &whole)?;
     if !context.tries_out() {
         context.shared.records.keep_snapshot(context.hold(), vault.id, &snapshot).await?;
     }
@@ -90,10 +94,7 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
             sink(Report::Warning(format!("{service}: not in what was moved: {}", brief(left_out))));
         }
     }
-    let parts = manifest
-        .services
-        .iter()
-        .map(|(service, moved)| RestorePart { service: service.clone(), snapshot: moved.snapshot.clone() });
+    let parts = whole.into_iter().map(|(service, snapshot)| RestorePart { service, snapshot });
     let parts: Vec<_> = parts.collect();
     let in_place = match restored(context, &manifest, &vault, parts.clone(), ahead.is_some(), sink).await {
         // A file that was changed looked as if it had not been: nothing of what was restored ahead is relied on.
@@ -227,6 +228,20 @@ impl Context {
         Ok(failed)
     }
 
+    /// The snapshots of everything of those that the source has signed for.
+    async fn completed(
+        &self,
+        manifest: &Manifest,
+        vault: &VaultRecord,
+    ) -> Result<BTreeMap<ServiceName, String>, StepError> {
+        let (key, mut whole) = (self.vault_key(vault)?, BTreeMap::new());
+        for (service, moved) in &manifest.services {
+            let id = self.shared.vaults.complete(vault.id, &key, &moved.snapshot).await?;
+            whole.insert(service.clone(), id);
+        }
+        Ok(whole)
+    }
+
     /// The tenant is served here, and this provider signs for it.
     pub(super) async fn is_live(&self) -> Result<(), StepError> {
         let now = self.shared.clock.now();
@@ -268,10 +283,14 @@ fn manifest(record: &ArrivalRecord, rehearsal: bool) -> Result<Manifest, StepErr
 }
 
 /// What came is the tenant's first snapshot here.
-fn snapshot(context: &Context, manifest: &Manifest) -> Result<Snapshot, StepError> {
+fn snapshot(
+    context: &Context,
+    manifest: &Manifest,
+    whole: &BTreeMap<ServiceName, String>,
+) -> Result<Snapshot, StepError> {
     let services = manifest.services.iter().map(|(service, moved)| {
         let captured = CapturedService {
-            restic: moved.snapshot.clone(),
+            restic: whole.get(service).unwrap_or(&moved.snapshot).clone(),
             bytes_added: 0,
             bytes_total: moved.bytes,
             files_total: moved.files,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use berth_domain::{CapturedService, ServiceName, Snapshot, SnapshotPart};
-use berth_protocol::{Answer, Capture, Captured, Pass, Request, ServiceCapture};
+use berth_protocol::{Answer, Capture, Captured, Follower, Pass, Request, ServiceCapture};
 
 use super::super::context::unexpected;
 use super::super::{Context, Outcome};
@@ -92,10 +92,13 @@ pub(in super::super) async fn pass(
 ) -> Result<Capture, StepError> {
     let system = context.system()?;
     let limit_seconds = context.shared.options.timeouts.state.as_secs();
-    let followed = matches!(depot, Depot::Far { followed: true, .. });
+    let follower = match depot {
+        Depot::Own(_) => Follower::Nobody,
+        Depot::Far { follower, .. } => *follower,
+    };
     let request = |claim, repository| {
         let (system, tag) = (system.clone(), tag.clone());
-        Request::Capture { claim, system, repository, pass, services: None, tag, followed, limit_seconds }
+        Request::Capture { claim, system, repository, pass, services: None, tag, follower, limit_seconds }
     };
     let mut tries = TRIES;
     loop {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_domain::{Snapshot, SnapshotId, VaultId};
-use berth_protocol::{Answer, Claim, Repository, Request, SecretText};
+use berth_protocol::{Answer, Claim, Follower, Repository, Request, SecretText};
 use berth_seal::About;
 use berth_store::{StoreError, VaultRecord};
 use secrecy::SecretString;
@@ -30,8 +30,8 @@ pub(in super::super) enum Depot {
         vault: FarVault,
         /// What it is encrypted with.
         key: SecretString,
-        /// Whether the other follows what changes from pass to pass.
-        followed: bool,
+        /// How the other follows what changes from pass to pass.
+        follower: Follower,
     },
 }
 
