@@ -120,7 +120,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// The reader fails or ends before the end is marked, or an entry is none or out of order.
-    pub fn next(&mut self) -> std::io::Result<Option<(PathBuf, Fate)>> {
+    pub fn entry(&mut self) -> std::io::Result<Option<(PathBuf, Fate)>> {
         let [word] = self.bytes()?;
         if word == END {
             return Ok(None);
@@ -173,7 +173,7 @@ mod tests {
         let read = |bytes: &[u8]| {
             let mut reader = Reader::new(bytes)?;
             let mut entries = Vec::new();
-            while let Some(entry) = reader.next()? {
+            while let Some(entry) = reader.entry()? {
                 entries.push(entry);
             }
             std::io::Result::Ok((reader.complete, entries))

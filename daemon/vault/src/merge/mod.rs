@@ -200,7 +200,7 @@ fn follow(reader: &Reader, author: &mut Author, whole: &Read, delta: &Read) -> R
     let mut ahead = exact.iter().copied().peekable();
     let mut folders =
         Folders::of(reader, author, whole.tree, exact.iter().map(|path| (*path).into()).collect())?;
-    while let Some((path, fate)) = changes.next().map_err(failed)? {
+    while let Some((path, fate)) = changes.entry().map_err(failed)? {
         let is_inside = |directory: &&Path| path.starts_with(directory);
         if !is_plain(&path) || !directories.iter().any(is_inside) {
             return Err(failed(berth_delta::changes::invalid("a path is of none of the directories")));

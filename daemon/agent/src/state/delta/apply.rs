@@ -114,7 +114,7 @@ impl Application<'_> {
     fn make_way(&self) -> std::io::Result<()> {
         let mut reader = Reader::new(File::open(self.changes)?)?;
         let mut strangers = Strangers::of(self.new, reader.complete)?;
-        while let Some((path, fate)) = reader.next()? {
+        while let Some((path, fate)) = reader.entry()? {
             let Some(relative) = self.inside(&path)? else { continue };
             strangers.named(relative);
             match fate {
@@ -129,7 +129,7 @@ impl Application<'_> {
     /// Makes folders as they are to be. The innermost last of all are touched first, as a folder's time is that of its last entry.
     fn furnish(&self) -> std::io::Result<()> {
         let (mut reader, mut folders) = (Reader::new(File::open(self.changes)?)?, Vec::new());
-        while let Some((path, fate)) = reader.next()? {
+        while let Some((path, fate)) = reader.entry()? {
             if let (Some(relative), Fate::Folder(folder)) = (self.inside(&path)?, fate) {
                 let path = self.new.join(relative);
                 make(&path)?;

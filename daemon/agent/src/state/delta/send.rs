@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(list, format!("/s/a/x\0{}\0", folder.path().join(CHANGES).display()).into_bytes());
             let mut reader = Reader::new(File::open(folder.path().join(CHANGES)).unwrap()).unwrap();
             let mut paths = Vec::new();
-            while let Some((path, fate)) = reader.next().unwrap() {
+            while let Some((path, fate)) = reader.entry().unwrap() {
                 let kind = if let Fate::Folder(_) = fate { "Folder".to_owned() } else { format!("{fate:?}") };
                 paths.push(format!("{} {kind}", path.display()));
             }
