@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use berth_delta::{rest_tag, whole_tag};
+use berth_delta::{Snapshot as Listed, rest_tag, whole_tag};
 use berth_domain::manifest::{Probe, ServiceManifest};
 use berth_domain::{Manifest, ServiceName};
 use berth_protocol::{Capture, Captured, FailureCode, Pass, Repository, ServiceCapture, TransferPhase};
@@ -90,13 +90,15 @@ struct Service<'a> {
 impl Service<'_> {
     fn capture(&self, job: &mut Job) -> Result<Captured> {
         check(self.contract)?;
+        // While the service still serves.
+        let known = self.known(job);
         if self.asked.pass == Pass::Live {
-            return self.copy_live(job);
+            return self.copy_live(job, known);
         }
         let served = probe::answered(self.service.as_str(), &self.contract.probes);
         let begun = Instant::now();
         let before = job.record.stopped.len();
-        let copied = self.stop(job).and_then(|()| self.copy_quiet(job));
+        let copied = self.stop(job).and_then(|()| self.copy_quiet(job, known));
         let mut not_started = Vec::new();
         if self.asked.pass == Pass::Quiesced {
             not_started = quiet::start(&job.record.stopped[before..]);
@@ -125,12 +127,12 @@ impl Service<'_> {
         quiet::stop(quiesce)
     }
 
-    fn copy_live(&self, job: &mut Job) -> Result<Captured> {
+    fn copy_live(&self, job: &mut Job, known: Option<Vec<Listed>>) -> Result<Captured> {
         let paths = self.present();
         if paths.is_empty() {
             return Ok(self.captured(None, Vec::new()));
         }
-        let sent = self.send_what_changed(job, &paths);
+        let sent = self.send_what_changed(job, &paths, known);
         if let Some(summary) = sent.as_ref().and_then(Sent::enough).cloned() {
             self.go_on_from(sent, Made::Delta, job);
             return Ok(self.captured(Some(summary), Vec::new()));
@@ -142,9 +144,14 @@ impl Service<'_> {
         Ok(Captured { bytes_added: captured.bytes_added + before, ..captured })
     }
 
-    fn copy_quiet(&self, job: &mut Job) -> Result<Captured> {
+    fn copy_quiet(&self, job: &mut Job, known: Option<Vec<Listed>>) -> Result<Captured> {
+        let (captured, fingerprint) = self.look_meanwhile(job, |job| self.copy_all(job, known));
+        Ok(Captured { fingerprint: fingerprint.map(Box::new), ..captured? })
+    }
+
+    fn copy_all(&self, job: &mut Job, known: Option<Vec<Listed>>) -> Result<Captured> {
         let mut paths = self.present();
-        let sent = self.send_what_changed(job, &paths);
+        let sent = self.send_what_changed(job, &paths, known);
         let staging = Staging::of(job.files.name.operation, self.service);
         let completed_there = sent.as_ref().filter(|sent| sent.is_completed_there());
         let copied = self.stage(job, &staging).and_then(|databases| {
@@ -152,11 +159,11 @@ impl Service<'_> {
                 paths.clear();
             }
             paths.push(staging.folder().display().to_string());
-            Ok((self.copy_and_look(job, paths, sent.as_ref())?, databases))
+            Ok((self.backup(job, paths, sent.as_ref())?, databases))
         });
         // It is of no use any more, and may be as large as the databases.
         let _ = std::fs::remove_dir_all(staging.folder());
-        let ((summary, fingerprint), databases) = copied?;
+        let (summary, databases) = copied?;
         let before = sent.as_ref().map_or(0, Sent::bytes);
         let (files, bytes) = completed_there.map_or((0, 0), Sent::total);
         let made = if completed_there.is_some() { Made::Delta } else { Made::Whole { quiet: true } };
@@ -166,7 +173,6 @@ impl Service<'_> {
             bytes_added: captured.bytes_added + before,
             bytes_total: captured.bytes_total + bytes,
             files_total: captured.files_total + files,
-            fingerprint: fingerprint.map(Box::new),
             ..captured
         })
     }

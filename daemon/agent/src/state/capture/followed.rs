@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use berth_delta::Chain;
-use berth_protocol::{Follower, Pass, ServiceFingerprint, TransferPhase};
+use berth_delta::{Chain, Snapshot};
+use berth_protocol::{Failure, Follower, Pass, ServiceFingerprint, TransferPhase};
 
 use super::Service;
 use crate::client::Client as _;
@@ -55,25 +55,39 @@ impl Sent {
 }
 
 impl Service<'_> {
-    /// Sends what has changed, if somebody follows. What cannot be sent so is sent with everything.
-    pub(super) fn send_what_changed(&self, job: &mut Job, paths: &[String]) -> Option<Sent> {
-        if self.asked.follower == Follower::Nobody || paths.is_empty() {
+    /// The snapshots of the repository, if somebody follows, from which what has changed is told.
+    pub(super) fn known(&self, job: &mut Job) -> Option<Vec<Snapshot>> {
+        if self.asked.follower == Follower::Nobody {
             return None;
         }
-        match self.try_to_send(job, paths) {
+        let known = self.restic.snapshots();
+        known.map_err(|failure| self.not_sent(job, &failure)).ok()
+    }
+
+    fn not_sent(&self, job: &mut Job, failure: &Failure) {
+        job.notes.line(&format!("{}: not sent as what has changed: {failure}", self.service));
+    }
+
+    /// Sends what has changed, if somebody follows. What cannot be sent so is sent with everything.
+    pub(super) fn send_what_changed(
+        &self,
+        job: &mut Job,
+        paths: &[String],
+        known: Option<Vec<Snapshot>>,
+    ) -> Option<Sent> {
+        let known = known.filter(|_| !paths.is_empty())?;
+        match self.try_to_send(job, paths, &known) {
             Ok(sent) => Some(sent),
             Err(failure) => {
-                let what = format!("{}: not sent as what has changed: {failure}", self.service);
-                job.notes.line(&what);
+                self.not_sent(job, &failure);
                 None
             }
         }
     }
 
-    fn try_to_send(&self, job: &mut Job, paths: &[String]) -> Result<Sent> {
+    fn try_to_send(&self, job: &mut Job, paths: &[String], snapshots: &[Snapshot]) -> Result<Sent> {
         let staging = Staging::of(job.files.name.operation, self.service);
-        let snapshots = self.restic.snapshots()?;
-        let mut tracked = Tracked::look(self.service, &snapshots, paths, staging.folder())?;
+        let mut tracked = Tracked::look(self.service, snapshots, paths, staging.folder())?;
         let delta = match &tracked.found {
             Found::Same(snapshot) => Some(Summary::of(snapshot)),
             Found::Few { list, from } => {
@@ -89,25 +103,24 @@ impl Service<'_> {
             }
             Found::Many => None,
         };
-        let whole = Chain::of(self.service.as_str(), &snapshots).whole().map(|snapshot| snapshot.id.clone());
+        let whole = Chain::of(self.service.as_str(), snapshots).whole().map(|snapshot| snapshot.id.clone());
         Ok(Sent { tracked, delta, whole, merged: self.asked.follower == Follower::Merges })
     }
 
-    /// Copies what is still to be copied. Where nobody is served until the other side has it, tells meanwhile what it is; not of one of several
-    /// services, as what another writes afterwards has to be found.
-    pub(super) fn copy_and_look(
+    /// Copies, and where nobody is served until the other side has it, finds out meanwhile what it is; not of one of several services, as
+    /// what another writes afterwards has to be found.
+    pub(super) fn look_meanwhile<T>(
         &self,
         job: &mut Job,
-        paths: Vec<String>,
-        sent: Option<&Sent>,
-    ) -> Result<(Summary, Option<ServiceFingerprint>)> {
+        copy: impl FnOnce(&mut Job) -> T,
+    ) -> (T, Option<ServiceFingerprint>) {
         let followed = self.asked.follower != Follower::Nobody;
         let is_last = followed && self.alone && matches!(self.asked.pass, Pass::Final { .. });
         let operation = job.files.name.operation;
-        let (summary, found) = thread::scope(|scope| {
+        let (copied, found) = thread::scope(|scope| {
             let look = || fingerprint::of_service(operation, self.service, self.contract, &mut Silence);
             let looking = is_last.then(|| scope.spawn(look));
-            (self.backup(job, paths, sent), looking.and_then(|looking| looking.join().ok()))
+            (copy(job), looking.and_then(|looking| looking.join().ok()))
         });
         let fingerprint = match found.transpose() {
             Ok(found) => found,
@@ -116,7 +129,7 @@ impl Service<'_> {
                 None
             }
         };
-        Ok((summary?, fingerprint))
+        (copied, fingerprint)
     }
 
     /// Has the next pass go on from what this one has found.
