@@ -69,24 +69,24 @@ impl Engine {
         let system = self.shared.records.tenant(into).await?.deployed_system;
         let manifest = self.shared.manifest_here(system.as_deref()).await;
         match manifest {
-            Some(manifest) => self.shared.shared_buckets(snapshot, into, &manifest).await,
+            Some(manifest) => Ok(self.shared.shared_buckets(snapshot, into, &manifest).await?.0),
             None => Ok(Vec::new()),
         }
     }
 }
 
 impl Shared {
-    /// The same of a tenant whose system says this.
+    /// The same of a tenant whose system says this, and whether all that the original has is known on this host.
     pub(crate) async fn shared_buckets(
         &self,
         snapshot: &Snapshot,
         into: &TenantName,
         manifest: &Manifest,
-    ) -> Result<Vec<SharedBucket>, StepError> {
+    ) -> Result<(Vec<SharedBucket>, bool), StepError> {
         if snapshot.tenant == *into {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), true));
         }
-        let theirs = self.buckets_of_the_original(snapshot).await?;
+        let (theirs, complete) = self.buckets_of_the_original(snapshot).await?;
         let shared = buckets(manifest).filter(|(_, _, own)| theirs.iter().any(|known| known.is(own)));
         let shared = shared.map(|(service, contract, own)| SharedBucket {
             service: service.clone(),
@@ -94,12 +94,12 @@ impl Shared {
             bucket: own.name.clone(),
             owner: snapshot.tenant.clone(),
         });
-        Ok(shared.collect())
+        Ok((shared.collect(), complete || buckets(manifest).next().is_none()))
     }
 
     /// The buckets that a snapshot holds, those of the system that it was made of, and those that its tenant has by now.
-    async fn buckets_of_the_original(&self, snapshot: &Snapshot) -> Result<Vec<Known>, StepError> {
-        let mut known: Vec<Known> = Vec::new();
+    async fn buckets_of_the_original(&self, snapshot: &Snapshot) -> Result<(Vec<Known>, bool), StepError> {
+        let (mut known, mut complete): (Vec<Known>, bool) = (Vec::new(), true);
         for (_, captured) in snapshot.captured() {
             let held = captured.buckets.iter();
             known.extend(held.map(|(name, bucket)| Known::new(name, &bucket.endpoint, None)));
@@ -115,9 +115,12 @@ impl Shared {
                 known.extend(
                     all.map(|(_, _, own)| Known::new(&own.name, &own.endpoint, Some(&own.access_key))),
                 );
+            } else {
+                // What was deployed once, and is not here any more, is no matter.
+                complete &= system.is_none() || system != now.as_deref();
             }
         }
-        Ok(known)
+        Ok((known, complete))
     }
 
     /// The manifest of a system, where this host has that.

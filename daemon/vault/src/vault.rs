@@ -13,7 +13,7 @@ use crate::author::{Author, Emit};
 use crate::init::{New, keys_of};
 use crate::ledger::{Account, Ledger};
 use crate::limits::Limits;
-use crate::merge::{self, Completed, MergeError};
+use crate::merge::{self, Completed, MOST_STEPS, MergeError};
 use crate::name::RepositoryName;
 use crate::object::{Key, Kind};
 use crate::reader::{ReadError, Reader, Source};
@@ -206,12 +206,17 @@ impl Vault {
         repository: &RepositoryName,
         password: &SecretString,
     ) -> Result<(), MergeError> {
-        while self.rewrite(repository, password, merge::go_on).await? {}
-        Ok(())
+        for _ in 0..MOST_STEPS {
+            if !self.rewrite(repository, password, merge::go_on).await? {
+                return Ok(());
+            }
+        }
+        Err(MergeError::TooMuch("deltas"))
     }
 
     /// The id of the snapshot of everything of one that may be just the rest of it ([`berth_delta`]): it is made of that and of those
-    /// before. Asked once more, it is the same. Of a snapshot that is whole, its own.
+    /// before. Asked once more, it is the same. Of a snapshot that is whole, its own; of one in a repository that restic itself has made,
+    /// as well.
     ///
     /// # Errors
     /// [`MergeError`]
@@ -221,13 +226,17 @@ impl Vault {
         password: &SecretString,
         snapshot: &str,
     ) -> Result<String, MergeError> {
-        loop {
+        if !self.is_ours(repository, password).await? {
+            return Ok(snapshot.to_owned());
+        }
+        for _ in 0..MOST_STEPS {
             let id = snapshot.to_owned();
             let step = move |reader: &Reader, author: &mut Author| merge::complete(&id, reader, author);
             if let Completed::Whole(id) = self.rewrite(repository, password, step).await? {
                 return Ok(id);
             }
         }
+        Err(MergeError::TooMuch("deltas"))
     }
 
     /// What an author keeps is counted, whoever else adds to the repository meanwhile.
@@ -245,7 +254,21 @@ impl Vault {
         Ok(Author::of(password, emit))
     }
 
-    /// Whether there is such a repository, and its keys are those that the password makes.
+    /// Whether [`Vault::init`] made a repository of this password; not where restic itself did.
+    ///
+    /// # Errors
+    /// The place fails.
+    pub async fn is_ours(
+        &self,
+        repository: &RepositoryName,
+        password: &SecretString,
+    ) -> Result<bool, StorageError> {
+        match self.is_made_of(repository, password).await {
+            Err(StorageError::NotFound) => Ok(false),
+            made => made.map(|()| true),
+        }
+    }
+
     async fn is_made_of(
         &self,
         repository: &RepositoryName,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use berth_protocol::{Claim, Failure, FailureCode};
 
 use super::record::{Files, Kind, Name, Record, State};
-use super::{quiet, settle, unit};
+use super::{delta, quiet, settle, unit};
 use crate::activation::starting;
 use crate::clock::now_ms;
 use crate::entry::Myself;
@@ -71,6 +71,8 @@ pub(crate) fn resume(claim: &Claim) -> Result<Vec<String>> {
         let _starting = starting()?;
         release(&files)?
     };
+    // Whatever it came to nothing for, the next one need not go on from it.
+    delta::forget()?;
     begun.map_or(Ok(Vec::new()), |record| serve_again(&files, record))
 }
 

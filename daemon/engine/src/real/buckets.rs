@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 use berth_domain::VaultId;
+use berth_vault::Vault;
 use berth_vault::buckets::{Bucket, BucketError, Copying, PuttingBack, Reach};
-use berth_vault::reader::ReadError;
-use berth_vault::{StorageError, Vault};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -38,14 +37,13 @@ impl Buckets for LocalBuckets {
         let BucketCopy { config, title, of, together } = copy;
         let bucket = Bucket::new(&config, &self.reach).map_err(failed)?;
         let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
+        if !self.vault.is_ours(&repository, key).await.map_err(BucketError::from).map_err(failed)? {
+            return Ok(None);
+        }
         let endpoint = config.endpoint;
         let copying = Copying { bucket, endpoint, title, of, together, cancel: cancel.clone() };
         let copied = self.vault.copy_bucket(&repository, key, copying, tell);
-        match in_time(bounds, &cancel, copied).await {
-            // Somebody else made it, whose keys are others.
-            Err(Ended::Bucket(error)) if is_foreign(&error) => Ok(None),
-            copied => Ok(Some(copied?)),
-        }
+        Ok(Some(in_time(bounds, &cancel, copied).await?))
     }
 
     async fn put_back(
@@ -86,6 +84,8 @@ async fn in_time<T>(
     cancel: &CancellationToken,
     work: impl Future<Output = Result<T, BucketError>>,
 ) -> Result<T, Ended> {
+    // Also where whoever waits is dropped.
+    let _end = cancel.clone().drop_guard();
     let mut work = std::pin::pin!(work);
     match tokio::time::timeout(bounds.timeout, &mut work).await {
         Ok(done) => done.map_err(Ended::Bucket),
@@ -104,12 +104,4 @@ fn failed(error: BucketError) -> StepError {
         BucketError::Cancelled => StepError::Cancelled,
         error => StepError::retryable(BUCKET_FAILED, error.to_string()),
     }
-}
-
-fn is_foreign(error: &BucketError) -> bool {
-    matches!(
-        error,
-        BucketError::Storage(StorageError::NotFound)
-            | BucketError::Read(ReadError::Storage(StorageError::NotFound))
-    )
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use berth_delta::REST;
 use berth_protocol::Pass;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -74,9 +75,9 @@ impl Restic<'_> {
         let listed = self.run(listing, PRUNE_FAILED, bounds).await?;
         let unreadable = |error| StepError::failed(PRUNE_FAILED, format!("restic snapshots: {error}"));
         let there: Vec<Told> = serde_json::from_slice(&listed.stdout).map_err(unreadable)?;
-        // What was copied while the services went on cannot be brought back by itself.
+        // What was copied while the services went on cannot be brought back by itself, nor can the rest of a snapshot.
         let live = Pass::Live.tag();
-        let idle = |tag: &String| *tag == live || tag.starts_with(BUCKET_OF);
+        let idle = |tag: &String| *tag == live || tag.starts_with(BUCKET_OF) || tag.starts_with(REST);
         let goes = |told: &&Told| {
             let unneeded = !needed.contains(&told.id) && told.tags.iter().flatten().any(idle);
             going.contains(&told.id) || unneeded

@@ -95,11 +95,7 @@ impl Vaults for LocalVaults {
         key: &SecretString,
         snapshot: &str,
     ) -> Result<String, StepError> {
-        match self.vault.complete(&repository(vault)?, key, snapshot).await {
-            // It was made by somebody else, whose keys are others: nobody was told that it could be completed.
-            Err(MergeError::Read(ReadError::Storage(StorageError::NotFound))) => Ok(snapshot.to_owned()),
-            completed => completed.map_err(unmerged),
-        }
+        self.vault.complete(&repository(vault)?, key, snapshot).await.map_err(unmerged)
     }
 
     async fn read_out(
@@ -182,7 +178,9 @@ impl Vaults for LocalVaults {
 /// Only a place that fails may be better the next time.
 fn unmerged(error: MergeError) -> StepError {
     match error {
-        MergeError::Read(ReadError::Storage(_)) => StepError::transient(VAULT_FAILED, error.to_string()),
+        MergeError::Read(ReadError::Storage(_)) | MergeError::Author(AuthorError::Storage(_)) => {
+            StepError::transient(VAULT_FAILED, error.to_string())
+        }
         error => StepError::failed(VAULT_FAILED, error.to_string()),
     }
 }

@@ -157,7 +157,9 @@ impl Bucket {
 
     async fn send_once(&self, ask: &Ask<'_>) -> Result<Response, BucketError> {
         let (url, headers) = self.signed(ask)?;
-        let limit = if ask.body.len() > MUCH { FOR_A_PART } else { SILENCE };
+        // To put parts together takes a store as long as to take one.
+        let much = ask.body.len() > MUCH || ask.method == Method::POST;
+        let limit = if much { FOR_A_PART } else { SILENCE };
         let request = self.http.request(ask.method.clone(), url).headers(headers).body(ask.body.clone());
         let sent = tokio::time::timeout(limit, request.send()).await;
         let response = sent.map_err(|_| BucketError::Late(limit))??;

@@ -146,6 +146,7 @@ impl Copier<'_> {
         bytes: &Bytes,
     ) -> Result<ObjectRecord, BucketError> {
         let record = record(place, listed, told, bytes.len() as u64, md5_of(bytes));
+        is_as_long(listed, record.e_tag.as_ref(), record.size).map_err(|error| error.of(&listed.key))?;
         match self.path(place, &record)? {
             Some(path) => self.author.file(&path, &attributes(&record), &mut &bytes[..])?,
             // Its content came after it was listed without one.
@@ -181,6 +182,7 @@ impl Copier<'_> {
         let (done, expected) = (self.done, self.expected);
         let mut meter = Meter { content: &mut content, tell: &mut self.tell, done, expected };
         self.author.file(&path, &attributes(&known), &mut meter).map_err(of_the_bucket)?;
+        is_as_long(listed, known.e_tag.as_ref(), content.read)?;
         Ok(ObjectRecord { size: content.read, md5: content.md5(), ..known })
     }
 
@@ -227,6 +229,12 @@ impl std::io::Read for Meter<'_, '_> {
         }
         Ok(read)
     }
+}
+
+/// Refuses what is called as the object that was listed and is not as long: a connection that was cut may look like an end.
+fn is_as_long(listed: &Listed, e_tag: Option<&String>, size: u64) -> Result<(), BucketError> {
+    let same = e_tag.is_some() && e_tag == listed.e_tag.as_ref();
+    if same && size != listed.size { Err(BucketError::Changed) } else { Ok(()) }
 }
 
 /// What the snapshot says of an object that came. A listing tells its time more exactly.

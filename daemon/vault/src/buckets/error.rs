@@ -99,7 +99,8 @@ impl BucketError {
         let code = code_of(body);
         match (status, code.as_str()) {
             (404, "NoSuchBucket") => Self::NoBucket,
-            (404, _) => Self::NoObject,
+            // Whoever stands before the store may say 404 of anything.
+            (404, "NoSuchKey") => Self::NoObject,
             (412, _) => Self::Changed,
             (401 | 403, _) => Self::Refused { status, code },
             _ => Self::Status { status, code },
@@ -158,7 +159,9 @@ mod tests {
         assert!(BucketError::answered(503, b"").may_pass());
         let missing = b"<Error><Code>NoSuchBucket</Code></Error>";
         assert!(matches!(BucketError::answered(404, missing), BucketError::NoBucket));
-        assert!(matches!(BucketError::answered(404, b""), BucketError::NoObject));
+        assert!(matches!(BucketError::answered(404, b"<html>"), BucketError::Status { status: 404, .. }));
+        let missing = b"<Error><Code>NoSuchKey</Code></Error>";
+        assert!(matches!(BucketError::answered(404, missing), BucketError::NoObject));
         let named = BucketError::Changed.of("a\u{1b}b").to_string();
         assert_eq!(named, "the object a\\u{1b}b: the object changed while it was read");
     }

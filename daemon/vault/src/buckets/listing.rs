@@ -10,6 +10,12 @@ use super::error::BucketError;
 /// How many objects a page has at the most, as S3 has it.
 const PAGE: usize = 1_000;
 
+/// How many objects a bucket may have that is copied: each takes some 200 bytes of memory.
+const MOST: usize = 5_000_000;
+
+/// How long a key may be as it is escaped, in bytes; Amazon has 1,024 without that.
+const LONGEST_KEY: usize = 4 * 1024;
+
 /// How long a page may be, in bytes: keys of 1024 bytes, each of them escaped, and what stands beside them.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -53,7 +59,8 @@ impl Bucket {
     /// # Errors
     /// [`BucketError`]
     pub async fn list(&self) -> Result<Vec<Listed>, BucketError> {
-        let (mut all, mut after) = (Vec::new(), None);
+        let (mut all, mut after): (Vec<Listed>, Option<String>) = (Vec::new(), None);
+        let mut before = None;
         loop {
             let mut query = vec![
                 ("encoding-type", "url".to_owned()),
@@ -64,11 +71,23 @@ impl Bucket {
             let answer = self.send(&Ask { query, ..Ask::default() }).await?;
             let (listed, next) = read(&whole(answer, PAGE_BYTES).await?)?;
             all.extend(listed);
-            match next {
-                None => return Ok(all),
-                next => after = next,
+            if all.len() > MOST {
+                return Err(BucketError::Answer(format!("it has more than {MOST} objects")));
             }
+            match next {
+                None => break,
+                // It would never end.
+                next if next == before => {
+                    return Err(BucketError::Answer("the list goes in a circle".into()));
+                }
+                next => before.clone_from(&next),
+            }
+            after.clone_from(&before);
         }
+        // One that came while it was listed may be told of twice.
+        all.sort_by(|one, other| one.key.cmp(&other.key));
+        all.dedup_by(|one, other| one.key == other.key);
+        Ok(all)
     }
 }
 
@@ -76,7 +95,11 @@ impl Bucket {
 fn read(body: &[u8]) -> Result<(Vec<Listed>, Option<String>), BucketError> {
     let unreadable = |error: String| BucketError::Answer(error);
     let text = std::str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
-    let page: Page = quick_xml::de::from_str(text).map_err(|error| unreadable(error.to_string()))?;
+    // What cannot be read may be anybody's, and is not repeated.
+    let page: Page = quick_xml::de::from_str(text).map_err(|_| unreadable("its list is no list".into()))?;
+    if page.contents.len() > PAGE || page.contents.iter().any(|object| object.key.len() > LONGEST_KEY) {
+        return Err(unreadable("its list is longer than was asked for".into()));
+    }
     let escaped = page.encoding_type.as_deref() == Some("url");
     let listed = page.contents.into_iter().map(|object| Listed {
         key: if escaped { unescaped(&object.key) } else { object.key },

@@ -35,7 +35,7 @@ pub(super) fn plan(
     listed: Vec<Listed>,
     tell: &mut Tell,
 ) -> Result<Plan, BucketError> {
-    let held = last(reader, copying, tell)?;
+    let held = last(reader, copying, tell);
     let (out, listed): (Vec<_>, Vec<_>) = listed.into_iter().partition(|listed| is_out_of_reach(&listed.key));
     let mut all: Vec<Planned> =
         listed.into_iter().map(|listed| Planned { listed, held: None, there: true }).collect();
@@ -49,7 +49,8 @@ pub(super) fn plan(
     let mut placed = arranged(all, |one| (&one.listed.key, one.listed.size));
     if let Some(held) = &held {
         for (_, one) in &mut placed {
-            one.held = known(held, &one.listed)?;
+            // What is damaged is fetched anew.
+            one.held = known(held, &one.listed).unwrap_or_default();
         }
     }
     placed.retain(|(_, one)| one.there || one.held.is_some());
@@ -57,15 +58,13 @@ pub(super) fn plan(
 }
 
 /// The bucket's last snapshot. One that cannot be read is no reason not to make another.
-fn last<'a>(reader: &'a Reader, copying: &Copying, tell: &mut Tell) -> Result<Option<Held<'a>>, BucketError> {
-    let Some(found) = newest(reader, &copying.of)? else { return Ok(None) };
-    match Held::of(reader, found) {
-        Ok(held) => Ok(Some(held)),
-        Err(error) => {
-            tell(News::Line(format!("everything is fetched, as the last snapshot cannot be read: {error}")));
-            Ok(None)
-        }
-    }
+fn last<'a>(reader: &'a Reader, copying: &Copying, tell: &mut Tell) -> Option<Held<'a>> {
+    let found =
+        newest(reader, &copying.of).and_then(|found| found.map(|found| Held::of(reader, found)).transpose());
+    found.unwrap_or_else(|error| {
+        tell(News::Line(format!("everything is fetched, as the last snapshot cannot be read: {error}")));
+        None
+    })
 }
 
 fn known(held: &Held<'_>, listed: &Listed) -> Result<Option<(ObjectRecord, Content)>, BucketError> {

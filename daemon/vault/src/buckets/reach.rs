@@ -99,13 +99,19 @@ impl Network {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
-            let [first, second, ..] = v4.octets();
-            let shared = first == 100 && (64..128).contains(&second);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_documentation() || shared)
+            let [first, second, third, _] = v4.octets();
+            // Shared, for protocols, and for measurements (RFC 6890).
+            let special =
+                matches!((first, second, third), (100, 64..128, _) | (192, 0, 0) | (198, 18 | 19, _));
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_documentation() || special)
                 && (1..224).contains(&first)
         }
-        // Global unicast (RFC 4291).
-        IpAddr::V6(v6) => v6.segments()[0] & 0xe000 == 0x2000,
+        // Global unicast (RFC 4291), without what leads to an address of the other kind (6to4, Teredo) and what is for documents.
+        IpAddr::V6(v6) => {
+            let [first, second, ..] = v6.segments();
+            let special = first == 0x2002 || (first == 0x2001 && matches!(second, 0 | 0xdb8));
+            first & 0xe000 == 0x2000 && !special
+        }
     }
 }
 
@@ -121,9 +127,19 @@ mod tests {
         for text in ["203.0.112.7", "2a01:4f8::1"] {
             assert!(allows(&public, text) && allows(&own, text), "{text}");
         }
-        for text in
-            ["127.0.0.1", "169.254.169.254", "10.2.0.1", "192.168.0.1", "0.0.0.0", "224.0.0.1", "fe80::1"]
-        {
+        for text in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "10.2.0.1",
+            "192.168.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "198.19.0.1",
+            "fe80::1",
+            "2002:a00:1::1",
+            "2001:db8::1",
+            "2001::1",
+        ] {
             assert!(!allows(&public, text) && !allows(&own, text), "{text}");
         }
         assert!(!allows(&public, "::ffff:127.0.0.1") && !allows(&public, "::1"));

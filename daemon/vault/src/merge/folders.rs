@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use berth_delta::Folder;
 
 use super::node::Attributes;
-use super::{MergeError, names};
+use super::{MOST_BYTES, MergeError, names};
 use crate::author::Author;
 use crate::reader::{Node, Reader};
 
@@ -54,16 +54,19 @@ impl<'a> Folders<'a> {
         self.go_to(path, false).map(drop)
     }
 
-    /// What is at a path stays as it is.
-    pub(super) fn stays(&mut self, path: &Path) -> Result<(), MergeError> {
+    /// What is at a path stays as it is; whether there is anything.
+    pub(super) fn stays(&mut self, path: &Path) -> Result<bool, MergeError> {
         if !self.go_to_parent(path, false)? {
-            return Ok(());
+            return Ok(false);
         }
         let (level, name) = self.entry(path);
         level.name_it(name);
+        let Some(node) = level.nodes.get(name) else { return Ok(false) };
         // What is in a folder may go although the folder stays.
-        let is_folder = level.nodes.get(name).is_some_and(|node| node.subtree().is_some());
-        if is_folder { self.enter(path) } else { Ok(()) }
+        if node.subtree().is_some() {
+            self.enter(path)?;
+        }
+        Ok(true)
     }
 
     /// What is at a path goes, with all that is in it.
@@ -205,6 +208,7 @@ impl Level {
         }
         match self.tree {
             Some(tree) => Ok((tree, false)),
+            None if author.written() > MOST_BYTES => Err(MergeError::TooMuch("folders")),
             None => Ok((author.tree(self.nodes.values())?, true)),
         }
     }

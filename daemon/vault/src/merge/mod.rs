@@ -14,6 +14,7 @@ mod node;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use berth_delta::changes::Reader as Changes;
 use berth_delta::{
@@ -52,6 +53,9 @@ pub enum MergeError {
         /// What it should hold.
         path: String,
     },
+    /// There is more of it than can be gone through: whoever made it has to send everything.
+    #[error("there is too much to be merged: {0}")]
+    TooMuch(&'static str),
     /// No snapshot of everything leads to a state.
     #[error("no snapshot of everything leads to what {0} goes on from")]
     NoWay(String),
@@ -63,6 +67,21 @@ impl From<StorageError> for MergeError {
     }
 }
 
+/// How many snapshots are looked through, and how many paths and tags they may have together: whoever sends them may send what they
+/// like, and each is in memory.
+const MOST_SNAPSHOTS: usize = 5_000;
+const MOST_WORDS: usize = 500_000;
+
+/// Of how many services, and for how many snapshots of everything one after the other.
+const MOST_SERVICES: usize = 200;
+pub(crate) const MOST_STEPS: usize = 32;
+
+/// How many bytes of trees one snapshot of everything may come to: those of some million files.
+const MOST_BYTES: u64 = 512 * 1024 * 1024;
+
+/// How long one may take.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// The snapshots of a repository.
 struct All {
     read: Vec<Read>,
@@ -70,8 +89,20 @@ struct All {
 }
 
 impl All {
-    fn of(reader: &Reader) -> Result<Self, ReadError> {
-        let read = reader.snapshots()?.iter().map(|id| reader.snapshot(id)).collect::<Result<Vec<_>, _>>()?;
+    fn of(reader: &Reader) -> Result<Self, MergeError> {
+        let ids = reader.snapshots()?;
+        if ids.len() > MOST_SNAPSHOTS {
+            return Err(MergeError::TooMuch("snapshots"));
+        }
+        let (mut read, mut words) = (Vec::new(), 0);
+        for id in &ids {
+            let one = reader.snapshot(id)?;
+            words += one.paths.len() + one.tags.len();
+            if words > MOST_WORDS {
+                return Err(MergeError::TooMuch("paths and tags of snapshots"));
+            }
+            read.push(one);
+        }
         let listed = read.iter().map(|read| Snapshot {
             id: read.id.clone(),
             time: read.at,
@@ -98,7 +129,11 @@ impl All {
 /// Makes the next snapshot of everything on the way to each service's newest state; whether there was one to be made.
 pub(crate) fn go_on(reader: &Reader, author: &mut Author) -> Result<bool, MergeError> {
     let all = All::of(reader)?;
-    for service in all.services() {
+    let services = all.services();
+    if services.len() > MOST_SERVICES {
+        return Err(MergeError::TooMuch("services"));
+    }
+    for service in services {
         let chain = Chain::of(service, &all.listed);
         let tag = delta_tag(service);
         let newest = newest(all.listed.iter().filter(|one| one.tags.contains(&tag)));
@@ -109,7 +144,8 @@ pub(crate) fn go_on(reader: &Reader, author: &mut Author) -> Result<bool, MergeE
         }
     }
     // What cannot be read could not be gone on from either, once something has changed.
-    all.read.iter().try_for_each(|read| reader.tree(read.tree).map(drop))?;
+    let last = all.read.iter().max_by_key(|read| read.at);
+    last.map(|last| reader.tree(last.tree)).transpose()?;
     Ok(false)
 }
 
@@ -123,22 +159,25 @@ pub(crate) enum Completed {
 
 /// Goes towards a snapshot of everything of one that may be just the rest of it.
 pub(crate) fn complete(id: &str, reader: &Reader, author: &mut Author) -> Result<Completed, MergeError> {
+    let rest = reader.snapshot(id)?;
+    let Some(service) = rest.tags.iter().find_map(|tag| tag.strip_prefix(REST)) else {
+        return Ok(Completed::Whole(id.to_owned()));
+    };
     let all = All::of(reader)?;
     let there = all.listed.iter().find(|one| one.id == id);
     let there = there.ok_or_else(|| ReadError::Missing(format!("the snapshot {id}")))?;
-    let Some(service) = there.tags.iter().find_map(|tag| tag.strip_prefix(REST)) else {
-        return Ok(Completed::Whole(id.to_owned()));
-    };
     let chain = Chain::of(service, &all.listed);
     if go_towards(service, there, &chain, &all, reader, author)? {
         return Ok(Completed::Closer);
     }
     let whole = there.state().and_then(|state| whole_at(&chain, state));
     let whole = all.get(whole.ok_or_else(|| MergeError::NoWay(id.to_owned()))?)?;
-    let rest = all.get(there)?;
+    let rest = &rest;
     let tags = instead(&rest.tags, &rest_tag(service), whole_tag(service));
-    // Whoever asks once more is told the same.
-    let same = all.read.iter().find(|one| one.tags == tags && one.paths.ends_with(&rest.paths));
+    // Whoever asks once more is told the same. Another try of the same pass may have the same tags and paths, and other dumps; it is of
+    // another time.
+    let is_of_it = |one: &&Read| (one.at, &one.host, &one.tags) == (rest.at, &rest.host, &tags);
+    let same = all.read.iter().find(|one| is_of_it(one) && one.paths.ends_with(&rest.paths));
     if let Some(same) = same {
         return Ok(Completed::Whole(same.id.clone()));
     }
@@ -191,7 +230,10 @@ fn follow(reader: &Reader, author: &mut Author, whole: &Read, delta: &Read) -> R
     let changes = delta.paths.iter().map(Path::new).find(is_it);
     let changes = found.node(changes.ok_or_else(|| found.lacks(Path::new(CHANGES)))?)?;
     let content = Content::of(reader, &changes).ok_or_else(|| found.lacks(Path::new(CHANGES)))?;
-    let failed = |why| MergeError::Changes { delta: delta.id.clone(), why };
+    let failed = |why: std::io::Error| match why.downcast::<ReadError>() {
+        Ok(error) => error.into(),
+        Err(why) => MergeError::Changes { delta: delta.id.clone(), why },
+    };
     let mut changes = Changes::new(content).map_err(failed)?;
     let mut directories: Vec<&Path> = files_of(whole).map(Path::new).collect();
     directories.sort();
@@ -200,7 +242,11 @@ fn follow(reader: &Reader, author: &mut Author, whole: &Read, delta: &Read) -> R
     let mut ahead = exact.iter().copied().peekable();
     let mut folders =
         Folders::of(reader, author, whole.tree, exact.iter().map(|path| (*path).into()).collect())?;
+    let until = Instant::now() + LONGEST;
     while let Some((path, fate)) = changes.entry().map_err(failed)? {
+        if Instant::now() > until {
+            return Err(MergeError::TooMuch("what a delta changes"));
+        }
         let is_inside = |directory: &&Path| path.starts_with(directory);
         if !is_plain(&path) || !directories.iter().any(is_inside) {
             return Err(failed(berth_delta::changes::invalid("a path is of none of the directories")));
@@ -209,7 +255,12 @@ fn follow(reader: &Reader, author: &mut Author, whole: &Read, delta: &Read) -> R
             folders.enter(directory)?;
         }
         match fate {
-            Fate::Stays => folders.stays(&path)?,
+            // What the snapshot before has missed is in none that is made of it.
+            Fate::Stays if !folders.stays(&path)? => {
+                let path = path.display().to_string();
+                return Err(MergeError::Lacks { snapshot: whole.id.clone(), path });
+            }
+            Fate::Stays => {}
             Fate::Gone => folders.remove(&path)?,
             Fate::Brought => folders.put(&path, found.node(&path)?)?,
             Fate::Folder(folder) => folders.dress(&path, &folder)?,

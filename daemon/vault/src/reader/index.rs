@@ -74,6 +74,11 @@ impl Index {
         Ok(())
     }
 
+    /// Of how many pieces it tells.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
     pub(super) fn place(&self, blob: Blob, id: [u8; 32]) -> Option<Place> {
         let Piece { pack, offset, length, unpacked } = *self.pieces.get(&(blob, id))?;
         let unpacked = (unpacked > 0).then_some(unpacked);

@@ -24,9 +24,16 @@ use index::Index;
 pub(crate) use source::Source;
 pub use tree::{BadTree, Node, Tree};
 
-/// The largest piece of a file or tree that is read, in bytes: restic cuts files into pieces of 8 MiB at the most, and a tree has to
-/// fit into memory.
-const LARGEST: usize = 512 * 1024 * 1024;
+/// How large what is read may be, in bytes, once it is unpacked: it has to fit into memory, whoever made it. restic cuts files into
+/// pieces of 8 MiB at the most, a folder of 100,000 files has a tree of some 40 MiB, and an object of the index tells of what is in
+/// some hundred packs.
+const LARGEST_PIECE: usize = 16 * 1024 * 1024;
+const LARGEST_TREE: usize = 64 * 1024 * 1024;
+const LARGEST_INDEX: usize = 64 * 1024 * 1024;
+const LARGEST_SNAPSHOT: usize = 4 * 1024 * 1024;
+
+/// Of how many pieces is known where they are: 80 bytes each.
+const MOST_PIECES: usize = 10_000_000;
 
 /// Reads a repository as it was when the first piece was asked for. Each call may wait for the storage.
 pub struct Reader {
@@ -102,6 +109,9 @@ impl Reader {
         for name in self.source.list(Kind::Index)? {
             let text = self.object(Kind::Index, name)?;
             index.add(&text).map_err(|error| unknown(format!("the index {name}"), error))?;
+            if index.len() > MOST_PIECES {
+                return Err(unknown("the index", "it tells of too much"));
+            }
         }
         Ok(self.index.get_or_init(|| index))
     }
@@ -164,12 +174,21 @@ impl Reader {
         let name = || Sum::new(id).to_string();
         let place = self.index()?.place(blob, id).ok_or_else(|| ReadError::Missing(name()))?;
         let end = place.offset.saturating_add(place.length.saturating_sub(1));
+        let most = match blob {
+            Blob::Data => LARGEST_PIECE,
+            Blob::Tree => LARGEST_TREE,
+        };
+        let length = place.unpacked.unwrap_or(place.length) as usize;
+        // What cannot be compressed becomes a little longer by it.
+        if length > most || place.length as usize > most + most / 64 {
+            return Err(unknown(name(), "it is too large"));
+        }
         let part = Part::Between(place.offset.into(), end.into());
         let sealed = self.source.get(&Key::Object(Kind::Data, place.pack), part)?;
         let damaged = || ReadError::Damaged(name());
         let mut plain = self.keys.open(&sealed).ok_or_else(damaged)?;
-        if let Some(length) = place.unpacked {
-            plain = unpack::exactly(&plain, length as usize).map_err(|error| unknown(name(), error))?;
+        if place.unpacked.is_some() {
+            plain = unpack::exactly(&plain, length).map_err(|error| unknown(name(), error))?;
         }
         if Sha256::digest(&plain).as_slice() == id { Ok(plain) } else { Err(damaged()) }
     }
@@ -182,7 +201,8 @@ impl Reader {
             return Err(damaged());
         }
         let plain = self.keys.open(&sealed).ok_or_else(damaged)?;
-        unpack::object(plain).map_err(|error| unknown(format!("{}/{name}", kind.as_str()), error))
+        let most = if kind == Kind::Snapshots { LARGEST_SNAPSHOT } else { LARGEST_INDEX };
+        unpack::object(plain, most).map_err(|error| unknown(format!("{}/{name}", kind.as_str()), error))
     }
 }
 

@@ -27,7 +27,8 @@ impl Source {
         self.runtime.block_on(async {
             let content = self.storage.get(&self.repository, key, part).await?;
             let length = content.range.end - content.range.start;
-            let mut all = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0).min(super::LARGEST));
+            let mut all =
+                BytesMut::with_capacity(usize::try_from(length).unwrap_or(0).min(super::LARGEST_TREE));
             let mut bytes = content.bytes;
             let failed =
                 |source| StorageError::Folder { what: format!("cannot read {}", key.path()), source };

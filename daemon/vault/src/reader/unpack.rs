@@ -5,8 +5,6 @@ use std::io::Read as _;
 
 use ruzstd::decoding::StreamingDecoder;
 
-use super::LARGEST;
-
 /// The byte before an object that is compressed; what is not begins as JSON does.
 const COMPRESSED: u8 = 2;
 
@@ -25,17 +23,15 @@ pub(super) enum Packed {
 
 /// A piece of a pack, of a length that is known.
 pub(super) fn exactly(packed: &[u8], length: usize) -> Result<Vec<u8>, Packed> {
-    if length > LARGEST {
-        return Err(Packed::TooLarge);
-    }
     let plain = up_to(packed, length)?;
     if plain.len() == length { Ok(plain) } else { Err(Packed::Length) }
 }
 
-/// An object of its own.
-pub(super) fn object(plain: Vec<u8>) -> Result<Vec<u8>, Packed> {
+/// An object of its own, of so many bytes at the most.
+pub(super) fn object(plain: Vec<u8>, most: usize) -> Result<Vec<u8>, Packed> {
     match plain.split_first() {
-        Some((&COMPRESSED, packed)) => up_to(packed, LARGEST),
+        _ if plain.len() > most => Err(Packed::TooLarge),
+        Some((&COMPRESSED, packed)) => up_to(packed, most),
         Some((b'{' | b'[', _)) => Ok(plain),
         _ => Err(Packed::Form),
     }
@@ -63,12 +59,13 @@ mod tests {
         assert_eq!(exactly(&packed, plain.len()).unwrap(), plain);
         assert!(matches!(exactly(&packed, plain.len() + 1), Err(Packed::Length)));
         assert!(matches!(exactly(&packed, plain.len() - 1), Err(Packed::TooLarge)));
-        assert!(matches!(exactly(&packed, LARGEST + 1), Err(Packed::TooLarge)));
         assert!(exactly(b"nonsense", 8).is_err());
         let mut whole = vec![COMPRESSED];
         whole.extend(&packed);
-        assert_eq!(object(whole).unwrap(), plain);
-        assert_eq!(object(b"{}".to_vec()).unwrap(), b"{}");
-        assert!(object(vec![]).is_err() && object(vec![3]).is_err());
+        assert_eq!(object(whole.clone(), plain.len()).unwrap(), plain);
+        assert!(matches!(object(whole, plain.len() - 1), Err(Packed::TooLarge)));
+        assert_eq!(object(b"{}".to_vec(), 2).unwrap(), b"{}");
+        assert!(matches!(object(b"{}".to_vec(), 1), Err(Packed::TooLarge)));
+        assert!(object(vec![], 9).is_err() && object(vec![3], 9).is_err());
     }
 }

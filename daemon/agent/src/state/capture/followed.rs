@@ -88,6 +88,7 @@ impl Service<'_> {
     fn try_to_send(&self, job: &mut Job, paths: &[String], snapshots: &[Snapshot]) -> Result<Sent> {
         let staging = Staging::of(job.files.name.operation, self.service);
         let mut tracked = Tracked::look(self.service, snapshots, paths, staging.folder())?;
+        let merged = self.asked.follower == Follower::Merges;
         let delta = match &tracked.found {
             Found::Same(snapshot) => Some(Summary::of(snapshot)),
             Found::Few { list, from } => {
@@ -97,14 +98,16 @@ impl Service<'_> {
                 let backup = Backup { host: self.host, tags, what: What::Listed(list), tolerant: false };
                 let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);
                 let sent = self.restic.backup(&backup, &mut |status| meter.at(status))?;
-                // Whoever follows may be there already: also a pass that fails from here on is gone on from.
-                tracked.keep(Made::Delta)?;
+                // Whoever follows may be there already: also a pass that fails from here on is gone on from, even if the snapshot of
+                // everything that is to come was made then.
+                let live_whole = self.asked.pass == Pass::Live && !merged && tracked.is_far();
+                tracked.keep(if live_whole { Made::Whole { quiet: false } } else { Made::Delta })?;
                 Some(sent)
             }
             Found::Many => None,
         };
         let whole = Chain::of(self.service.as_str(), snapshots).whole().map(|snapshot| snapshot.id.clone());
-        Ok(Sent { tracked, delta, whole, merged: self.asked.follower == Follower::Merges })
+        Ok(Sent { tracked, delta, whole, merged })
     }
 
     /// Copies, and where nobody is served until the other side has it, finds out meanwhile what it is; not of one of several services, as

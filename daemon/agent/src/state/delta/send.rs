@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use berth_delta::changes::Writer;
-use berth_delta::{CHANGES, Chain, Fate, Folder, Snapshot, at_tag, delta_tag, from_tag};
+use berth_delta::{CHANGES, Chain, Fate, Folder, Snapshot, at_tag, brings_files, delta_tag, from_tag};
 use berth_domain::ServiceName;
 use rustix::fs::llistxattr;
 use uuid::Uuid;
@@ -83,7 +83,10 @@ impl Tracked {
             let mut few = Few::new(folder, since.leaky, room)?;
             let total = listing::take(&heading, Some(earlier), &draft, &mut |change| few.add(&change))?;
             // A copy that may hold more is not the same.
-            let same = if few.changed || since.leaky { None } else { chain.at(from).next() };
+            // Whoever follows waits for what was sent, and not for what they made of it.
+            let sent =
+                || chain.at(from).find(|one| brings_files(&one.tags)).or_else(|| chain.at(from).next());
+            let same = if few.changed || since.leaky { None } else { sent() };
             let bytes = since.bytes.saturating_add(few.bytes);
             let (state, found) = match same {
                 Some(snapshot) => (from, Found::Same(snapshot.id.clone())),

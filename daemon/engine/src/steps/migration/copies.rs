@@ -41,7 +41,8 @@ pub(in super::super) async fn precopy(context: &mut Context, sink: &Sink) -> Res
         context.sum_ahead(sink).await?;
         let snapshots = captured(&capture).filter_map(|(_, captured)| captured.snapshot.clone()).collect();
         source.wait_until_restored(context, &snapshots, sink).await?;
-        if sent <= LITTLE || sent >= last / 2 {
+        // The first may have been of everything, which what follows is told from; and so the target proves that it can follow.
+        if number > 1 && (sent <= LITTLE || sent >= last / 2) {
             break;
         }
         last = sent;

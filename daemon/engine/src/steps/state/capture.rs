@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use berth_domain::{CapturedService, ServiceName, Snapshot, SnapshotPart};
 use berth_protocol::{Answer, Capture, Captured, Follower, Pass, Request, ServiceCapture};
 
+use tokio::time::Instant;
+
 use super::super::context::unexpected;
 use super::super::{Context, Outcome};
 use super::{Depot, buckets};
@@ -20,11 +22,12 @@ pub(in super::super) async fn precopy(context: &mut Context, sink: &Sink) -> Res
     if let Some(there) = there_already(context) {
         return Ok(there);
     }
+    let until = Instant::now() + context.shared.options.timeouts.state;
     context.take_what_is_deployed().await?;
     let vault = context.vault().await?;
     let depot = Depot::Own(vault.clone());
     let capture = pass(context, &depot, Pass::Live, context.operation.to_string(), sink).await?;
-    let buckets = buckets::copy(context, &vault, &capture, Pass::Live, sink).await?;
+    let buckets = buckets::copy(context, &vault, &capture, (Pass::Live, until), sink).await?;
     for failure in buckets.failures() {
         sink(Report::Warning(format!("not copied while the services run: {failure}")));
     }
@@ -41,6 +44,7 @@ pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Res
     if let Some(there) = there_already(context) {
         return Ok(there);
     }
+    let until = Instant::now() + context.shared.options.timeouts.state;
     context.take_what_is_deployed().await?;
     let vault = context.vault().await?;
     let depot = Depot::Own(vault.clone());
@@ -48,8 +52,13 @@ pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Res
     let mut snapshot = snapshot(context, &capture)?;
     warn(&capture, sink);
     let mut failures = failures(&capture);
+    if captured(&capture).any(|(_, captured)| !captured.buckets.is_empty()) {
+        // Whatever becomes of buckets, this is there.
+        let so_far = Snapshot { whole: false, ..snapshot.clone() };
+        context.shared.records.keep_snapshot(context.hold(), vault.id, &so_far).await?;
+    }
     // Nobody waits for them: the services are back.
-    let buckets = buckets::copy(context, &vault, &capture, Pass::Quiesced, sink).await?;
+    let buckets = buckets::copy(context, &vault, &capture, (Pass::Quiesced, until), sink).await?;
     buckets.note(&mut snapshot, sink);
     failures.extend(buckets.failures());
     if snapshot.captured().next().is_some() {

@@ -9,6 +9,7 @@ use berth_protocol::{Capture, Pass};
 use berth_store::VaultRecord;
 use berth_vault::Title;
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::super::super::Context;
 use super::super::captured;
@@ -100,7 +101,7 @@ pub(in super::super) async fn copy(
     context: &Context,
     vault: &VaultRecord,
     capture: &Capture,
-    pass: Pass,
+    (pass, until): (Pass, Instant),
     sink: &Sink,
 ) -> Result<Found, StepError> {
     let mut found = Found::default();
@@ -125,7 +126,7 @@ pub(in super::super) async fn copy(
     for (service, _) in services {
         let Some(contract) = manifest.services.get(service) else { continue };
         for bucket in &contract.state.buckets {
-            let one = One { spec: &spec, vault, key: &key, service, contract, bucket, pass };
+            let one = One { spec: &spec, vault, key: &key, service, contract, bucket, pass, until };
             let copied = one.copy(context, &meter, sink).await?;
             found.take(service, bucket, copied);
         }
@@ -142,6 +143,8 @@ struct One<'a> {
     contract: &'a ServiceManifest,
     bucket: &'a Bucket,
     pass: Pass,
+    /// When the step has to come to its end.
+    until: Instant,
 }
 
 impl One<'_> {
@@ -151,7 +154,7 @@ impl One<'_> {
         meter: &Meter,
         sink: &Sink,
     ) -> Result<Result<Copied, Missing>, StepError> {
-        let Self { spec, vault, key, service, contract, bucket, pass } = self;
+        let Self { spec, vault, key, service, contract, bucket, pass, until } = self;
         let config = match context.bucket_config(spec, service, contract, bucket) {
             Ok(Some(config)) => config,
             Ok(None) => return Ok(Err(Missing::Needless("no key was given for it".into()))),
@@ -167,7 +170,7 @@ impl One<'_> {
             tags,
         };
         let copy = BucketCopy { config, title, of, together };
-        let bounds = context.bounds(context.shared.options.timeouts.state);
+        let bounds = context.bounds(until.saturating_duration_since(Instant::now()));
         let tell = meter.of(format!("{service}, bucket {}", bucket.name), sink);
         match context.shared.buckets.copy(vault.id, key, copy, &bounds, tell).await {
             Ok(Some(copied)) => Ok(Ok(copied)),

@@ -23,10 +23,15 @@ pub(in super::super) async fn put_back(
         return Ok(());
     }
     let manifest = context.manifest().await?;
-    let shared = context.shared.shared_buckets(snapshot, &context.tenant, &manifest).await?;
+    let (shared, complete) = context.shared.shared_buckets(snapshot, &context.tenant, &manifest).await?;
     if !shared.is_empty() {
         let messages: Vec<String> = shared.iter().map(SharedBucket::message).collect();
         return Err(StepError::failed(BUCKET_SHARED, messages.join("; ")));
+    }
+    if !complete {
+        let why = "whether the copy would share a bucket with the original cannot be found out on this host, which has not built \
+                   the original's system";
+        return Err(StepError::retryable(BUCKET_SHARED, why));
     }
     let meter = Meter::default();
     for (service, captured) in snapshot.captured() {
