@@ -159,7 +159,10 @@ pub(crate) enum Completed {
 
 /// Goes towards a snapshot of everything of one that may be just the rest of it.
 pub(crate) fn complete(id: &str, reader: &Reader, author: &mut Author) -> Result<Completed, MergeError> {
-    let rest = reader.snapshot(id)?;
+    let rest = reader.snapshot(id).map_err(|error| match error {
+        ReadError::Storage(StorageError::NotFound) => ReadError::Missing(format!("the snapshot {id}")),
+        error => error,
+    })?;
     let Some(service) = rest.tags.iter().find_map(|tag| tag.strip_prefix(REST)) else {
         return Ok(Completed::Whole(id.to_owned()));
     };
