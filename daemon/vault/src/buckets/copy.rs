@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::BucketError;
 use super::fetch::{Content, Fetched, Told, md5_of};
+use super::held::relative;
 use super::listing::Listed;
 use super::place::{BUCKETS, ODD, Place};
 use super::plan::{Plan, Planned, plan};
@@ -247,10 +248,6 @@ fn record(place: &Place, listed: &Listed, told: Told, size: u64, md5: String) ->
 
 fn attributes(record: &ObjectRecord) -> Attributes {
     Attributes::of_root(0o600, record.last_modified)
-}
-
-fn relative(path: &str) -> &[u8] {
-    path.trim_start_matches('/').as_bytes()
 }
 
 /// What kept an object's content from being read.

@@ -2,12 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
 
 use super::error::BucketError;
 use super::place::path_by_key;
 use super::record::{self, BucketRecord, ObjectRecord};
-use crate::reader::{Read, ReadError, Reader, Tree};
+use crate::reader::{Pieces, Read, ReadError, Reader, Tree};
 
 /// The ids of the pieces that a content consists of, in order.
 pub(super) type Content = Vec<[u8; 32]>;
@@ -105,36 +104,6 @@ impl<'a> Folders<'a> {
 }
 
 /// A path as it is from the root of a snapshot.
-fn relative(path: &str) -> &[u8] {
+pub(super) fn relative(path: &str) -> &[u8] {
     path.trim_start_matches('/').as_bytes()
-}
-
-/// A file's content, piece by piece, each compared with its sum.
-pub(super) struct Pieces<'a> {
-    reader: &'a Reader,
-    left: std::slice::Iter<'a, [u8; 32]>,
-    piece: io::Cursor<Vec<u8>>,
-}
-
-impl<'a> Pieces<'a> {
-    pub(super) fn new(reader: &'a Reader, pieces: &'a [[u8; 32]]) -> Self {
-        Self { reader, left: pieces.iter(), piece: io::Cursor::default() }
-    }
-}
-
-impl io::Read for Pieces<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = self.piece.read(buffer)?;
-            if read > 0 || buffer.is_empty() {
-                return Ok(read);
-            }
-            match self.left.next() {
-                Some(piece) => {
-                    self.piece = io::Cursor::new(self.reader.data(*piece).map_err(io::Error::other)?);
-                }
-                None => return Ok(0),
-            }
-        }
-    }
 }

@@ -10,12 +10,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::error::BucketError;
-use super::held::{Held, Pieces};
+use super::held::Held;
 use super::listing::Listed;
 use super::put::{PART, part_of};
 use super::record::ObjectRecord;
 use super::{News, PutBack, PuttingBack, Tell};
-use crate::reader::Reader;
+use crate::reader::{Pieces, Reader};
 
 /// How many objects are sent at once, each of which is in memory.
 const AT_ONCE: usize = 4;

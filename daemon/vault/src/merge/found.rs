@@ -1,10 +1,9 @@
 //! What a snapshot holds at paths that are asked for in their order.
 
-use std::io::{ErrorKind, Result as IoResult};
 use std::path::Path;
 
 use super::{MergeError, names};
-use crate::reader::{Node, Read, ReadError, Reader, Tree};
+use crate::reader::{Node, Read, Reader, Tree};
 
 /// A snapshot that is looked into. The folders of the path that was asked for last stay open.
 pub(super) struct Found<'a> {
@@ -42,33 +41,5 @@ impl<'a> Found<'a> {
 
     fn innermost(&self) -> Option<&Tree> {
         self.open.last().map(|(_, tree)| tree).or(self.root.as_ref())
-    }
-}
-
-/// A file's content, piece by piece.
-pub(super) struct Content<'a> {
-    reader: &'a Reader,
-    pieces: std::vec::IntoIter<[u8; 32]>,
-    piece: std::io::Cursor<Vec<u8>>,
-}
-
-impl<'a> Content<'a> {
-    /// Nothing where it is no file.
-    pub(super) fn of(reader: &'a Reader, file: &Node) -> Option<Self> {
-        Some(Self { reader, pieces: file.pieces()?.into_iter(), piece: std::io::Cursor::default() })
-    }
-}
-
-impl std::io::Read for Content<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> IoResult<usize> {
-        loop {
-            let read = self.piece.read(buffer)?;
-            if read > 0 || buffer.is_empty() {
-                return Ok(read);
-            }
-            let Some(piece) = self.pieces.next() else { return Ok(0) };
-            let failed = |error: ReadError| std::io::Error::new(ErrorKind::InvalidData, error);
-            self.piece = std::io::Cursor::new(self.reader.data(piece).map_err(failed)?);
-        }
     }
 }

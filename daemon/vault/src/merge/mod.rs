@@ -23,10 +23,10 @@ use berth_delta::{
 };
 
 use crate::author::{Author, AuthorError, Title};
-use crate::reader::{Read, ReadError, Reader};
+use crate::reader::{Pieces, Read, ReadError, Reader};
 use crate::storage::StorageError;
 use folders::Folders;
-use found::{Content, Found};
+use found::Found;
 
 /// Why a snapshot of everything cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -232,12 +232,12 @@ fn follow(reader: &Reader, author: &mut Author, whole: &Read, delta: &Read) -> R
     let is_it = |path: &&Path| path.starts_with(STAGING) && path.ends_with(CHANGES) && is_plain(path);
     let changes = delta.paths.iter().map(Path::new).find(is_it);
     let changes = found.node(changes.ok_or_else(|| found.lacks(Path::new(CHANGES)))?)?;
-    let content = Content::of(reader, &changes).ok_or_else(|| found.lacks(Path::new(CHANGES)))?;
+    let pieces = changes.pieces().ok_or_else(|| found.lacks(Path::new(CHANGES)))?;
     let failed = |why: std::io::Error| match why.downcast::<ReadError>() {
         Ok(error) => error.into(),
         Err(why) => MergeError::Changes { delta: delta.id.clone(), why },
     };
-    let mut changes = Changes::new(content).map_err(failed)?;
+    let mut changes = Changes::new(Pieces::new(reader, &pieces)).map_err(failed)?;
     let mut directories: Vec<&Path> = files_of(whole).map(Path::new).collect();
     directories.sort();
     let exact = if changes.complete { directories.clone() } else { Vec::new() };

@@ -7,6 +7,7 @@
 //! versions 1 and 2.
 
 mod index;
+mod pieces;
 mod source;
 mod tree;
 mod unpack;
@@ -21,6 +22,7 @@ use crate::init::sealed::Keys;
 use crate::object::{BadName, Blob, Key, Kind, Sum};
 use crate::storage::{Part, StorageError};
 use index::Index;
+pub(crate) use pieces::Pieces;
 pub(crate) use source::Source;
 pub use tree::{BadTree, Node, Tree};
 
