@@ -80,7 +80,9 @@ fn handle(request: Request, myself: &Myself, client: &mut impl Client) -> Result
         Request::KeepQuiet { claim, seconds } => {
             state::keep_quiet(&claim, seconds).map(|()| Answer::KeptQuiet)
         }
-        Request::Resume { claim } => state::resume(&claim).map(|not_started| Answer::Resumed { not_started }),
+        Request::Resume { claim, anew } => {
+            state::resume(&claim, anew).map(|not_started| Answer::Resumed { not_started })
+        }
         Request::Restore { claim, system, repository, parts, secrets, reuse, limit_seconds } => {
             let asked = state::RestoreAsked { system, parts, secrets, reuse };
             let call = state::Call { claim, repository, limit_seconds };

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::StepError;
-pub use buckets::{BucketConfig, BucketCopy, Buckets, Copied, News, PutBack, Tell};
+pub use buckets::{BucketConfig, BucketCopy, Buckets, Copied, Earlier, News, PutBack, Tell};
 
 /// Tells the time that is written down. What is waited for is measured by tokio's clock.
 pub trait Clock: Send + Sync {

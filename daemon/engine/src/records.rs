@@ -9,9 +9,10 @@ use berth_domain::event::NewEvent;
 use berth_domain::rollout::NewRolloutEvent;
 use berth_domain::{
     Condition, Departure, Drill, Event, MachineFacts, MachineName, MigrationId, Mode, Operation, OperationId,
-    OperationKind, Preview, Revision, RevisionId, Rollout, RolloutEvent, RolloutId, RolloutStatus, Snapshot,
-    SnapshotId, StepName, TenantName, TenantSpec, Timestamp, VaultId,
+    OperationKind, Preview, Revision, RevisionId, Rollout, RolloutEvent, RolloutId, RolloutStatus,
+    ServiceName, Snapshot, SnapshotId, StepName, TenantName, TenantSpec, Timestamp, VaultId,
 };
+use berth_store::bucket_copies::BucketCopyRecord;
 use berth_store::conditions::Due;
 use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState, StateRecord};
 use berth_store::rollouts::RolloutChange;
@@ -185,6 +186,10 @@ records! {
     snapshot(id: SnapshotId) -> (Snapshot, VaultRecord);
     /// Everything that is written down of a vault.
     snapshots_in(vault: VaultId) -> Vec<Snapshot>;
+    /// The newest copy of a service's bucket that was made here.
+    bucket_copy(vault: VaultId, service: &ServiceName, bucket: &str) -> Option<BucketCopyRecord>;
+    /// Writes down the newest copy of a service's bucket.
+    keep_bucket_copy(hold: Hold, vault: VaultId, service: &ServiceName, bucket: &str, restic: &str) -> ();
     /// Begins to remove snapshots from a vault.
     begin_to_forget(hold: Hold, vault: VaultId, ids: &BTreeSet<SnapshotId>) -> ();
     /// Forgets the snapshots that were removed from a vault.

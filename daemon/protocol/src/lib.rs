@@ -32,7 +32,7 @@ pub use store_path::{InvalidStorePath, StorePath};
 pub use tenant_file::{GivenSetting, TenantFile, TenantFileError};
 
 /// The protocol's version; daemon and agent must agree on it.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 /// The longest line, in bytes, that either side accepts.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
@@ -215,6 +215,8 @@ pub enum Request {
         /// Who asks.
         #[serde(flatten)]
         claim: Claim,
+        /// Whether the next pass goes through everything, and does not go on from what these have sent.
+        anew: bool,
     },
     /// Bring snapshots back: all of them, or the machine is as it was. Refused before anything is touched where a snapshot does
     /// not fit `system`'s manifest ([`FailureCode::StateMismatch`]) or its data is newer ([`FailureCode::DataNewer`]). It goes

@@ -39,6 +39,7 @@
 //! | [`moves`] | tenants on their way from one provider to another |
 //! | [`moved`] | tenants that have left: whether they came back, when what is left of them goes |
 //! | [`snapshots`] | tenants' vaults, and the snapshots in them |
+//! | [`bucket_copies`] | the newest copies of tenants' buckets |
 //! | [`backups`] | tenants' backup plans: what is due, what was missed, what failed |
 //! | [`presence`] | whether daemons use the database |
 //! | [`sealing`] | which key the database is sealed to, and sealing it to another |
@@ -46,6 +47,7 @@
 //! | [`expiry`] | removing what has expired |
 
 pub mod backups;
+pub mod bucket_copies;
 mod columns;
 pub mod conditions;
 mod dialect;

@@ -100,6 +100,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    bucket_copies (vault, service, bucket) {
+        vault -> Text,
+        service -> Text,
+        bucket -> Text,
+        restic -> Text,
+        operation -> Text,
+    }
+}
+
+diesel::table! {
     backup_plans (tenant) {
         tenant -> Text,
         plan -> Text,

@@ -22,7 +22,7 @@ use crate::operations::UNFINISHED;
 use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{for_both, read, transact};
-use crate::schema::{operations, snapshots, vaults};
+use crate::schema::{bucket_copies, operations, snapshots, vaults};
 
 /// A vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,7 @@ impl Store {
         transact!(self, conn => {
             conn.hold(hold).await?;
             diesel::delete(snapshots::table.filter(snapshots::vault.eq(&id))).execute(conn).await?;
+            diesel::delete(bucket_copies::table.filter(bucket_copies::vault.eq(&id))).execute(conn).await?;
             diesel::delete(vaults::table.find(&id)).execute(conn).await?;
             Ok::<_, StoreError>(())
         })

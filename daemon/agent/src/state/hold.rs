@@ -59,8 +59,9 @@ pub(crate) fn keep_quiet(claim: &Claim, seconds: u64) -> Result<()> {
 }
 
 /// Has the services serve again now; returns units that did not come up. A capture that is still under way is ended: what would come
-/// of it is of no use to whoever asks, and until then nobody is served, or nobody else can work with the machine.
-pub(crate) fn resume(claim: &Claim) -> Result<Vec<String>> {
+/// of it is of no use to whoever asks, and until then nobody is served, or nobody else can work with the machine. What passes have
+/// sent is gone on from by the next one, unless that is to begin anew.
+pub(crate) fn resume(claim: &Claim, anew: bool) -> Result<Vec<String>> {
     fence::check(claim)?;
     let files = files(claim);
     for kind in [Kind::Live, Kind::Quiesced, Kind::Final] {
@@ -71,8 +72,9 @@ pub(crate) fn resume(claim: &Claim) -> Result<Vec<String>> {
         let _starting = starting()?;
         release(&files)?
     };
-    // Whatever it came to nothing for, the next one need not go on from it.
-    delta::forget()?;
+    if anew {
+        delta::forget()?;
+    }
     begun.map_or(Ok(Vec::new()), |record| serve_again(&files, record))
 }
 

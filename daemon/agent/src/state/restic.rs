@@ -110,6 +110,7 @@ impl<'a> Restic<'a> {
             Message::Status(status) => on_status(status),
             Message::Summary(found) => summary = Some(found),
             Message::Error(problem) => problems.push(problem),
+            Message::Snapshots(_) => {}
         })?;
         match (output.status.code(), summary) {
             (Some(0), Some(summary)) => self.with_whole_id(summary),
@@ -158,11 +159,23 @@ impl<'a> Restic<'a> {
         self.ok(&["dump", "--no-lock", "--", snapshot, path]).map(|output| output.stdout)
     }
 
-    /// A snapshot of the repository.
+    /// A snapshot of the repository; a failure also where there is no repository.
     pub(super) fn snapshot(&self, id: &str) -> Result<Snapshot> {
-        let output = self.ok(&["snapshots", "--json", "--no-lock", "--", id])?;
-        if let Some(found) = listed(&output.stdout)?.pop() {
+        let call = self.call(&["snapshots", "--json", "--no-lock", "--", id])?;
+        let mut found = Vec::new();
+        let output = self.transfer(call, &mut |message| {
+            if let Message::Snapshots(listed) = message {
+                found.extend(listed);
+            }
+        })?;
+        if let Some(found) = found.pop() {
             return Ok(found);
+        }
+        if !output.status.success() {
+            return Err(match is_missing(self.version, output.status.code(), &output.stderr) {
+                true => failure(FailureCode::StateMismatch, "there is no repository"),
+                false => self.failed("snapshots", &output),
+            });
         }
         // restic ends well also where it could not read the snapshot, as it was not let in any more: only a list tells whether
         // there is one.

@@ -23,7 +23,6 @@ use super::record::RestoreAsked;
 use super::restic::{Restic, Status};
 use super::secrets::Former;
 use super::settle;
-use super::snapshot::mismatch;
 use super::undo::Undo;
 use super::unsettled;
 use super::work::Job;
@@ -48,9 +47,6 @@ pub(super) fn run(
 ) -> Result<()> {
     let manifest = System::open(&asked.system)?.manifest()?;
     let restic = Restic::of(repository)?;
-    if !restic.is_there()? {
-        return Err(mismatch("there is no repository"));
-    }
     let operation = job.files.name.operation;
     let parts = plan(&manifest, &asked.parts, &restic, operation)?;
     let former = match &asked.secrets {

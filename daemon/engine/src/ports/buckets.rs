@@ -1,9 +1,11 @@
 //! Buckets of tenants' object stores: from there into vaults, and back.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use berth_domain::VaultId;
 use berth_vault::Title;
-pub use berth_vault::buckets::{BucketConfig, Copied, News, PutBack, Tell};
+pub use berth_vault::buckets::{BucketConfig, Copied, Earlier, News, PutBack, Tell};
 use secrecy::SecretString;
 
 use super::Bounds;
@@ -16,17 +18,17 @@ pub struct BucketCopy {
     pub config: BucketConfig,
     /// What its snapshot says of itself.
     pub title: Title,
-    /// The tags by which the bucket's snapshots are found: all of them have these.
-    pub of: Vec<String>,
-    /// The tag of those that one operation makes: what the last of them holds, the next one holds as well.
-    pub together: String,
+    /// The snapshots that it may go on from, the best one first.
+    pub earlier: Vec<Earlier>,
+    /// For how long objects are fetched before a snapshot is made of what came.
+    pub limit: Duration,
 }
 
 /// Copies buckets. What a tenant gave in confidence stands in no error.
 #[async_trait]
 pub trait Buckets: Send + Sync {
-    /// Makes a snapshot of a bucket in a vault, of which nothing is fetched that the bucket's last one holds. Nothing is made in a vault
-    /// that only restic can write to.
+    /// Makes a snapshot of a bucket in a vault, of which nothing is fetched that the earlier one holds. Nothing is made in a vault that
+    /// only restic can write to.
     async fn copy(
         &self,
         vault: VaultId,

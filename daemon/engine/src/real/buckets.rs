@@ -34,14 +34,14 @@ impl Buckets for LocalBuckets {
         bounds: &Bounds,
         tell: Tell,
     ) -> Result<Option<Copied>, StepError> {
-        let BucketCopy { config, title, of, together } = copy;
+        let BucketCopy { config, title, earlier, limit } = copy;
         let bucket = Bucket::new(&config, &self.reach).map_err(failed)?;
         let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
         if !self.vault.is_ours(&repository, key).await.map_err(BucketError::from).map_err(failed)? {
             return Ok(None);
         }
         let endpoint = config.endpoint;
-        let copying = Copying { bucket, endpoint, title, of, together, cancel: cancel.clone() };
+        let copying = Copying { bucket, endpoint, title, earlier, limit, cancel: cancel.clone() };
         let copied = self.vault.copy_bucket(&repository, key, copying, tell);
         Ok(Some(in_time(bounds, &cancel, copied).await?))
     }

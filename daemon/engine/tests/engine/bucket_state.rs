@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use berth_domain::VaultId;
 use berth_engine::StepError;
 use berth_engine::error::BUCKET_FAILED;
-use berth_engine::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, News, PutBack, Tell};
+use berth_engine::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, Earlier, News, PutBack, Tell};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// What happens to buckets, and what was done with them.
@@ -19,6 +19,10 @@ pub struct BucketState {
     pub put: Mutex<Vec<(String, String, String)>>,
     /// The buckets that cannot be reached, as `HOST/NAME`.
     pub failing: Mutex<BTreeSet<String>>,
+    /// What each copy could go on from.
+    pub earlier: Mutex<Vec<Vec<Earlier>>>,
+    /// For how many copies there is not time enough.
+    pub hurried: Mutex<usize>,
     /// Whether copying waits until it is cancelled.
     pub hangs: Mutex<bool>,
     /// Whether restic itself has made every vault.
@@ -66,9 +70,16 @@ impl Buckets for FakeBuckets {
         let mut copied = self.0.copied.lock().unwrap();
         let secret = copy.config.secret.expose_secret().to_owned();
         copied.push((place, secret, copy.title.tags.clone()));
+        self.0.earlier.lock().unwrap().push(copy.earlier);
         let restic = format!("{:064}", copied.len());
+        let complete = {
+            let mut left = self.0.hurried.lock().unwrap();
+            let before = *left;
+            *left = before.saturating_sub(1);
+            before == 0
+        };
         let skipped = self.0.skipped.lock().unwrap().get(&copy.config.name).cloned().unwrap_or_default();
-        Ok(Some(Copied { restic, objects: 3, bytes: 100, bytes_added: 60, skipped }))
+        Ok(Some(Copied { restic, objects: 3, bytes: 100, bytes_added: 60, skipped, complete }))
     }
 
     async fn put_back(

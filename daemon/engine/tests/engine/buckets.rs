@@ -9,6 +9,7 @@ use berth_domain::{
     Event, EventKind, Operation, OperationKind, OperationStatus, ServiceSelection, Setting, Snapshot,
     TenantSpec,
 };
+use berth_engine::ports::Earlier;
 use berth_seal::About;
 use chrono::Utc;
 use secrecy::SecretString;
@@ -113,6 +114,28 @@ async fn buckets_are_copied_before_and_after_the_services_and_their_keys_are_wri
     assert!(!written.contains("secret-of"), "{written}");
     let counted = events.iter().filter(|event| event.kind == EventKind::StepProgress);
     assert!(counted.count() > 0, "{events:?}");
+}
+
+#[tokio::test]
+async fn a_copy_comes_to_its_end_in_parts_and_goes_on_from_what_was_made_here() {
+    let stage = deployed().await;
+    let from = |number: usize, stays| Earlier { restic: format!("{number:064}"), stays };
+    let earlier = || std::mem::take(&mut *stage.world.buckets.earlier.lock().unwrap());
+    *stage.world.buckets.hurried.lock().unwrap() = 2;
+    let first = made(&stage).await;
+    let in_parts = [vec![], vec![from(1, true)], vec![from(2, true)]];
+    let others = [vec![], vec![from(3, true)], vec![from(4, true)]];
+    assert_eq!(earlier(), [in_parts, others].concat());
+    let held: Vec<_> = first.captured().flat_map(|(_, part)| part.buckets.values()).collect();
+    assert_eq!(
+        held.iter().map(|bucket| &bucket.restic).collect::<Vec<_>>(),
+        [&from(5, false).restic, &from(6, false).restic]
+    );
+    // The next one drops what is gone, and falls back to the last one that is kept.
+    made(&stage).await;
+    let live = [vec![from(5, false)], vec![from(6, false)]];
+    let quiesced = [vec![from(7, true), from(5, false)], vec![from(8, true), from(6, false)]];
+    assert_eq!(earlier(), [live, quiesced].concat());
 }
 
 #[tokio::test]

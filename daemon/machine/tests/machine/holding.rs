@@ -70,7 +70,7 @@ async fn services_of_a_final_pass_stay_quiet_as_long_as_somebody_says_so_and_ser
     let second = captures(bench.ask(request).await);
     assert_ne!(captured(&second, "web").snapshot, captured(&first, "web").snapshot);
     assert_eq!(state(&bench).await, QUIET);
-    let resume = Request::Resume { claim: claim(operation) };
+    let resume = Request::Resume { claim: claim(operation), anew: false };
     for _ in 0..2 {
         assert_eq!(
             bench.ask(resume.clone()).await.answer.unwrap(),
@@ -148,7 +148,7 @@ async fn whoever_wants_to_be_served_again_does_not_wait_for_a_capture_that_is_un
     let (mut agent, mut other) = (bench.agent().await, bench.agent().await);
     let resume = async {
         until(&bench, QUIET).await;
-        let resume = Request::Resume { claim: claim(operation) };
+        let resume = Request::Resume { claim: claim(operation), anew: false };
         let resumed = crate::bench::ask(&mut other, resume).await.answer.unwrap();
         assert_eq!(resumed, Answer::Resumed { not_started: Vec::new() });
         assert_eq!(state(&bench).await, SERVING);
@@ -173,7 +173,7 @@ async fn a_service_without_units_is_quiet_too_until_somebody_resumes_or_the_time
     let request = capture(operation, &path, Pass::Final { quiet_seconds: 60 });
     captured(&captures(bench.ask(request.clone()).await), "files");
     assert_eq!(bench.ask(keep.clone()).await.answer.unwrap(), Answer::KeptQuiet);
-    let resume = Request::Resume { claim: claim(operation) };
+    let resume = Request::Resume { claim: claim(operation), anew: false };
     assert_eq!(bench.ask(resume).await.answer.unwrap(), Answer::Resumed { not_started: Vec::new() });
     assert_eq!(bench.ask(keep.clone()).await.failure().code, FailureCode::NotQuiet);
     nothing_waits(&bench).await;

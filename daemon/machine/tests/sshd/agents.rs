@@ -8,8 +8,8 @@ use std::process::Command;
 use berth_machine::StorePath;
 
 /// A greeting of this protocol.
-pub const HELLO: &str = r#"echo '{"protocol":8,"version":"test"}'"#;
-const _: () = assert!(berth_protocol::PROTOCOL == 8, "the greeting is of another protocol");
+pub const HELLO: &str = r#"echo '{"protocol":9,"version":"test"}'"#;
+const _: () = assert!(berth_protocol::PROTOCOL == 9, "the greeting is of another protocol");
 
 /// Adds a shell script to the store as an agent, or says why the test is skipped.
 pub fn script(lines: &[&str]) -> Option<StorePath> {

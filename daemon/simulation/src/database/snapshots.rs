@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use berth_domain::{OperationId, Snapshot, SnapshotId, TenantName, Timestamp, VaultId};
+use berth_domain::{OperationId, ServiceName, Snapshot, SnapshotId, TenantName, Timestamp, VaultId};
 use berth_engine::records::{Result, SnapshotRecords};
+use berth_store::bucket_copies::BucketCopyRecord;
 use berth_store::{Hold, VaultRecord};
 
 use super::Database;
@@ -39,6 +40,15 @@ impl SnapshotRecords for Database {
     }
 
     async fn snapshots_in(&self, _: VaultId) -> Result<Vec<Snapshot>> {
+        Err(not_kept())
+    }
+
+    /// No tenant of these worlds has a bucket.
+    async fn bucket_copy(&self, _: VaultId, _: &ServiceName, _: &str) -> Result<Option<BucketCopyRecord>> {
+        Ok(None)
+    }
+
+    async fn keep_bucket_copy(&self, _: Hold, _: VaultId, _: &ServiceName, _: &str, _: &str) -> Result<()> {
         Err(not_kept())
     }
 

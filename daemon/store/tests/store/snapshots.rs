@@ -14,6 +14,7 @@ on_both!(
     snapshots_are_listed_newest_first_in_pages_and_written_over_by_the_same_operation,
     a_vault_outlives_its_tenant_and_is_not_the_next_ones,
     a_vault_that_was_destroyed_takes_its_snapshots_with_it,
+    the_newest_copy_of_each_bucket_is_known_until_its_vault_goes,
 );
 
 pub fn vault(number: u128) -> VaultRecord {
@@ -83,6 +84,30 @@ async fn snapshots_are_listed_newest_first_in_pages_and_written_over_by_the_same
     assert_eq!(second.next, None);
     let missing = store.snapshot(SnapshotId::from_u128(9)).await.unwrap_err();
     assert!(matches!(missing, StoreError::NotFound { .. }), "{missing}");
+}
+
+async fn the_newest_copy_of_each_bucket_is_known_until_its_vault_goes(store: Store) {
+    let (spec, running) = busy(&store, "acme").await;
+    let (id, gitea, mastodon) = (vault(1).id, "gitea".parse().unwrap(), "mastodon".parse().unwrap());
+    store.keep_vault(running.hold, &spec.name, &vault(1), now()).await.unwrap();
+    assert_eq!(store.bucket_copy(id, &gitea, "media").await.unwrap(), None);
+    for (service, bucket, restic) in
+        [(&gitea, "media", "1"), (&gitea, "media", "2"), (&gitea, "code", "3"), (&mastodon, "media", "4")]
+    {
+        store.keep_bucket_copy(running.hold, id, service, bucket, restic).await.unwrap();
+    }
+    let of = async |service, bucket| {
+        store.bucket_copy(id, service, bucket).await.unwrap().map(|copy| (copy.restic, copy.operation))
+    };
+    let made = |restic: &str| Some((restic.to_owned(), running.hold.operation));
+    assert_eq!(of(&gitea, "media").await, made("2"));
+    assert_eq!((of(&gitea, "code").await, of(&mastodon, "media").await), (made("3"), made("4")));
+    let late = berth_store::Hold { fence: running.hold.fence - 1, ..running.hold };
+    let refused = store.keep_bucket_copy(late, id, &gitea, "media", "5").await.unwrap_err();
+    assert!(matches!(refused, StoreError::LeaseLost { .. }), "{refused}");
+    assert_eq!(of(&gitea, "media").await, made("2"));
+    store.forget_vault(running.hold, id).await.unwrap();
+    assert_eq!(of(&gitea, "media").await, None);
 }
 
 async fn a_vault_outlives_its_tenant_and_is_not_the_next_ones(store: Store) {

@@ -1,6 +1,7 @@
 //! From a bucket into a vault. What the last snapshot has of it is not fetched again.
 
 use std::pin::Pin;
+use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -25,6 +26,9 @@ const AT_ONCE: usize = 8;
 /// How often an object is begun anew that changes while it is read.
 const CHANGES: usize = 3;
 
+/// The tag of a snapshot for which there was not time enough.
+const INCOMPLETE: &str = "incomplete";
+
 /// Small objects, in the order in which they are wanted.
 type Coming = Pin<Box<dyn Stream<Item = Result<Fetched, BucketError>> + Send>>;
 
@@ -43,8 +47,8 @@ pub(super) fn copy(
     let expected = fetched.iter().map(|listed| listed.size).sum();
     let coming = coming(copying.bucket.clone(), fetched);
     let before = author.written();
-    let mut copier =
-        Copier { copying, runtime, author, tell, coming, skipped: Vec::new(), done: 0, expected };
+    let (skipped, until) = (Vec::new(), Instant::now().checked_add(copying.limit));
+    let mut copier = Copier { copying, runtime, author, tell, coming, skipped, until, done: 0, expected };
     for key in out {
         copier.skip(&key, "no client of HTTP can ask for such a key");
     }
@@ -67,6 +71,8 @@ struct Copier<'a> {
     tell: Tell,
     coming: Coming,
     skipped: Vec<String>,
+    /// When nothing more is fetched.
+    until: Option<Instant>,
     done: u64,
     expected: u64,
 }
@@ -76,7 +82,14 @@ impl Copier<'_> {
         self.say();
         let mut records = Vec::with_capacity(planned.len());
         let (mut by_key, mut folder) = (None, self.copying.bucket.name().to_owned());
+        let (mut fetched, mut complete) = (false, true);
         for (place, one) in planned {
+            // One is fetched in any case, so that whoever goes on from it comes to an end.
+            if one.held.is_none() && fetched && self.until.is_some_and(|until| Instant::now() >= until) {
+                complete = false;
+                continue;
+            }
+            fetched |= one.held.is_none();
             if by_key.is_none() && matches!(place, Place::Odd(_)) {
                 by_key = Some(self.author.detach()?);
             }
@@ -105,9 +118,13 @@ impl Copier<'_> {
         }
         folder.insert_str(0, &format!("{BUCKETS}/"));
         self.author.graft(folder.as_bytes(), &made, by_key)?;
-        let restic = self.author.snapshot(&self.copying.title)?;
+        let mut title = self.copying.title.clone();
+        if !complete {
+            title.tags.push(INCOMPLETE.into());
+        }
+        let restic = self.author.snapshot(&title)?;
         let bytes_added = self.author.written() - before;
-        Ok(Copied { restic, objects: bucket.objects, bytes, bytes_added, skipped: self.skipped })
+        Ok(Copied { restic, objects: bucket.objects, bytes, bytes_added, skipped: self.skipped, complete })
     }
 
     fn add(&mut self, place: &Place, one: Planned) -> Result<Option<ObjectRecord>, BucketError> {
@@ -122,16 +139,16 @@ impl Copier<'_> {
             return Ok(Some(record));
         }
         let record = match self.next()? {
-            Fetched::Gone => None,
-            Fetched::Small(told, bytes) => Some(self.small(place, &one.listed, *told, &bytes)?),
+            Fetched::Not(why) => Err(why),
+            Fetched::Small(told, bytes) => Ok(self.small(place, &one.listed, *told, &bytes)?),
             Fetched::Large => self.large(place, &one.listed)?,
         };
         match &record {
-            None => self.skip(&one.listed.key, "it was removed while the bucket was read"),
-            Some(record) => self.done += record.size,
+            Err(why) => self.skip(&one.listed.key, why),
+            Ok(record) => self.done += record.size,
         }
         self.say();
-        Ok(record)
+        Ok(record.ok())
     }
 
     fn next(&mut self) -> Result<Fetched, BucketError> {
@@ -157,8 +174,12 @@ impl Copier<'_> {
         Ok(record)
     }
 
-    /// An object piece by piece; anew where it changes meanwhile, and nothing where it is gone.
-    fn large(&mut self, place: &Place, listed: &Listed) -> Result<Option<ObjectRecord>, BucketError> {
+    /// An object piece by piece; anew where it changes meanwhile. Where nobody can have it, why.
+    fn large(
+        &mut self,
+        place: &Place,
+        listed: &Listed,
+    ) -> Result<Result<ObjectRecord, &'static str>, BucketError> {
         let mut tries = CHANGES;
         loop {
             tries -= 1;
@@ -169,8 +190,8 @@ impl Copier<'_> {
                         listed.key.escape_debug()
                     )));
                 }
-                Err(BucketError::NoObject) => return Ok(None),
-                copied => return copied.map(Some).map_err(|error| error.of(&listed.key)),
+                Err(error) => return error.without().map(Err).ok_or_else(|| error.of(&listed.key)),
+                Ok(copied) => return Ok(Ok(copied)),
             }
         }
     }

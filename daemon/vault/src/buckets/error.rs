@@ -34,6 +34,9 @@ pub enum BucketError {
     /// There is no such object.
     #[error("the store has no such object")]
     NoObject,
+    /// The object has to be brought out of an archive before anybody can read it.
+    #[error("the store has put the object into an archive")]
+    Archived,
     /// The object is another one by now.
     #[error("the object changed while it was read")]
     Changed,
@@ -101,6 +104,7 @@ impl BucketError {
             (404, "NoSuchBucket") => Self::NoBucket,
             // Whoever stands before the store may say 404 of anything.
             (404, "NoSuchKey") => Self::NoObject,
+            (403, "InvalidObjectState") => Self::Archived,
             (412, _) => Self::Changed,
             (401 | 403, _) => Self::Refused { status, code },
             _ => Self::Status { status, code },
@@ -162,6 +166,8 @@ mod tests {
         assert!(matches!(BucketError::answered(404, b"<html>"), BucketError::Status { status: 404, .. }));
         let missing = b"<Error><Code>NoSuchKey</Code></Error>";
         assert!(matches!(BucketError::answered(404, missing), BucketError::NoObject));
+        let archived = b"<Error><Code>InvalidObjectState</Code></Error>";
+        assert!(matches!(BucketError::answered(403, archived), BucketError::Archived));
         let named = BucketError::Changed.of("a\u{1b}b").to_string();
         assert_eq!(named, "the object a\\u{1b}b: the object changed while it was read");
     }

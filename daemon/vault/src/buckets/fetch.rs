@@ -33,8 +33,21 @@ pub(super) enum Fetched {
     Small(Box<Told>, Bytes),
     /// It is too large for that.
     Large,
-    /// It is not there any more.
-    Gone,
+    /// Nobody can have it, and why.
+    Not(&'static str),
+}
+
+impl BucketError {
+    /// Why nobody can have an object, although the store is well.
+    pub(super) fn without(&self) -> Option<&'static str> {
+        match self {
+            Self::NoObject => Some("it was removed while the bucket was read"),
+            Self::Archived => {
+                Some("the store has put it into an archive, from which it would have to be brought first")
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Bucket {
@@ -68,9 +81,11 @@ impl Bucket {
         let mut tries = 0;
         loop {
             match self.fetch_once(&listed.key).await {
-                Err(BucketError::NoObject) => return Ok(Fetched::Gone),
                 Err(error) if error.may_pass() && tries < RETRIES => tries += 1,
-                fetched => return fetched.map_err(|error| error.of(&listed.key)),
+                Err(error) => {
+                    return error.without().map(Fetched::Not).ok_or_else(|| error.of(&listed.key));
+                }
+                fetched => return fetched,
             }
         }
     }

@@ -29,6 +29,8 @@ mod put_back;
 mod reach;
 pub mod record;
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -69,12 +71,22 @@ pub struct Copying {
     pub endpoint: String,
     /// What the snapshot says of itself.
     pub title: Title,
-    /// The tags by which the bucket's snapshots are found: all of them have these.
-    pub of: Vec<String>,
-    /// The tag of those that are made together: what the last of them holds, the next one holds as well.
-    pub together: String,
+    /// The snapshots that it may go on from, the best one first.
+    pub earlier: Vec<Earlier>,
+    /// For how long objects are fetched. A snapshot of what came until then is [incomplete](Copied::complete), and can be gone on from.
+    pub limit: Duration,
     /// Ends it.
     pub cancel: CancellationToken,
+}
+
+/// A snapshot of a bucket, of which nothing that it holds is fetched again. Whoever can write to a repository can put a snapshot there
+/// that says of an object what is not so; it is therefore named by whoever knows that it was made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its id.
+    pub restic: String,
+    /// Whether the next one holds everything that it holds, also what is in the bucket no more.
+    pub stays: bool,
 }
 
 /// A bucket that was copied.
@@ -90,6 +102,8 @@ pub struct Copied {
     pub bytes_added: u64,
     /// The objects that are not in it, each with why.
     pub skipped: Vec<String>,
+    /// Whether these are the only ones: there was time for all others.
+    pub complete: bool,
 }
 
 /// A bucket that is to be put back.

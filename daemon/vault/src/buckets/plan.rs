@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::client::is_out_of_reach;
 use super::error::BucketError;
-use super::held::{Content, Held, newest};
+use super::held::{Content, Held};
 use super::listing::Listed;
 use super::place::{Place, arranged};
 use super::record::ObjectRecord;
@@ -28,18 +28,18 @@ pub(super) struct Plan {
     pub(super) out: Vec<String>,
 }
 
-/// Plans the next snapshot. What is in the last one of the same operation stays, as what was captured since may refer to it.
+/// Plans the next snapshot.
 pub(super) fn plan(
     reader: &Reader,
     copying: &Copying,
     listed: Vec<Listed>,
     tell: &mut Tell,
 ) -> Result<Plan, BucketError> {
-    let held = last(reader, copying, tell);
+    let (held, stays) = earlier(reader, copying, tell).unzip();
     let (out, listed): (Vec<_>, Vec<_>) = listed.into_iter().partition(|listed| is_out_of_reach(&listed.key));
     let mut all: Vec<Planned> =
         listed.into_iter().map(|listed| Planned { listed, held: None, there: true }).collect();
-    if let Some(held) = held.as_ref().filter(|held| held.has_tag(&copying.together)) {
+    if let Some(held) = held.as_ref().filter(|_| stays == Some(true)) {
         let there: HashSet<&str> = all.iter().map(|one| one.listed.key.as_str()).collect();
         let gone = held.objects.values().filter(|object| !there.contains(object.key.as_str()));
         let gone: Vec<Planned> =
@@ -57,13 +57,16 @@ pub(super) fn plan(
     Ok(Plan { placed, out: out.into_iter().map(|listed| listed.key).collect() })
 }
 
-/// The bucket's last snapshot. One that cannot be read is no reason not to make another.
-fn last<'a>(reader: &'a Reader, copying: &Copying, tell: &mut Tell) -> Option<Held<'a>> {
-    let found =
-        newest(reader, &copying.of).and_then(|found| found.map(|found| Held::of(reader, found)).transpose());
-    found.unwrap_or_else(|error| {
-        tell(News::Line(format!("everything is fetched, as the last snapshot cannot be read: {error}")));
-        None
+/// The best snapshot that can be gone on from, and whether all of it stays. One that cannot be read is no reason not to make another.
+fn earlier<'a>(reader: &'a Reader, copying: &Copying, tell: &mut Tell) -> Option<(Held<'a>, bool)> {
+    copying.earlier.iter().find_map(|earlier| match Held::of(reader, &earlier.restic) {
+        Ok(held) => Some((held, earlier.stays)),
+        Err(error) => {
+            tell(News::Line(format!(
+                "it is not gone on from an earlier snapshot, which cannot be read: {error}"
+            )));
+            None
+        }
     })
 }
 

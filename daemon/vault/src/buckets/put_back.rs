@@ -28,7 +28,7 @@ pub(super) fn put_back(
     reader: &Reader,
     tell: Tell,
 ) -> Result<PutBack, BucketError> {
-    let held = Held::of(reader, reader.snapshot(&what.restic)?)?;
+    let held = Held::of(reader, &what.restic)?;
     let there: HashMap<String, Listed> =
         listed.into_iter().map(|listed| (listed.key.clone(), listed)).collect();
     let differs = |object: &&ObjectRecord| {

@@ -1,45 +1,30 @@
-//! What a snapshot holds at paths that are asked for in their order.
+//! What a snapshot holds, and must hold.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::{MergeError, names};
-use crate::reader::{Node, Read, Reader, Tree};
+use super::MergeError;
+use crate::reader::{Node, Read, Reader, Walk};
 
-/// A snapshot that is looked into. The folders of the path that was asked for last stay open.
+/// A snapshot that is looked into.
 pub(super) struct Found<'a> {
-    reader: &'a Reader,
     snapshot: &'a Read,
-    root: Option<Tree>,
-    open: Vec<(Vec<u8>, Tree)>,
+    walk: Walk<'a>,
 }
 
 impl<'a> Found<'a> {
-    pub(super) fn of(reader: &'a Reader, snapshot: &'a Read) -> Self {
-        Self { reader, snapshot, root: None, open: Vec::new() }
+    pub(super) fn of(reader: &'a Reader, snapshot: &'a Read) -> Result<Self, MergeError> {
+        Ok(Self { snapshot, walk: Walk::of(reader, snapshot.tree)? })
     }
 
-    /// The entry at a path.
+    /// The entry at a plain path.
     pub(super) fn node(&mut self, path: &Path) -> Result<Node, MergeError> {
-        let names: Vec<&[u8]> = names(path).collect();
-        let Some((name, folders)) = names.split_last() else { return Err(self.lacks(path)) };
-        if self.root.is_none() {
-            self.root = Some(self.reader.tree(self.snapshot.tree)?);
-        }
-        let common = self.open.iter().zip(folders).take_while(|((open, _), name)| open == *name).count();
-        self.open.truncate(common);
-        for folder in &folders[common..] {
-            let inner = self.innermost().and_then(|tree| tree.node(folder)?.subtree());
-            let tree = self.reader.tree(inner.ok_or_else(|| self.lacks(path))?)?;
-            self.open.push((folder.to_vec(), tree));
-        }
-        self.innermost().and_then(|tree| tree.node(name)).cloned().ok_or_else(|| self.lacks(path))
+        let from_root = path.strip_prefix("/").unwrap_or(path);
+        let node = self.walk.node(from_root.as_os_str().as_bytes())?.cloned();
+        node.ok_or_else(|| self.lacks(path))
     }
 
     pub(super) fn lacks(&self, path: &Path) -> MergeError {
         MergeError::Lacks { snapshot: self.snapshot.id.clone(), path: path.display().to_string() }
-    }
-
-    fn innermost(&self) -> Option<&Tree> {
-        self.open.last().map(|(_, tree)| tree).or(self.root.as_ref())
     }
 }

@@ -186,7 +186,7 @@ pub(crate) fn complete(id: &str, reader: &Reader, author: &mut Author) -> Result
     }
     let mut folders = Folders::of(reader, author, whole.tree, Vec::new())?;
     folders.remove(Path::new(STAGING))?;
-    let mut found = Found::of(reader, rest);
+    let mut found = Found::of(reader, rest)?;
     for path in &rest.paths {
         let path = Path::new(path);
         if !path.starts_with(STAGING) || !is_plain(path) {
@@ -228,7 +228,7 @@ fn go_towards(
 
 /// The tree that a delta leads to.
 fn follow(reader: &Reader, author: &mut Author, whole: &Read, delta: &Read) -> Result<[u8; 32], MergeError> {
-    let mut found = Found::of(reader, delta);
+    let mut found = Found::of(reader, delta)?;
     let is_it = |path: &&Path| path.starts_with(STAGING) && path.ends_with(CHANGES) && is_plain(path);
     let changes = delta.paths.iter().map(Path::new).find(is_it);
     let changes = found.node(changes.ok_or_else(|| found.lacks(Path::new(CHANGES)))?)?;

@@ -11,6 +11,7 @@ mod pieces;
 mod source;
 mod tree;
 mod unpack;
+mod walk;
 
 use std::cell::OnceCell;
 
@@ -25,6 +26,7 @@ use index::Index;
 pub(crate) use pieces::Pieces;
 pub(crate) use source::Source;
 pub use tree::{BadTree, Node, Tree};
+pub(crate) use walk::Walk;
 
 /// How large what is read may be, in bytes, once it is unpacked: it has to fit into memory, whoever made it. restic cuts files into
 /// pieces of 8 MiB at the most, a folder of 100,000 files has a tree of some 40 MiB, and an object of the index tells of what is in

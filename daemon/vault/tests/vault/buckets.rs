@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use berth_vault::buckets::{
-    Bucket, BucketConfig, BucketError, Copied, Copying, News, PutBack, PuttingBack, Reach,
+    Bucket, BucketConfig, BucketError, Copied, Copying, Earlier, News, PutBack, PuttingBack, Reach,
 };
 use berth_vault::{Mode, StorageError, Title};
 use chrono::Utc;
@@ -33,15 +34,17 @@ pub fn here() -> Reach {
     Reach::new(["127.0.0.0/8"]).unwrap()
 }
 
-fn copying(config: &BucketConfig, together: &str) -> Copying {
-    let of = vec!["bucket:media".to_owned(), "bucket-of:mastodon".to_owned()];
-    let tags = of.iter().cloned().chain([together.to_owned()]).collect();
+/// From these snapshots, all of which stays where it is said.
+fn copying(config: &BucketConfig, earlier: &[(&Copied, bool)]) -> Copying {
+    let earlier =
+        earlier.iter().map(|(copied, stays)| Earlier { restic: copied.restic.clone(), stays: *stays });
+    let tags = vec!["bucket:media".to_owned(), "bucket-of:mastodon".to_owned()];
     Copying {
         bucket: Bucket::new(config, &here()).unwrap(),
         endpoint: config.endpoint.clone(),
         title: Title { at: Utc::now(), host: "acme".into(), paths: vec!["/buckets/media".into()], tags },
-        of,
-        together: together.into(),
+        earlier: earlier.collect(),
+        limit: Duration::MAX,
         cancel: CancellationToken::new(),
     }
 }
@@ -96,7 +99,7 @@ async fn a_bucket_is_a_snapshot_for_every_restic_and_what_is_known_is_not_fetche
     let place = Place::folder();
     let server = Server::start(&place).await;
     server.vault.init(&name("acme"), &PASSWORD.into()).await.unwrap();
-    let (first, fetched) = copied(&server, copying(&owner.0, "one")).await.unwrap();
+    let (first, fetched) = copied(&server, copying(&owner.0, &[])).await.unwrap();
     let bytes: usize = all.values().map(Vec::len).sum();
     assert_eq!((first.objects, first.bytes), (all.len() as u64, bytes as u64), "{:?}", first.skipped);
     assert_eq!(fetched, bytes as u64);
@@ -105,12 +108,15 @@ async fn a_bucket_is_a_snapshot_for_every_restic_and_what_is_known_is_not_fetche
     // The second pass has nothing to fetch; what was removed in between stays, as it is of the same operation.
     owner.delete("many/0000").await;
     owner.put("a/photo", &[], b"another").await;
-    let (second, fetched) = copied(&server, copying(&owner.0, "one")).await.unwrap();
+    let (second, fetched) = copied(&server, copying(&owner.0, &[(&first, true)])).await.unwrap();
     assert_eq!((second.objects, fetched), (all.len() as u64, 7));
     assert!(second.bytes_added < 1_000_000, "{}", second.bytes_added);
     // The next snapshot does not hold it any more.
-    let (third, fetched) = copied(&server, copying(&owner.0, "two")).await.unwrap();
+    let (third, fetched) = copied(&server, copying(&owner.0, &[(&second, false)])).await.unwrap();
     assert_eq!((third.objects, fetched), (all.len() as u64 - 1, 0));
+    // What nobody says was made here is not gone on from, whatever its tags are.
+    let (_, fetched) = copied(&server, copying(&owner.0, &[])).await.unwrap();
+    assert_eq!(fetched, third.bytes);
 
     let token = server.token("acme", Mode::Full, None);
     for restic in restic::every().await {
@@ -135,10 +141,42 @@ async fn a_bucket_is_a_snapshot_for_every_restic_and_what_is_known_is_not_fetche
         let host = restic.host(&server.address, "acme", &token);
         host.ok(&["forget", "--prune", &first.restic, &second.restic]).await;
         host.ok(&["check", "--read-data"]).await;
-        let (_, fetched) = copied(&server, copying(&owner.0, "three")).await.unwrap();
+        // The first of them is there no more.
+        let earlier = [(&second, true), (&third, false)];
+        let (_, fetched) = copied(&server, copying(&owner.0, &earlier)).await.unwrap();
         assert_eq!(fetched, 0);
         host.ok(&["check", "--read-data"]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_no_time_for_is_gone_on_with() {
+    let Some(garage) = Garage::start().await else { return };
+    let owner = Owner::of(garage.bucket("media").await);
+    let place = Place::folder();
+    let server = Server::start(&place).await;
+    server.vault.init(&name("acme"), &PASSWORD.into()).await.unwrap();
+    let content = noise(5, 2_000_000);
+    let keys = ["a", "a/b", "large", "z"];
+    for key in keys {
+        owner.put(key, &[], if key == "large" { &content } else { key.as_bytes() }).await;
+    }
+    let mut last: Option<Copied> = None;
+    for came in 1..=keys.len() as u64 {
+        let earlier: Vec<_> = last.iter().map(|last| (last, true)).collect();
+        let hurried = Copying { limit: Duration::ZERO, ..copying(&owner.0, &earlier) };
+        let (made, fetched) = copied(&server, hurried).await.unwrap();
+        assert_eq!((made.objects, made.complete), (came, came == keys.len() as u64), "{made:?}");
+        let before = last.map_or(0, |last| last.bytes);
+        assert_eq!(made.bytes, before + fetched, "each is fetched once");
+        last = Some(made);
+    }
+    let last = last.unwrap();
+    for key in keys {
+        owner.delete(key).await;
+    }
+    assert_eq!(put_back(&server, &owner.0, &last.restic).await.objects, 4);
+    assert!(owner.get("large").await.unwrap().1 == content && owner.get("a/b").await.unwrap().1 == b"a/b");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +186,7 @@ async fn what_is_missing_or_another_comes_back_with_its_attributes_and_nothing_e
     let place = Place::folder();
     let server = Server::start(&place).await;
     server.vault.init(&name("acme"), &PASSWORD.into()).await.unwrap();
-    let (made, _) = copied(&server, copying(&owner.0, "one")).await.unwrap();
+    let (made, _) = copied(&server, copying(&owner.0, &[])).await.unwrap();
     let mut before = BTreeMap::new();
     for key in all.keys() {
         before.insert(key.clone(), owner.get(key).await.unwrap());
@@ -190,7 +228,7 @@ async fn what_keeps_a_bucket_from_being_read_is_said_without_its_secret() {
     let server = Server::start(&place).await;
     server.vault.init(&name("acme"), &PASSWORD.into()).await.unwrap();
     let refused = async |config: BucketConfig| {
-        let error = copied(&server, copying(&config, "one")).await.unwrap_err();
+        let error = copied(&server, copying(&config, &[])).await.unwrap_err();
         let said = format!("{error} {error:?}");
         assert!(!said.contains("hunter2") && !said.contains(&config.access_key), "{said}");
         error
@@ -208,7 +246,7 @@ async fn what_keeps_a_bucket_from_being_read_is_said_without_its_secret() {
     assert!(matches!(Bucket::new(&config, &Reach::default()), Err(BucketError::Endpoint(_))));
 
     // A repository that somebody else made is not written to.
-    let (repository, copying) = (name("acme"), copying(&config, "one"));
+    let (repository, copying) = (name("acme"), copying(&config, &[]));
     let made = server.vault.copy_bucket(&repository, &"another".into(), copying, Box::new(|_| {})).await;
     let error = made.unwrap_err();
     assert!(matches!(error, BucketError::Storage(StorageError::NotFound) | BucketError::Read(_)), "{error}");

@@ -54,10 +54,15 @@ pub(super) enum Message {
     Status(Status),
     Summary(Summary),
     Error(String),
+    /// What `snapshots` lists.
+    Snapshots(Vec<Snapshot>),
 }
 
 pub(super) fn parse(line: &str) -> Option<Message> {
     let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    if value.is_array() {
+        return serde_json::from_value(value).ok().map(Message::Snapshots);
+    }
     match value.get("message_type")?.as_str()? {
         "status" => {
             let mut status: Status = serde_json::from_value(value).ok()?;
@@ -123,6 +128,9 @@ mod tests {
         let error = r#"{"message_type":"error","error":{"message":"permission denied"},"during":"archival","item":"/x"}"#;
         let Some(Message::Error(error)) = parse(error) else { panic!() };
         assert_eq!(error, "/x: permission denied");
+        let listed = r#"[{"time":"2026-11-26T12:00:00.5Z","paths":["/srv"],"id":"ab","short_id":"ab"}]"#;
+        let Some(Message::Snapshots(listed)) = parse(listed) else { panic!() };
+        assert_eq!((listed.len(), listed[0].id.as_str(), listed[0].tags.len()), (1, "ab", 0));
         assert!(parse("no JSON").is_none() && parse(r#"{"message_type":"verbose_status"}"#).is_none());
         assert_eq!(version("restic 0.14.0 compiled with go1.19 on linux/amd64"), Some((0, 14)));
         assert_eq!(version("nonsense"), None);

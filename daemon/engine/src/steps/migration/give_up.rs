@@ -79,7 +79,9 @@ impl Context {
         if !stopped && early.contains(&source.departure.phase) {
             return;
         }
-        let request = Request::Resume { claim: self.own_claim() };
+        // Where all of it was there and it came to nothing, what was sent step by step may be why.
+        let anew = source.departure.manifest.is_some();
+        let request = Request::Resume { claim: self.own_claim(), anew };
         match self.call(request, self.shared.options.timeouts.brief, sink).await {
             Ok(_) if stopped => sink(Report::Line("the services serve here again".into())),
             Ok(_) => {}

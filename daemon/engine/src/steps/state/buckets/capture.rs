@@ -2,6 +2,7 @@
 //! between is in the snapshot, whether it was put there or deleted since; nobody stops for it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use berth_domain::manifest::{Bucket, ServiceManifest};
 use berth_domain::{CapturedBucket, CapturedService, ServiceName, Snapshot, SnapshotPart, TenantSpec};
@@ -16,7 +17,10 @@ use super::super::captured;
 use super::Meter;
 use crate::buckets::tags_of;
 use crate::error::StepError;
-use crate::ports::{BucketCopy, Copied, Report, Sink};
+use crate::ports::{BucketConfig, BucketCopy, Copied, Earlier, Report, Sink};
+
+/// After how long what was fetched is kept, whatever becomes of the rest.
+const KEEP: Duration = Duration::from_secs(30 * 60);
 
 /// How many objects are named that are not in a snapshot.
 const NAMED: usize = 10;
@@ -154,32 +158,81 @@ impl One<'_> {
         meter: &Meter,
         sink: &Sink,
     ) -> Result<Result<Copied, Missing>, StepError> {
-        let Self { spec, vault, key, service, contract, bucket, pass, until } = self;
+        let Self { spec, service, contract, bucket, .. } = self;
         let config = match context.bucket_config(spec, service, contract, bucket) {
             Ok(Some(config)) => config,
             Ok(None) => return Ok(Err(Missing::Needless("no key was given for it".into()))),
             Err(StepError::Failed(failure)) => return Ok(Err(Missing::Failed(failure.message))),
             Err(error) => return Err(error),
         };
-        let (of, together) = (tags_of(service, &bucket.name), context.operation.to_string());
-        let tags = [together.clone()].into_iter().chain(of.clone()).chain([pass.tag()]).collect();
+        let mut bytes_added = 0;
+        loop {
+            let copied = match self.go_on(context, config.clone(), meter, sink).await {
+                Ok(Some(copied)) => copied,
+                Ok(None) => {
+                    let why = "restic itself made this vault, and only restic writes to it";
+                    return Ok(Err(Missing::Needless(why.into())));
+                }
+                Err(StepError::Failed(failure)) => return Ok(Err(Missing::Failed(failure.message))),
+                Err(error) => return Err(error),
+            };
+            bytes_added += copied.bytes_added;
+            if copied.complete {
+                return Ok(Ok(Copied { bytes_added, ..copied }));
+            }
+            sink(Report::Line(format!(
+                "{service}, bucket {}: what came so far is kept, {} objects",
+                bucket.name, copied.objects
+            )));
+        }
+    }
+
+    /// Goes on from what was copied before, for a while.
+    async fn go_on(
+        &self,
+        context: &Context,
+        config: BucketConfig,
+        meter: &Meter,
+        sink: &Sink,
+    ) -> Result<Option<Copied>, StepError> {
+        let Self { vault, key, service, bucket, pass, until, .. } = self;
         let title = Title {
             at: context.shared.clock.now(),
             host: context.tenant.to_string(),
             paths: vec![format!("/buckets/{}", bucket.name)],
-            tags,
+            tags: [context.operation.to_string()]
+                .into_iter()
+                .chain(tags_of(service, &bucket.name))
+                .chain([pass.tag()])
+                .collect(),
         };
-        let copy = BucketCopy { config, title, of, together };
+        let copy = BucketCopy { config, title, earlier: self.earlier(context).await?, limit: KEEP };
         let bounds = context.bounds(until.saturating_duration_since(Instant::now()));
         let tell = meter.of(format!("{service}, bucket {}", bucket.name), sink);
-        match context.shared.buckets.copy(vault.id, key, copy, &bounds, tell).await {
-            Ok(Some(copied)) => Ok(Ok(copied)),
-            Ok(None) => {
-                let why = "restic itself made this vault, and only restic writes to it";
-                Ok(Err(Missing::Needless(why.into())))
-            }
-            Err(StepError::Failed(failure)) => Ok(Err(Missing::Failed(failure.message))),
-            Err(error) => Err(error),
+        let copied = context.shared.buckets.copy(vault.id, key, copy, &bounds, tell).await?;
+        if let Some(copied) = &copied {
+            let (records, hold) = (&context.shared.records, context.hold());
+            records.keep_bucket_copy(hold, vault.id, service, &bucket.name, &copied.restic).await?;
         }
+        Ok(copied)
+    }
+
+    /// What was copied here last, and what the newest snapshot holds, should that be removed already. What an earlier pass of the same
+    /// snapshot holds stays, as what was captured since may refer to it.
+    async fn earlier(&self, context: &Context) -> Result<Vec<Earlier>, StepError> {
+        let Self { vault, service, bucket, .. } = self;
+        let records = &context.shared.records;
+        let last = records.bucket_copy(vault.id, service, &bucket.name).await?;
+        let last =
+            last.map(|last| Earlier { restic: last.restic, stays: last.operation == context.operation });
+        let kept = records.snapshots_in(vault.id).await?;
+        let kept = kept.iter().filter_map(|snapshot| {
+            let (_, captured) = snapshot.captured().find(|(of, _)| of == service)?;
+            Some((snapshot.created_at, captured.buckets.get(&bucket.name)?.restic.clone()))
+        });
+        let newest = kept.max_by_key(|(at, _)| *at).map(|(_, restic)| Earlier { restic, stays: false });
+        let mut earlier: Vec<Earlier> = last.into_iter().chain(newest).collect();
+        earlier.dedup_by(|one, other| one.restic == other.restic);
+        Ok(earlier)
     }
 }

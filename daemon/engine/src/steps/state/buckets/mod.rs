@@ -77,8 +77,9 @@ impl Meter {
         {
             let mut bytes = locked(&self.bytes);
             let (before, current) = *bytes;
-            let (done, expected) = (before.done + current.done, before.expected + current.expected);
-            *bytes = (Count { done, expected }, Count::default());
+            // What did not come yet is expected of the next one, where that is the same bucket.
+            let done = before.done + current.done;
+            *bytes = (Count { done, expected: done }, Count::default());
         }
         let (sink, bytes) = (Arc::clone(sink), Arc::clone(&self.bytes));
         Box::new(move |news| match news {
