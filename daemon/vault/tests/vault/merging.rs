@@ -276,3 +276,33 @@ async fn a_delta_that_says_what_cannot_be_is_refused_and_nothing_is_made_of_it()
     let refused = server.vault.merge(&name("acme"), &PASSWORD.into()).await;
     assert!(matches!(refused, Err(MergeError::NoWay(_))), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_more_than_anybody_goes_through_is_refused() {
+    let place = Place::folder();
+    let (acme, password) = (name("acme"), PASSWORD.into());
+    let refused = async |server: &Server| match server.vault.merge(&acme, &password).await {
+        Err(MergeError::TooMuch(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    let server = start(&place).await;
+    for from in 0..33 {
+        written(&server, move |author| delta(author, from, false, &[], &[])).await;
+    }
+    // What was made until then is gone on from.
+    assert_eq!(refused(&server).await, "deltas");
+    server.vault.merge(&acme, &password).await.unwrap();
+
+    let words = vec!["x".to_owned(); 500_001];
+    written(&server, move |author| author.snapshot(&title(99, &[], &words))).await;
+    assert_eq!(refused(&server).await, "paths and tags of snapshots");
+
+    let place = Place::folder();
+    let server = start(&place).await;
+    written(&server, |author| {
+        let tags: Vec<String> = (0..201).map(|number| format!("delta:web{number}")).collect();
+        author.snapshot(&title(99, &[], &tags))
+    })
+    .await;
+    assert_eq!(refused(&server).await, "services");
+}
