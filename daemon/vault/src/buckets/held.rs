@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::error::BucketError;
 use super::place::path_by_key;
 use super::record::{self, BucketRecord, ObjectRecord};
-use crate::reader::{Pieces, ReadError, Reader, Walk};
+use crate::reader::{Paths, Pieces, ReadError, Reader};
 
 /// The ids of the pieces that a content consists of, in order.
 pub(super) type Content = Vec<[u8; 32]>;
@@ -16,17 +16,17 @@ pub(super) struct Held<'a> {
     reader: &'a Reader,
     pub(super) bucket: BucketRecord,
     pub(super) objects: HashMap<String, ObjectRecord>,
-    walk: RefCell<Walk<'a>>,
+    paths: RefCell<Paths<'a>>,
 }
 
 impl<'a> Held<'a> {
     /// A snapshot by its id.
     pub(super) fn of(reader: &'a Reader, restic: &str) -> Result<Self, BucketError> {
-        let mut walk = Walk::of(reader, reader.snapshot(restic)?.tree)?;
-        let (_, pieces) = file(&mut walk, relative(record::PATH))?
+        let mut paths = Paths::of(reader, reader.snapshot(restic)?.tree)?;
+        let (_, pieces) = file(&mut paths, relative(record::PATH))?
             .ok_or_else(|| BucketError::Record("it does not say what is in it".into()))?;
         let (bucket, objects) = record::read(Pieces::new(reader, &pieces))?;
-        Ok(Self { reader, bucket, objects, walk: RefCell::new(walk) })
+        Ok(Self { reader, bucket, objects, paths: RefCell::new(paths) })
     }
 
     /// The pieces that an object consists of; nothing where the repository does not have all of them. What is asked for in the order of
@@ -35,11 +35,11 @@ impl<'a> Held<'a> {
         if object.size == 0 {
             return Ok(Some(Vec::new()));
         }
-        let walk = &mut *self.walk.borrow_mut();
+        let paths = &mut *self.paths.borrow_mut();
         let found = match &object.path {
-            Some(path) => file(walk, relative(path))?,
+            Some(path) => file(paths, relative(path))?,
             None => match path_by_key(&self.bucket.bucket, &object.key) {
-                Some(path) => file(walk, path.as_bytes())?,
+                Some(path) => file(paths, path.as_bytes())?,
                 None => None,
             },
         };
@@ -55,8 +55,8 @@ impl<'a> Held<'a> {
 }
 
 /// A file's size and pieces.
-fn file(walk: &mut Walk<'_>, path: &[u8]) -> Result<Option<(u64, Content)>, ReadError> {
-    let node = walk.node(path)?.filter(|node| node.is_file());
+fn file(paths: &mut Paths<'_>, path: &[u8]) -> Result<Option<(u64, Content)>, ReadError> {
+    let node = paths.node(path)?.filter(|node| node.is_file());
     Ok(node.and_then(|node| Some((node.size(), node.pieces()?))))
 }
 

@@ -4,23 +4,23 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::MergeError;
-use crate::reader::{Node, Read, Reader, Walk};
+use crate::reader::{Node, Paths, Read, Reader};
 
 /// A snapshot that is looked into.
 pub(super) struct Found<'a> {
     snapshot: &'a Read,
-    walk: Walk<'a>,
+    paths: Paths<'a>,
 }
 
 impl<'a> Found<'a> {
     pub(super) fn of(reader: &'a Reader, snapshot: &'a Read) -> Result<Self, MergeError> {
-        Ok(Self { snapshot, walk: Walk::of(reader, snapshot.tree)? })
+        Ok(Self { snapshot, paths: Paths::of(reader, snapshot.tree)? })
     }
 
     /// The entry at a plain path.
     pub(super) fn node(&mut self, path: &Path) -> Result<Node, MergeError> {
         let from_root = path.strip_prefix("/").unwrap_or(path);
-        let node = self.walk.node(from_root.as_os_str().as_bytes())?.cloned();
+        let node = self.paths.node(from_root.as_os_str().as_bytes())?.cloned();
         node.ok_or_else(|| self.lacks(path))
     }
 

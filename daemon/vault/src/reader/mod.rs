@@ -7,11 +7,11 @@
 //! versions 1 and 2.
 
 mod index;
+mod paths;
 mod pieces;
 mod source;
 mod tree;
 mod unpack;
-mod walk;
 
 use std::cell::OnceCell;
 
@@ -23,10 +23,10 @@ use crate::init::sealed::Keys;
 use crate::object::{BadName, Blob, Key, Kind, Sum};
 use crate::storage::{Part, StorageError};
 use index::Index;
+pub(crate) use paths::Paths;
 pub(crate) use pieces::Pieces;
 pub(crate) use source::Source;
 pub use tree::{BadTree, Node, Tree};
-pub(crate) use walk::Walk;
 
 /// How large what is read may be, in bytes, once it is unpacked: it has to fit into memory, whoever made it. restic cuts files into
 /// pieces of 8 MiB at the most, a folder of 100,000 files has a tree of some 40 MiB, and an object of the index tells of what is in

@@ -3,14 +3,14 @@
 use super::{Node, ReadError, Reader, Tree};
 
 /// A snapshot's tree that is looked into. The folders of the path that was asked for last stay open.
-pub(crate) struct Walk<'a> {
+pub(crate) struct Paths<'a> {
     reader: &'a Reader,
     root: Tree,
     /// From the one in the root on.
     open: Vec<(Vec<u8>, Tree)>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Paths<'a> {
     /// From a tree on.
     pub(crate) fn of(reader: &'a Reader, root: [u8; 32]) -> Result<Self, ReadError> {
         Ok(Self { reader, root: reader.tree(root)?, open: Vec::new() })
