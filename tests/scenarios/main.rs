@@ -24,6 +24,7 @@ mod mending;
 mod migrating;
 mod modes;
 mod nixops4;
+mod outliving;
 mod previewing;
 mod real_gitea;
 mod rebuilding;

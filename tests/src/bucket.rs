@@ -53,6 +53,23 @@ impl Store {
         self.held().remove(key);
     }
 
+    /// Puts everything there that is in a folder, below a prefix.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn put_folder(&self, prefix: &str, folder: &std::path::Path) -> Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let (path, kind) = { let entry = entry?; (entry.path(), entry.file_type()?) };
+            let key = format!("{prefix}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+            if kind.is_dir() {
+                self.put_folder(&key, &path)?;
+            } else {
+                self.put(&key, "application/octet-stream", &std::fs::read(&path)?);
+            }
+        }
+        Ok(())
+    }
+
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Object>> {
         self.objects.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -79,10 +96,16 @@ async fn list(store: Data<Store>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/xml").body(page)
 }
 
-async fn get(store: Data<Store>, path: web::Path<(String, String)>) -> HttpResponse {
-    match store.all().remove(&path.1) {
+async fn get(store: Data<Store>, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+    let found = store.held().get(&path.1).cloned();
+    match found {
         Some((media_type, content)) => {
-            HttpResponse::Ok().content_type(media_type).insert_header(("etag", e_tag(&content))).body(content)
+            let e_tag = e_tag(&content);
+            let (mut answer, content) = match range(&request, content.len()) {
+                Some(range) => (HttpResponse::PartialContent(), content[range].to_vec()),
+                None => (HttpResponse::Ok(), content),
+            };
+            answer.content_type(media_type).insert_header(("etag", e_tag)).body(content)
         }
         None => HttpResponse::NotFound().body("<Error><Code>NoSuchKey</Code></Error>"),
     }

@@ -60,6 +60,11 @@ pub fn progress(progress: &Progress) -> String {
     }
 }
 
+/// What somebody else wrote: nothing in it moves the cursor.
+pub fn line(text: &str) -> String {
+    berth_bundle::path::for_people(text.as_bytes()).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -458,6 +458,7 @@ mod tests {
                 "[vault.s3]\nendpoint = \"x\"\nregion = \"r\"\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key_file = \"/x\"",
                 "vault.s3.endpoint",
             ),
+            ("[vault]\nimport_folder = \"x\"", "vault.import_folder"),
             ("[builders]\nmachines = \"\"", "builders.machines"),
             ("[checks]\nparallel = 0", "checks"),
             ("[provider]\npublic_url = \"b.example\"", "provider.public_url"),

@@ -177,5 +177,6 @@ fn about(place: &SealedPlace<'_>) -> About {
         SealedPlace::Nixops4Change { tenant, serial } => About::nixops4(tenant, "/patch", serial),
         SealedPlace::VaultKey { vault } => About::vault(vault),
         SealedPlace::Ticket { operation } => About::ticket(operation),
+        SealedPlace::Offsite { operation } => About::offsite(operation),
     }
 }

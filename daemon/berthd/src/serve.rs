@@ -13,7 +13,7 @@ use berth_contract::resources::REHEARSAL;
 use berth_contract::{Platform, Provider};
 use berth_engine::bundles::Spool;
 use berth_engine::ports::HostClock;
-use berth_engine::real::{LocalBuckets, LocalVaults, NixBuilder, SshMachines};
+use berth_engine::real::{LocalBuckets, LocalOffsites, LocalVaults, NixBuilder, SshMachines};
 use berth_engine::{Engine, EngineOptions, Exports, Parts};
 use berth_machine::{Connector, ConnectorOptions};
 use berth_nix::{Nix, NixOptions};
@@ -52,7 +52,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let connector = connector(&config, &identity)?;
     let vault = vault::prepare(&config, store.clone()).await?;
     let exports = exports(&config)?;
-    let copying = (vault.vaults, LocalBuckets::new(vault.vault.clone(), config.vault.reach()?));
+    let copying = Copying {
+        vaults: vault.vaults,
+        buckets: LocalBuckets::new(vault.vault.clone(), config.vault.reach()?),
+        offsites: LocalOffsites::new(vault.vault.clone(), config.vault.reaching()?),
+    };
     let engine = engine(&config, store.clone(), keys, connector.clone(), copying, exports)?;
     let vault_serves = tokio::spawn(vault.server);
     let api = Data::new(api(&config, engine.clone(), store.clone(), &identity)?.with_vault(vault.vault));
@@ -110,12 +114,19 @@ pub(crate) fn lock_database(config: &Config) -> anyhow::Result<Option<data_dir::
     Ok(lock.transpose()?)
 }
 
+/// What copies tenants' state.
+struct Copying {
+    vaults: LocalVaults,
+    buckets: LocalBuckets,
+    offsites: LocalOffsites,
+}
+
 fn engine(
     config: &Config,
     store: Store,
     keys: Keys,
     connector: Connector,
-    (vaults, buckets): (LocalVaults, LocalBuckets),
+    copying: Copying,
     exports: Exports,
 ) -> anyhow::Result<Engine> {
     let mut options = NixOptions::default();
@@ -145,8 +156,9 @@ fn engine(
         keys,
         builder: Arc::new(builder),
         machines: Arc::new(SshMachines::new(connector)),
-        vaults: Arc::new(vaults),
-        buckets: Arc::new(buckets),
+        vaults: Arc::new(copying.vaults),
+        buckets: Arc::new(copying.buckets),
+        offsites: Arc::new(copying.offsites),
         exports,
         spool: spool(config)?,
         clock: Arc::new(HostClock),

@@ -20,6 +20,9 @@ const LONGEST_ANSWER: usize = 64 << 20;
 /// The longest that the daemon's `Retry-After` is obeyed by itself; for more, the caller decides.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long an answer may take for which the daemon asks somebody else.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// How many items a page is asked for; the API's limit.
 const PAGE: usize = 200;
 
@@ -40,6 +43,8 @@ pub(crate) struct Call<'a> {
     headers: HeaderMap,
     body: Option<Vec<u8>>,
     again: Again,
+    /// How long the answer may take.
+    after: Duration,
 }
 
 /// What came back, of a status that is no error.
@@ -102,7 +107,14 @@ impl Client {
 
 impl<'a> Call<'a> {
     fn new(client: &'a Client, method: Method, url: Url, again: Again) -> Self {
-        Self { client, method, url, headers: HeaderMap::new(), body: None, again }
+        let after = client.options.timeout;
+        Self { client, method, url, headers: HeaderMap::new(), body: None, again, after }
+    }
+
+    /// The daemon itself asks somebody first, who may take a while.
+    pub(crate) fn patiently(mut self) -> Self {
+        self.after = self.after.max(PATIENCE);
+        self
     }
 
     pub(crate) fn query(mut self, name: &str, value: impl ToString) -> Self {
@@ -185,7 +197,7 @@ impl<'a> Call<'a> {
     }
 
     async fn send_once(&self) -> Result<Answer> {
-        let after = self.client.options.timeout;
+        let after = self.after;
         let url = self.url.to_string();
         let failed = |error: reqwest::Error| ClientError::of(&url, &error, after);
         let mut request = self.client.http.request(self.method.clone(), self.url.clone());

@@ -20,7 +20,7 @@ pub use problem::Problem;
 pub use requests::{
     BroughtSecret, NewAbortion, NewAcceptance, NewBundle, NewCancellation, NewCheck, NewDeployment, NewDrill,
     NewExport, NewImport, NewMigration, NewReboot, NewRestore, NewRollback, NewSnapshot, NewTicket, NewToken,
-    NewWatchLink, NewWish,
+    NewVaultImport, NewVaultLook, NewWatchLink, NewWish, RepositoryPlace, S3Place,
 };
 pub use resources::{
     Configuration, IssuedTicket, IssuedToken, Machine, Platform, Provider, RevisionInfo, Service, Tenant,

@@ -260,3 +260,123 @@ impl std::fmt::Debug for NewMigration {
         f.debug_struct("NewMigration").finish_non_exhaustive()
     }
 }
+
+/// Where a repository of snapshots lies: in a bucket of an object store, or in a folder of the daemon's host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RepositoryPlace {
+    /// In a bucket of an object store.
+    S3(S3Place),
+    /// In a folder of the daemon's host, below the one that its configuration names (`vault.import_folder`).
+    Folder(String),
+}
+
+/// Where in an object store a repository lies, and what opens that.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct S3Place {
+    /// The store's address, such as `https://s3.example.org`.
+    pub endpoint: String,
+    /// The store's region, such as `us-east-1`.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What the keys of the repository's objects begin with, without slashes at its ends; nothing when absent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// The id of a key that may list and read the bucket.
+    pub access_key: String,
+    /// The key's secret.
+    #[schema(format = Password)]
+    pub secret_key: String,
+}
+
+impl std::fmt::Debug for S3Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { endpoint, bucket, prefix, .. } = self;
+        let mut debug = f.debug_struct("S3Place");
+        debug.field("endpoint", endpoint).field("bucket", bucket).field("prefix", prefix).finish_non_exhaustive()
+    }
+}
+
+/// A wish to know what a repository of snapshots holds.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewVaultLook {
+    /// Where the repository lies.
+    pub repository: RepositoryPlace,
+    /// What it is encrypted with.
+    #[schema(format = Password)]
+    pub password: String,
+    /// The snapshot that would be taken in; the newest whole one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Uuid>,
+    /// The machine that the tenant would come to. Without one, it is not told what is in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineName>,
+    /// What the tenant would be called here; what it was called when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<TenantName>,
+    /// Its domain here; the one that it had when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The plan that it would get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanName>,
+    /// What would differ from its settings, as a merge patch (RFC 7396) to a tenant's `services`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub services: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A tenant that is to be made of a repository of snapshots.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewVaultImport {
+    /// Where the repository lies.
+    pub repository: RepositoryPlace,
+    /// What it is encrypted with.
+    #[schema(format = Password)]
+    pub password: String,
+    /// The snapshot; the newest whole one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Uuid>,
+    /// The machine that the tenant comes to.
+    pub machine: MachineName,
+    /// What the tenant is to be called here; what it was called when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<TenantName>,
+    /// Its domain here; the one that it had when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The plan that it gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanName>,
+    /// What differs from its settings, as a merge patch (RFC 7396) to a tenant's `services`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub services: serde_json::Map<String, serde_json::Value>,
+    /// Whether the services are started at the end, and objects come back into buckets. Whoever says so knows that nobody else serves
+    /// the tenant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub go_live: bool,
+}
+
+impl std::fmt::Debug for NewVaultLook {
+    /// The password and settings are secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { repository, snapshot, .. } = self;
+        let mut debug = f.debug_struct("NewVaultLook");
+        debug.field("repository", repository).field("snapshot", snapshot).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for NewVaultImport {
+    /// The password and settings are secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { repository, snapshot, machine, .. } = self;
+        let mut debug = f.debug_struct("NewVaultImport");
+        debug.field("repository", repository).field("snapshot", snapshot);
+        debug.field("machine", machine).finish_non_exhaustive()
+    }
+}

@@ -86,7 +86,7 @@ words! {
         Rehearse = "rehearse",
         /// Tries out a copy of a tenant that another provider may move here, behind a fence, and throws it away.
         TryOut = "try-out",
-        /// Makes the tenant of a bundle that somebody brought here.
+        /// Makes the tenant of a bundle that somebody brought here, or of a repository of snapshots that lies elsewhere.
         TakeIn = "take-in",
     }
 }

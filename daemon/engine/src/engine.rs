@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use berth_domain::event::NewEvent;
 use berth_domain::{
-    BundleId, EventKind, Operation, OperationId, OperationKind, Snapshot, StepName, TenantSpec,
+    BundleId, EventKind, Operation, OperationId, OperationKind, Snapshot, SnapshotId, StepName, TenantSpec,
 };
 use berth_seal::Keys;
 use berth_store::idempotency::IdempotencyRecord;
@@ -18,16 +18,21 @@ use tokio_util::task::TaskTracker;
 use crate::backups::{self, BackupOptions};
 use crate::bundles::Spool;
 use crate::conditions::{self, CheckOptions};
+use crate::error::StepError;
 use crate::exports::Exports;
 use crate::follow::Follower;
 use crate::hub::{Hub, locked};
 use crate::moved::{self, MovedOptions};
-use crate::ports::{Buckets, Builder, Clock, Machines, Vaults};
+use crate::offsite::{Contents, Place};
+use crate::ports::{Bounds, Buckets, Builder, Clock, Machines, Offsites, Vaults};
 use crate::records::Records;
 use crate::retries::Retries;
 use crate::rollouts::{self, Fleet};
 use crate::tenure::Tenure;
 use crate::worker;
+
+/// How long somebody may wait who wants to know what a repository that lies elsewhere holds.
+const LOOK: Duration = Duration::from_secs(90);
 
 /// What bounds the engine.
 #[derive(Debug, Clone)]
@@ -172,6 +177,8 @@ pub struct Parts {
     pub vaults: Arc<dyn Vaults>,
     /// Copies tenants' buckets into vaults, and back.
     pub buckets: Arc<dyn Buckets>,
+    /// Reads repositories that lie elsewhere.
+    pub offsites: Arc<dyn Offsites>,
     /// Where bundles are made, and who signs them.
     pub exports: Exports,
     /// The bundles that somebody brings here.
@@ -194,6 +201,7 @@ pub(crate) struct Shared {
     pub machines: Arc<dyn Machines>,
     pub vaults: Arc<dyn Vaults>,
     pub buckets: Arc<dyn Buckets>,
+    pub offsites: Arc<dyn Offsites>,
     pub exports: Arc<Exports>,
     pub spool: Arc<Spool>,
     pub clock: Arc<dyn Clock>,
@@ -213,7 +221,7 @@ pub(crate) struct Shared {
 impl Engine {
     /// An engine that does nothing until [`Engine::start`].
     pub fn new(parts: Parts, options: EngineOptions) -> Self {
-        let Parts { records, keys, builder, machines, vaults, buckets, exports, spool, clock } = parts;
+        let Parts { records, keys, builder, machines, vaults, buckets, offsites, exports, spool, clock } = parts;
         Self {
             shared: Arc::new(Shared {
                 records,
@@ -223,6 +231,7 @@ impl Engine {
                 machines,
                 vaults,
                 buckets,
+                offsites,
                 exports: Arc::new(exports),
                 spool: Arc::new(spool),
                 clock,
@@ -280,6 +289,20 @@ impl Engine {
                 tracing::warn!(bundle = %id, %error, "a bundle could not be verified");
             }
         });
+    }
+
+    /// What a repository that lies elsewhere holds, and all that the snapshot tells that is asked for, or else the newest whole one.
+    /// Nothing is changed.
+    ///
+    /// # Errors
+    /// [`StepError::Failed`] with a code of its own for each sort of trouble.
+    pub async fn look_offsite(
+        &self,
+        place: &Place,
+        snapshot: Option<SnapshotId>,
+    ) -> Result<Contents, StepError> {
+        let bounds = Bounds { cancel: self.shared.stopping.child_token(), timeout: LOOK };
+        self.shared.offsites.look(place, snapshot, &bounds).await
     }
 
     /// How many operations run here.

@@ -41,6 +41,8 @@
 //! | `reach` | a session with a machine, the agent behind it |
 //! | [`published`] | an event on its way to those who follow, written once for each kind of reader |
 //! | [`eta`] | when it will probably end, from earlier operations |
+//! | [`offsite`] | repositories of snapshots that lie elsewhere, of which tenants are made |
+//! | `directory_sum` | what a directory has to come to |
 //! | [`error`] | why a step ended badly |
 
 mod arrivals;
@@ -52,6 +54,7 @@ pub mod bundles;
 pub mod conditions;
 mod configuration;
 mod difference;
+mod directory_sum;
 mod drivers;
 pub mod engine;
 pub mod error;
@@ -63,6 +66,7 @@ mod hub;
 mod journal;
 pub mod moved;
 pub mod nixops4_state;
+pub mod offsite;
 mod past;
 mod pinning;
 pub mod ports;

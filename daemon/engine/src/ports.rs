@@ -1,6 +1,7 @@
 //! What the engine needs from the outside, as traits: so that a scenario can be replayed without nix or machines.
 
 mod buckets;
+mod offsite;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 use crate::error::StepError;
 pub use buckets::{BucketConfig, BucketCopy, Buckets, Copied, Earlier, News, PutBack, Tell};
+pub use offsite::{Extent, Offsites, Summing, TakenOver, Wanted};
 
 /// Tells the time that is written down. What is waited for is measured by tokio's clock.
 pub trait Clock: Send + Sync {

@@ -18,8 +18,8 @@ use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState, StateRecord};
 use berth_store::rollouts::RolloutChange;
 use berth_store::{
     ArrivalRecord, BackupRecord, Claim, Claimed, DepartureRecord, DrillRecord, EventPage, Hold,
-    IdempotencyRecord, Listener, MachineRecord, News, Page, Recorded, Renewed, RolloutEventPage, Store,
-    StoreError, TenantRecord, VaultRecord,
+    IdempotencyRecord, Listener, MachineRecord, News, OffsiteRecord, Page, Recorded, Renewed,
+    RolloutEventPage, Store, StoreError, TenantRecord, VaultRecord,
 };
 
 /// What comes of a call to the database.
@@ -272,6 +272,10 @@ records! {
     settle_departure(operation: OperationId) -> ();
     /// The migration by which another provider serves a tenant, or may serve it.
     served_elsewhere(tenant: &TenantName) -> Option<MigrationId>;
+    /// The repository that lies elsewhere of which an operation is to make a tenant; nothing where it is another thing.
+    offsite(operation: OperationId) -> Option<OffsiteRecord>;
+    /// Forgets what opens the repository of an operation.
+    settle_offsite(operation: OperationId) -> ();
     /// Writes what mode a tenant has, now that its machine has it.
     set_tenant_mode(hold: Hold, name: &TenantName, mode: &Mode, now: Timestamp) -> ();
 }

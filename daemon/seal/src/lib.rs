@@ -113,6 +113,12 @@ impl About {
         Self { tenant, service, setting: "/secrets".into(), version: 1 }
     }
 
+    /// What is sealed for, as long as an operation makes a tenant of a repository, that opens it.
+    pub fn offsite(operation: &str) -> Self {
+        let (tenant, service) = (operation.to_owned(), "offsite".to_owned());
+        Self { tenant, service, setting: "/repository".into(), version: 1 }
+    }
+
     fn place(&self) -> String {
         format!("{}/{}{} (version {})", self.tenant, self.service, self.setting, self.version)
     }

@@ -8,7 +8,7 @@ use berth_engine::ports::Clock;
 use berth_engine::{CheckOptions, Engine, EngineOptions, Parts};
 use berth_seal::Keys;
 
-use crate::absent::{NoBuckets, no_exports};
+use crate::absent::{NoBuckets, NoOffsites, no_exports};
 use crate::builder::{Platforms, SimulatedBuilder};
 use crate::database::{Database, Listeners};
 use crate::life::Life;
@@ -62,6 +62,7 @@ impl Replica {
             machines: Arc::new(Links::new(&self.world, life)),
             vaults: Arc::new(SimulatedVaults::new(&self.world, life)),
             buckets: Arc::new(NoBuckets),
+            offsites: Arc::new(NoOffsites),
             exports: no_exports(),
             spool: Spool::of_nobody("/nonexistent".into()),
             clock: Arc::clone(&self.world) as Arc<dyn Clock>,

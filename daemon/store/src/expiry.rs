@@ -8,7 +8,11 @@ use crate::columns::millis;
 use crate::error::StoreError;
 use crate::pool::Store;
 use crate::run::transact;
-use crate::schema::{idempotency, tokens, watch_links};
+use crate::schema::{idempotency, offsite_imports, tokens, watch_links};
+
+/// How long it is known at the most what opens a repository that a tenant is made of, in milliseconds: an operation that is to begin
+/// at once has ended long before.
+const OFFSITE: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// How much was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +39,9 @@ impl Store {
             let idempotency = diesel::delete(old).execute(conn).await?;
             let old = watch_links::table.filter(watch_links::expires_at.le(now));
             let watch_links = diesel::delete(old).execute(conn).await?;
+            // What was written down for an operation that never came about.
+            let old = offsite_imports::table.filter(offsite_imports::created_at.le(now - OFFSITE));
+            diesel::update(old).set(offsite_imports::sealed.eq(None::<String>)).execute(conn).await?;
             Ok(Purged { tokens, idempotency, watch_links })
         })
     }

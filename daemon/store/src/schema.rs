@@ -280,6 +280,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    offsite_imports (operation) {
+        operation -> Text,
+        repository -> Text,
+        tenant -> Text,
+        snapshot -> Text,
+        go_live -> Bool,
+        sealed -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
 diesel::joinable!(steps -> operations (operation_id));
 diesel::allow_tables_to_appear_in_same_query!(operations, steps);
 diesel::allow_tables_to_appear_in_same_query!(machines, tenants);
@@ -290,6 +302,7 @@ diesel::allow_tables_to_appear_in_same_query!(operations, drills);
 diesel::allow_tables_to_appear_in_same_query!(machines, drills);
 diesel::allow_tables_to_appear_in_same_query!(tenants, drills);
 diesel::allow_tables_to_appear_in_same_query!(operations, snapshots);
+diesel::allow_tables_to_appear_in_same_query!(operations, offsite_imports);
 
 diesel::joinable!(snapshots -> vaults (vault));
 diesel::allow_tables_to_appear_in_same_query!(snapshots, vaults);

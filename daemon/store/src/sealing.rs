@@ -15,7 +15,8 @@ use crate::pool::Store;
 use crate::presence::Alone as _;
 use crate::run::{for_both, read, transact};
 use crate::schema::{
-    departures, nixops4_changes, nixops4_states, previews, revisions, secrets_key, tenants, vaults,
+    departures, nixops4_changes, nixops4_states, offsite_imports, previews, revisions, secrets_key, tenants,
+    vaults,
 };
 
 /// The only row's id.
@@ -56,6 +57,11 @@ pub enum SealedPlace<'a> {
     },
     /// The ticket that a tenant leaves with.
     Ticket {
+        /// The operation's id.
+        operation: &'a str,
+    },
+    /// Where a repository lies that a tenant is made of, and what opens it.
+    Offsite {
         /// The operation's id.
         operation: &'a str,
     },
@@ -110,6 +116,7 @@ impl Store {
             }
             count += conn.reseal_vaults(&reseal).await?;
             count += conn.reseal_tickets(&reseal).await?;
+            count += conn.reseal_offsite(&reseal).await?;
             diesel::delete(secrets_key::table).execute(conn).await?;
             let row = (secrets_key::id.eq(ROW), secrets_key::recipient.eq(&to));
             diesel::insert_into(secrets_key::table).values(row).execute(conn).await?;
@@ -133,6 +140,9 @@ trait Sealed {
 
     /// Seals the tickets that tenants leave with.
     async fn reseal_tickets(&mut self, reseal: &Reseal) -> Result<usize, StoreError>;
+
+    /// Seals what opens the repositories that tenants are made of.
+    async fn reseal_offsite(&mut self, reseal: &Reseal) -> Result<usize, StoreError>;
 }
 
 for_both! {
@@ -212,6 +222,20 @@ for_both! {
                 let ticket = reseal(&place, &ticket).map_err(StoreError::Reseal)?;
                 let row = departures::table.find(&operation);
                 diesel::update(row).set(departures::sealed_ticket.eq(ticket)).execute(self).await?;
+            }
+            Ok(count)
+        }
+
+        async fn reseal_offsite(&mut self, reseal: &Reseal) -> Result<usize, StoreError> {
+            let all = offsite_imports::table.filter(offsite_imports::sealed.is_not_null());
+            let all = all.select((offsite_imports::operation, offsite_imports::sealed.assume_not_null()));
+            let all: Vec<(String, String)> = all.load(self).await?;
+            let count = all.len();
+            for (operation, sealed) in all {
+                let place = SealedPlace::Offsite { operation: &operation };
+                let sealed = reseal(&place, &sealed).map_err(StoreError::Reseal)?;
+                let row = offsite_imports::table.find(&operation);
+                diesel::update(row).set(offsite_imports::sealed.eq(Some(sealed))).execute(self).await?;
             }
             Ok(count)
         }

@@ -41,6 +41,7 @@
 //! | [`merge`] | snapshots of everything, made of earlier ones and of what has changed since |
 //! | [`reader`] | [`Reader`]: what snapshots consist of |
 //! | [`buckets`] | buckets of other stores as snapshots |
+//! | [`offsite`] | repositories that lie elsewhere, and taking one over |
 //! | `ledger` | how much each repository holds, and what uploads reserve |
 //! | `receive` | taking an upload |
 //! | `http` | the protocol: routes, admission, answers |
@@ -57,6 +58,7 @@ pub mod limits;
 pub mod merge;
 pub mod name;
 pub mod object;
+pub mod offsite;
 mod quoted;
 pub mod reader;
 mod receive;
@@ -72,7 +74,8 @@ pub use http::{routes, scope, scope_below};
 pub use limits::Limits;
 pub use merge::MergeError;
 pub use name::RepositoryName;
-pub use reader::{Node, ReadError, Reader, Tree};
+pub use offsite::{Location, Offsite, OffsiteError, Reaching};
+pub use reader::{Node, ReadError, Reader, Summed, Tree};
 pub use storage::folder::FolderStorage;
 pub use storage::s3::{S3Config, S3Storage};
 pub use storage::{Storage, StorageError};

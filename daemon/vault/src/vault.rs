@@ -7,6 +7,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::Gate;
 use crate::author::{Author, Emit};
@@ -16,7 +17,7 @@ use crate::limits::Limits;
 use crate::merge::{self, Completed, MOST_STEPS, MergeError};
 use crate::name::RepositoryName;
 use crate::object::{Key, Kind};
-use crate::reader::{ReadError, Reader, Source};
+use crate::reader::{ReadError, Reader, Source, Within};
 use crate::storage::{Kept, Storage, StorageError};
 
 /// Repositories at one place. Clones are the same vault. Usage is counted by this process: two that write to the same
@@ -279,7 +280,8 @@ impl Vault {
 
     fn source(&self, repository: &RepositoryName) -> Source {
         let storage = Arc::clone(&self.inner.storage);
-        Source { storage, repository: repository.clone(), runtime: Handle::current() }
+        let place = Arc::new(Within { storage, repository: repository.clone() });
+        Source { place, runtime: Handle::current(), stop: CancellationToken::new() }
     }
 
     /// Removes an object. Harmless where there is none.

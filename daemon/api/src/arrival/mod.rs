@@ -1,24 +1,33 @@
-//! What this provider says and decides as a target of migrations, and of bundles.
+//! What this provider says and decides as a target of migrations, of bundles, and of repositories that are left of a provider.
 //!
 //! | module | subject |
 //! | --- | --- |
 //! | `acceptance` | what was claimed is accepted: by a person, or by itself where it comes back |
 //! | `way_back` | the ticket with which a tenant goes back to where it came from |
 //! | `preflight` | what keeps a tenant from coming here |
+//! | `wish` | how one is to be here that was brought otherwise, and what keeps it from that |
 //! | `bundle` | the same of one that a bundle holds |
+//! | `vault` | the same of one that a repository of snapshots holds |
+//! | `again` | such a tenant is made, or an earlier try gone on with |
 //! | `answer` | how a ticket stands, signed, for the source |
 //! | `bearer` | who presents a ticket |
 
 mod acceptance;
+mod again;
 mod answer;
 mod bearer;
 mod bundle;
 mod preflight;
+mod vault;
 mod way_back;
+mod wish;
 
 pub(crate) use acceptance::{accepted, begun, come_back, still_ending};
+pub(crate) use again::{make, unused};
 pub(crate) use answer::answer;
 pub(crate) use bearer::Bearer;
 pub(crate) use bundle::examine_bundle;
 pub(crate) use preflight::examine;
+pub(crate) use vault::{examine_vault, none};
 pub(crate) use way_back::{ticket_back, way_back};
+pub(crate) use wish::{Wish, refused};

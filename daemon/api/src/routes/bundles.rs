@@ -6,12 +6,10 @@ use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
 use berth_contract::{NewBundle, NewImport, Page};
 use berth_domain::{
-    BundleAbout, BundleId, BundleStatus, FieldError, IncomingBundle, Mode, Operation, OperationKind,
-    Permission, TakenIn,
+    BundleAbout, BundleId, BundleStatus, IncomingBundle, Operation, OperationKind, Permission, TakenIn,
 };
 use berth_engine::bundles::{Order, SpoolError};
 use berth_protocol::GivenSecret;
-use berth_store::StoreError;
 use chrono::{SubsecRound, Utc};
 use futures_util::StreamExt as _;
 use secrecy::SecretString;
@@ -19,7 +17,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::arrival::examine_bundle;
+use crate::arrival::{examine_bundle, make, refused, unused};
 use crate::auth::Caller;
 use crate::body::{Body, named};
 use crate::idempotency::{IdempotencyKey, Once};
@@ -155,11 +153,11 @@ async fn import(
     accepted(about, &wanted)?;
     let earlier = api.engine.spool().taken_in(&about.manifest_sha256).map_err(problem)?;
     if let Some(earlier) = &earlier {
-        unused(&api, earlier).await?;
+        unused(&api, earlier, "bundle-used", "bundle").await?;
     }
     let unpacked = examine_bundle(&api, earlier.map(|it| it.operation), about, &wanted).await?;
     let spec = unpacked.spec.filter(|_| unpacked.obstacles.is_empty());
-    let spec = spec.ok_or_else(|| obstacles(&unpacked.obstacles))?;
+    let spec = spec.ok_or_else(|| refused(&unpacked.obstacles))?;
     let now = Utc::now().trunc_subsecs(3);
     let (name, machine, by) = (spec.name.clone(), spec.machine.clone(), caller.token.name.clone());
     let operation = Operation::queued(name, machine, OperationKind::TakeIn, false, by, now);
@@ -169,16 +167,14 @@ async fn import(
     spool.keep_order(operation.id, &order).map_err(problem)?;
     let taken_in = TakenIn { tenant: spec.name.clone(), operation: operation.id };
     let note = || spool.note_taken_in(bundle.id, taken_in.clone()).map_err(problem);
-    let Some(version) = unpacked.own else {
+    if unpacked.own.is_none() {
         // Before there is a tenant, so that one whose import is interrupted here is known by it.
         note()?;
-        api.store().create_tenant(&spec, now, None).await?;
-        return once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await;
-    };
-    api.store().update_tenant(&spec, Some(version), now).await?;
-    let answer =
-        once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await?;
-    note()?;
+    }
+    let answer = make(&api, &once, &operation, &spec, unpacked.own).await?;
+    if unpacked.own.is_some() {
+        note()?;
+    }
     Ok(answer)
 }
 
@@ -215,44 +211,6 @@ fn accepted(about: &BundleAbout, wanted: &NewImport) -> Result<(), Problem> {
         about.provider, about.signer
     );
     Err(Problem::conflict("signer-not-trusted", detail))
-}
-
-/// Whether the tenant that was made of the same bundle is not here.
-async fn unused(api: &Api, earlier: &TakenIn) -> Result<(), Problem> {
-    let is_here = match api.store().tenant(&earlier.tenant).await {
-        Ok(tenant) => tenant.spec.mode != Mode::Standby || came_to_its_end(api, earlier).await?,
-        Err(StoreError::NotFound { .. }) => false,
-        Err(error) => return Err(error.into()),
-    };
-    if !is_here {
-        return Ok(());
-    }
-    let detail = format!("the tenant {} was made of this very bundle already", earlier.tenant);
-    Err(Problem::conflict("bundle-used", detail))
-}
-
-/// Whether an import did all that it should.
-async fn came_to_its_end(api: &Api, taken_in: &TakenIn) -> Result<bool, Problem> {
-    match api.store().operation(taken_in.operation).await {
-        Ok(operation) if !operation.status.is_final() => {
-            Err(StoreError::OperationRunning { operation: operation.id }.into())
-        }
-        Ok(operation) => Ok(operation.status == berth_domain::OperationStatus::Succeeded),
-        Err(StoreError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn obstacles(obstacles: &[berth_domain::Obstacle]) -> Problem {
-    let words: Vec<_> = obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
-    let mut problem = Problem::conflict("obstacles", words.join("; "));
-    let fields = obstacles.iter().map(|obstacle| FieldError {
-        field: obstacle.field.clone().unwrap_or_default(),
-        rule: obstacle.code.clone(),
-        message: obstacle.message.clone(),
-    });
-    problem.errors = fields.collect();
-    problem
 }
 
 /// The secrets as the machine's agent takes them.

@@ -24,6 +24,7 @@ pub mod tenants;
 pub mod tickets;
 pub mod tokens;
 pub mod transfers;
+pub mod vaults;
 pub mod watch;
 
 use actix_web::middleware::from_fn;
@@ -57,6 +58,7 @@ fn v1(config: &mut ServiceConfig<'_>) {
     drills::routes(config);
     exports::routes(config);
     bundles::routes(config);
+    vaults::routes(config);
     migration::routes(config);
     tickets::routes(config);
     operations::routes(config);

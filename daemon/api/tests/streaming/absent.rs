@@ -9,13 +9,17 @@ use async_trait::async_trait;
 use berth_domain::manifest::Manifest;
 use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
-use berth_domain::{CapturedService, MachineName, MachineSpec, OperationId, ServiceName, VaultId};
-use berth_engine::StepError;
-use berth_engine::ports::{
-    Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, FarVault,
-    Keep, Login, MachineSession, Machines, Platform, PutBack, Rebuild, RebuildEnding, Report, Sink, Tell,
-    Title, VaultAccess, Vaults, Writing,
+use berth_domain::{
+    CapturedService, MachineName, MachineSpec, OperationId, ServiceName, SnapshotId, VaultId,
 };
+use berth_engine::StepError;
+use berth_engine::offsite::{Contents, Place, Told};
+use berth_engine::ports::{
+    Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, Extent,
+    FarVault, Keep, Login, MachineSession, Machines, Offsites, Platform, PutBack, Rebuild, RebuildEnding,
+    Report, Sink, Summing, TakenOver, Tell, Title, VaultAccess, Vaults, Wanted, Writing,
+};
+use berth_protocol::ServiceFingerprint;
 use berth_render::{PlatformPin, Rendered, Tls};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
@@ -247,6 +251,49 @@ impl Buckets for Nobody {
         _: &Bounds,
         _: Tell,
     ) -> Result<PutBack, StepError> {
+        absent()
+    }
+}
+
+#[async_trait]
+impl Offsites for Nobody {
+    async fn look(&self, _: &Place, _: Option<SnapshotId>, _: &Bounds) -> Result<Contents, StepError> {
+        absent()
+    }
+
+    async fn read(
+        &self,
+        _: &Place,
+        _: SnapshotId,
+        _: &Bounds,
+    ) -> Result<(String, Option<Told>), StepError> {
+        absent()
+    }
+
+    async fn extents(&self, _: &Place, _: Vec<[u8; 32]>, _: &Bounds) -> Result<Vec<Extent>, StepError> {
+        absent()
+    }
+
+    async fn take_over(
+        &self,
+        _: &Place,
+        _: Vec<Wanted>,
+        _: VaultId,
+        _: &SecretString,
+        _: &Bounds,
+        _: Tell,
+    ) -> Result<Vec<TakenOver>, StepError> {
+        absent()
+    }
+
+    async fn sum(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: Vec<Summing>,
+        _: &Bounds,
+        _: Tell,
+    ) -> Result<BTreeMap<ServiceName, ServiceFingerprint>, StepError> {
         absent()
     }
 }

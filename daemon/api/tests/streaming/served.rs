@@ -85,6 +85,7 @@ fn engine(store: &Store, talker: Talker, folder: &TempDir) -> Engine {
         machines: Arc::new(Nobody),
         vaults: Arc::new(Nobody),
         buckets: Arc::new(Nobody),
+        offsites: Arc::new(Nobody),
         exports,
         spool: Spool::of_nobody(folder.path().join("bundles")),
         clock: Arc::new(HostClock),

@@ -15,6 +15,7 @@ pub mod setting;
 pub mod snapshot;
 pub mod tenant;
 pub mod token;
+pub mod vault;
 
 use std::path::PathBuf;
 
@@ -135,6 +136,9 @@ pub enum Command {
     /// A tenant's data in one signed file: verify it, look into it, extract it without a daemon; make a tenant of it
     #[command(subcommand)]
     Bundle(bundle::Bundle),
+    /// A tenant's repository of snapshots whose provider is gone: look into it, make a tenant of it
+    #[command(subcommand)]
+    Vault(vault::Vault),
     /// What a new machine needs to know of this provider, such as its SSH key
     Provider,
 }

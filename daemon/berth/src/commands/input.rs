@@ -16,3 +16,13 @@ pub(super) fn text(file: &Path) -> Result<String> {
     read.map_err(|error| Failure::local(format!("{} cannot be read: {error}", file.display())))?;
     Ok(text)
 }
+
+/// What is to be changed of a tenant's services, from a file or standard input.
+pub(super) fn merge_patch(file: &Path) -> Result<serde_json::Map<String, serde_json::Value>> {
+    // What cannot be read may be secret, and is not shown.
+    let unreadable = |error: serde_json::Error| {
+        let (line, column) = (error.line(), error.column());
+        Failure::Usage(format!("--services: must be a JSON object (line {line}, column {column})"))
+    };
+    serde_json::from_str(&text(file)?).map_err(unreadable)
+}

@@ -17,6 +17,7 @@ mod service;
 mod snapshot;
 mod tenant;
 mod token;
+mod vault;
 pub mod watching;
 
 use berth_client::Client;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<()> {
         Command::Demo(_) => Ok(()),
         Command::Bundle(Bundle::Import(options)) => bundle::import(&context, &options).await,
         Command::Bundle(command) => bundle::run(command, output).await,
+        Command::Vault(command) => vault::run(&context, command).await,
         Command::Machine(command) => machine::run(&context, command).await,
         Command::Tenant(command) => tenant::run(&context, command).await,
         Command::Deploy(options) => tenant::deploy(&context, &options).await,

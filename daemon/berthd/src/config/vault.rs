@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use berth_domain::network::Network;
-use berth_vault::S3Config;
 use berth_vault::buckets::Reach;
+use berth_vault::{Reaching, S3Config};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub struct VaultConfig {
     pub s3: Option<S3Choice>,
     /// The networks in which tenants' own object stores may be, beside public addresses.
     pub store_networks: Vec<Network>,
+    /// The folder below which repositories may lie that tenants are made of; without it, none of this host's folders is read.
+    pub import_folder: Option<PathBuf>,
 }
 
 /// A bucket of an object store that speaks the protocol of Amazon S3.
@@ -65,6 +67,14 @@ impl VaultConfig {
         Reach::new(networks).map_err(|error| value("vault.store_networks", error.to_string()))
     }
 
+    /// Where repositories may lie that tenants are made of.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`]
+    pub fn reaching(&self) -> Result<Reaching, ConfigError> {
+        Ok(Reaching { stores: self.reach()?, folders: self.import_folder.clone() })
+    }
+
     /// Checks what can be checked without reaching anything.
     ///
     /// # Errors
@@ -72,6 +82,9 @@ impl VaultConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.folder.is_some() && self.s3.is_some() {
             return Err(value("vault", "must name a folder or a bucket (s3), not both"));
+        }
+        if self.import_folder.as_ref().is_some_and(|folder| !folder.is_absolute()) {
+            return Err(value("vault.import_folder", "must begin with /"));
         }
         let Some(s3) = &self.s3 else { return Ok(()) };
         if !s3.endpoint.starts_with("https://") && !s3.endpoint.starts_with("http://") {

@@ -13,3 +13,4 @@ pub mod services;
 mod snapshots;
 pub mod tenants;
 pub mod tokens;
+mod vaults;

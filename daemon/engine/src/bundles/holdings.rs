@@ -1,4 +1,4 @@
-//! What a bundle holds of each service, by its signed manifest, and whether a system can take that.
+//! What is brought of each service, by a bundle's signed manifest or by what a snapshot tells, and whether a system can take that.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,15 @@ use berth_domain::{BundledService, Manifest, ServiceName};
 use berth_protocol::DirectoryFingerprint;
 use sha2::{Digest as _, Sha256};
 
+use crate::directory_sum::DirectorySum;
 use crate::error::{DATA_NEWER, StepError};
+use crate::offsite::ToldService;
+use crate::ports::Extent;
 
 /// Of how many owners and groups a service's files may be.
 const MAX_OWNERS: usize = 10_000;
 
-/// What a bundle holds, by service.
+/// What is brought, by service.
 #[derive(Debug, Default)]
 pub(crate) struct Holdings {
     pub(crate) services: BTreeMap<ServiceName, Held>,
@@ -21,7 +24,7 @@ pub(crate) struct Holdings {
     pub(crate) secrets: Vec<String>,
 }
 
-/// What a bundle holds of a service.
+/// What is brought of a service.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     pub(crate) about: BundledService,
@@ -33,6 +36,8 @@ pub(crate) struct Held {
     pub(crate) groups: BTreeMap<u32, String>,
     /// The first thing that is nowhere the system would look for it.
     stray: Option<String>,
+    /// The first directory that has to be said of whether it was there, and is not.
+    lacking: Option<String>,
 }
 
 /// A directory of the system, and what is to come into it.
@@ -41,9 +46,7 @@ pub(crate) struct HeldDirectory {
     pub(crate) declared: Directory,
     /// Whose it was, where the bundle has it.
     pub(crate) there: Option<(String, String)>,
-    files: u64,
-    bytes: u64,
-    sum: Sha256,
+    sum: DirectorySum,
 }
 
 /// Where an entry belongs.
@@ -129,6 +132,28 @@ impl Holdings {
 }
 
 impl Held {
+    /// What a snapshot tells that a machine made; `contract` is that of the service's here.
+    pub(crate) fn told(
+        told: &ToldService,
+        extent: Extent,
+        contract: Option<&berth_domain::manifest::ServiceManifest>,
+    ) -> Self {
+        let declared = contract.map_or(&[][..], |contract| &contract.state.directories);
+        let there = |path: &str| told.directories.iter().any(|directory| directory.path == path);
+        let here = |path: &str| declared.iter().any(|directory| directory.path == path);
+        let Extent { files, bytes } = extent;
+        let (databases, data_version) = (told.databases.keys().cloned().collect(), told.data_version.clone());
+        let stray = told.directories.iter().find(|directory| !here(&directory.path));
+        let lacking = declared.iter().find(|directory| !there(&directory.path));
+        Self {
+            about: BundledService { data_version, databases, files, bytes },
+            databases: told.databases.clone(),
+            stray: stray.map(|directory| directory.path.clone()),
+            lacking: lacking.map(|directory| directory.path.clone()),
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, entry: &Entry, place: Place<'_>) {
         if let Kind::File { size, .. } = entry.kind {
             self.about.files += 1;
@@ -195,6 +220,9 @@ impl Held {
         if let Some(stray) = &self.stray {
             return Err(mismatch(format!("it holds {stray}, which {name} here has no place for")));
         }
+        if let Some(lacking) = &self.lacking {
+            return Err(mismatch(format!("it lacks the directory {lacking} of {name}")));
+        }
         let wanted = &contract.state.databases;
         if let Some(unknown) = self.databases.keys().find(|database| !wanted.contains(database)) {
             return Err(mismatch(format!(
@@ -210,10 +238,9 @@ impl Held {
 
 impl HeldDirectory {
     fn new(declared: Directory) -> Self {
-        Self { declared, there: None, files: 0, bytes: 0, sum: Sha256::new() }
+        Self { declared, there: None, sum: DirectorySum::default() }
     }
 
-    /// As the agent sums a directory up (docs/src/migration.md, “The protocol”).
     fn add(&mut self, path: &[u8], entry: &Entry) {
         let (kind, size, content) = match &entry.kind {
             Kind::File { size, sha256 } => (b'f', *size, *sha256.as_bytes()),
@@ -221,24 +248,12 @@ impl HeldDirectory {
             Kind::Symlink { target } => (b'l', 0, Sha256::digest(target.as_bytes()).into()),
         };
         let mode = if kind == b'l' { 0 } else { entry.meta.mode.bits() };
-        self.sum.update((path.len() as u64).to_be_bytes());
-        self.sum.update(path);
-        self.sum.update([kind]);
-        self.sum.update(mode.to_be_bytes());
-        self.sum.update(size.to_be_bytes());
-        self.sum.update(content);
-        self.files += 1;
-        self.bytes = self.bytes.saturating_add(size);
+        self.sum.add(path, kind, mode, size, content);
     }
 
     /// What the directory must come to.
     pub(crate) fn fingerprint(&self) -> DirectoryFingerprint {
-        let digits = self.sum.clone().finalize();
-        DirectoryFingerprint {
-            files: self.files,
-            bytes: self.bytes,
-            sha256: digits.iter().map(|byte| format!("{byte:02x}")).collect(),
-        }
+        self.sum.fingerprint()
     }
 }
 
@@ -250,7 +265,7 @@ fn secret(entry: &Entry) -> Option<String> {
 }
 
 fn mismatch(what: String) -> StepError {
-    StepError::failed("state-mismatch", format!("the bundle does not fit: {what}"))
+    StepError::failed("state-mismatch", format!("what was brought does not fit: {what}"))
 }
 
 #[cfg(test)]

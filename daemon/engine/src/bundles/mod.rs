@@ -28,5 +28,5 @@ pub use arriving::Arriving;
 pub use order::Order;
 pub use spool::{KEPT, Spool, SpoolError};
 
-pub(crate) use holdings::Holdings;
+pub(crate) use holdings::{Held, Holdings};
 pub(crate) use unpack::{Unpacking, missing, unpack};

@@ -5,8 +5,8 @@ use berth_domain::VaultId;
 use berth_vault::Vault;
 use berth_vault::buckets::{Bucket, BucketError, Copying, PuttingBack, Reach};
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
 
+use super::in_time::{Ended, in_time};
 use super::vaults::repository;
 use crate::error::{BUCKET_FAILED, StepError};
 use crate::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, PutBack, Tell};
@@ -43,7 +43,7 @@ impl Buckets for LocalBuckets {
         let endpoint = config.endpoint;
         let copying = Copying { bucket, endpoint, title, earlier, limit, cancel: cancel.clone() };
         let copied = self.vault.copy_bucket(&repository, key, copying, tell);
-        Ok(Some(in_time(bounds, &cancel, copied).await?))
+        Ok(Some(in_time(bounds, &cancel, is_the_end, copied).await.map_err(ended)?))
     }
 
     async fn put_back(
@@ -59,43 +59,18 @@ impl Buckets for LocalBuckets {
         let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
         let what = PuttingBack { bucket, restic: restic.to_owned(), cancel: cancel.clone() };
         let put = self.vault.put_bucket_back(&repository, key, what, tell);
-        Ok(in_time(bounds, &cancel, put).await?)
+        in_time(bounds, &cancel, is_the_end, put).await.map_err(ended)
     }
 }
 
-/// Why it ended without an outcome.
-enum Ended {
-    Bucket(BucketError),
-    Late,
+fn is_the_end(error: &BucketError) -> bool {
+    matches!(error, BucketError::Cancelled)
 }
 
-impl From<Ended> for StepError {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Late => Self::retryable("timeout", "the bucket took longer than it may"),
-            Ended::Bucket(error) => failed(error),
-        }
-    }
-}
-
-/// Waits for work that runs on a thread of its own, and has it end where nobody may wait any longer: nothing goes on unseen.
-async fn in_time<T>(
-    bounds: &Bounds,
-    cancel: &CancellationToken,
-    work: impl Future<Output = Result<T, BucketError>>,
-) -> Result<T, Ended> {
-    // Also where whoever waits is dropped.
-    let _end = cancel.clone().drop_guard();
-    let mut work = std::pin::pin!(work);
-    match tokio::time::timeout(bounds.timeout, &mut work).await {
-        Ok(done) => done.map_err(Ended::Bucket),
-        Err(_) => {
-            cancel.cancel();
-            match work.await {
-                Err(BucketError::Cancelled) => Err(Ended::Late),
-                done => done.map_err(Ended::Bucket),
-            }
-        }
+fn ended(ended: Ended<BucketError>) -> StepError {
+    match ended {
+        Ended::Late => StepError::retryable("timeout", "the bucket took longer than it may"),
+        Ended::Failed(error) => failed(error),
     }
 }
 

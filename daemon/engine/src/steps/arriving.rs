@@ -1,4 +1,4 @@
-//! A tenant's state comes onto a machine of this provider from somewhere else: from another provider, or in a bundle.
+//! A tenant's state comes onto a machine of this provider from somewhere else: from another provider, or of what one left.
 
 use std::collections::BTreeMap;
 
@@ -72,11 +72,11 @@ impl Context {
         Ok(self.shared.records.keep_snapshot(self.hold(), vault.id, snapshot).await?)
     }
 
-    /// Compares what is on the machine with what somebody signed; tells what is there.
-    pub(super) async fn is_as_signed<'a>(
+    /// Compares what is on the machine with what it has to be, such as “what the source signed”; tells what is there.
+    pub(super) async fn is_as_promised<'a>(
         &mut self,
         signed: impl Iterator<Item = (&'a ServiceName, &'a ServiceFingerprint)>,
-        by: &str,
+        promise: &str,
         sink: &Sink,
     ) -> Result<Fingerprint, StepError> {
         let found = self.fingerprint(sink).await?;
@@ -84,7 +84,7 @@ impl Context {
         if differences.is_empty() {
             return Ok(found);
         }
-        let message = format!("what is here is not what {by} signed: {}", differences.join("; "));
+        let message = format!("what is here is not {promise}: {}", differences.join("; "));
         Err(StepError::failed(STATE_DIFFERS, message))
     }
 }

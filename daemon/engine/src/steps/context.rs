@@ -341,7 +341,13 @@ impl Context {
     pub(crate) async fn conclude(&self) {
         match self.kind {
             OperationKind::Preview => self.shared.builder.release(self.keep()).await,
-            OperationKind::TakeIn => self.shared.spool.forget_order(self.operation),
+            OperationKind::TakeIn => {
+                self.shared.spool.forget_order(self.operation);
+                if let Err(error) = self.shared.records.settle_offsite(self.operation).await {
+                    // It goes in time.
+                    tracing::warn!(operation = %self.operation, %error, "what opens a repository is not forgotten yet");
+                }
+            }
             _ => {}
         }
     }

@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::bucket_state::BucketState;
+use crate::offsites::OffsiteState;
 use crate::nixops4;
 use crate::vaults::{ADDRESS, FakeState, FakeWay};
 
@@ -82,6 +83,8 @@ pub struct World {
     pub promises: Mutex<BTreeMap<String, BTreeMap<ServiceName, ServiceManifest>>>,
     /// What this host does with buckets.
     pub buckets: Arc<BucketState>,
+    /// What there is of a repository that lies elsewhere.
+    pub offsites: Arc<OffsiteState>,
     /// The secrets that machines were given: `SERVICE/NAME=VALUE`.
     pub given: Mutex<Vec<String>>,
     /// What the machine says of itself besides.

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::bucket_state::FakeBuckets;
 use crate::fakes::{FakeBuilder, FakeMachines, Machine, OLD, World};
+use crate::offsites::FakeOffsites;
 use crate::vaults::FakeVaults;
 
 /// Where bundles lie, in the stage's folder.
@@ -188,6 +189,7 @@ fn engine(store: &Store, world: &Arc<World>, exports: &Path, options: &EngineOpt
     let machines = Arc::new(FakeMachines(Arc::clone(world)));
     let vaults = Arc::new(FakeVaults(Arc::clone(&world.state)));
     let buckets = Arc::new(FakeBuckets(Arc::clone(&world.buckets)));
+    let offsites = Arc::new(FakeOffsites(Arc::clone(&world.offsites)));
     let (records, keys) = (Arc::new(store.clone()), Keys::read(&KEYS).unwrap());
     let exports = Exports {
         folder: exports.to_owned(),
@@ -203,6 +205,7 @@ fn engine(store: &Store, world: &Arc<World>, exports: &Path, options: &EngineOpt
         machines,
         vaults,
         buckets,
+        offsites,
         exports,
         spool,
         clock: Arc::new(HostClock),

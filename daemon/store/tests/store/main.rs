@@ -13,6 +13,7 @@ mod machines;
 mod moves;
 mod news;
 mod nixops4;
+mod offsite;
 mod opening;
 mod operations;
 mod paging;

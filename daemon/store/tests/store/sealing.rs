@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use berth_domain::event::NewEvent;
 use berth_domain::{
-    EventKind, Operation, OperationKind, OperationStatus, Revision, RevisionId, SealedSecret, Setting,
+    EventKind, Operation, OperationId, OperationKind, OperationStatus, Revision, RevisionId, SealedSecret, Setting,
     TenantSpec, VaultId,
 };
 use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState};
@@ -42,6 +42,8 @@ async fn filled(store: &Store) -> TenantSpec {
     };
     store.keep_revision(running.hold, &revision(id, &spec)).await.unwrap();
     store.keep_revision(running.hold, &revision("cd".repeat(32).parse().unwrap(), &bare)).await.unwrap();
+    store.keep_offsite(&crate::offsite::record(1, Some("place")), now()).await.unwrap();
+    store.keep_offsite(&crate::offsite::record(2, None), now()).await.unwrap();
     let vault = VaultRecord { id: VaultId::from_u128(7), sealed_key: "key".into() };
     store.keep_vault(running.hold, &spec.name, &vault, now()).await.unwrap();
     running.status = OperationStatus::Succeeded;
@@ -92,6 +94,7 @@ fn by_place() -> Reseal {
             SealedPlace::Nixops4Change { tenant, serial } => format!("{tenant} change {serial}"),
             SealedPlace::VaultKey { vault } => format!("vault {vault}"),
             SealedPlace::Ticket { operation } => format!("ticket {operation}"),
+            SealedPlace::Offsite { operation } => format!("offsite {operation}"),
         };
         Ok(format!("{sealed} at {place}"))
     })
@@ -106,7 +109,7 @@ async fn everything_is_sealed_anew_in_its_place_and_nothing_else_changes(store: 
     let spec = filled(&store).await;
     let before = store.tenant(&spec.name).await.unwrap();
     store.note_sealed_to("age1a").await.unwrap();
-    assert_eq!(store.reseal(Some("age1a"), "age1b", by_place()).await.unwrap(), 9);
+    assert_eq!(store.reseal(Some("age1a"), "age1b", by_place()).await.unwrap(), 10);
     assert_eq!(store.sealed_to().await.unwrap().as_deref(), Some("age1b"));
     let after = store.tenant(&spec.name).await.unwrap();
     let expected = |value: &str| {
@@ -131,6 +134,8 @@ async fn everything_is_sealed_anew_in_its_place_and_nothing_else_changes(store: 
     assert_eq!(state.document.as_deref(), Some("document at acme state 1"));
     let vault = store.vault(&spec.name).await.unwrap().unwrap();
     assert_eq!(vault.sealed_key, format!("key at vault {}", VaultId::from_u128(7)));
+    let place = store.offsite(OperationId::from_u128(1)).await.unwrap().unwrap();
+    assert_eq!(place.sealed, Some(format!("place at offsite {}", OperationId::from_u128(1))));
     let changes = store.list_nixops4_changes(&spec.name, None, 10).await.unwrap();
     assert_eq!(changes.items[0].patch, "patch at acme change 1");
     let stale = store.reseal(Some("age1a"), "age1c", by_place()).await.unwrap_err();

@@ -218,6 +218,26 @@ impl Author {
         self.packs.add(Blob::Tree, &text)
     }
 
+    /// What the repository has already is not stored again.
+    pub(crate) fn knows(&mut self, pieces: impl Iterator<Item = (Blob, [u8; 32])>) {
+        self.packs.knows(pieces);
+    }
+
+    /// Whether a piece was stored, or is known to be there.
+    pub(crate) fn has(&self, blob: Blob, id: [u8; 32]) -> bool {
+        self.packs.has(blob, id)
+    }
+
+    /// Stores a piece as it is, once, and gives its id.
+    pub(crate) fn piece(&mut self, blob: Blob, plain: &[u8]) -> Result<[u8; 32], AuthorError> {
+        self.packs.add(blob, plain)
+    }
+
+    /// Whoever comes after a killed daemon finds what was stored until now.
+    pub(crate) fn leave_word(&mut self) -> Result<(), AuthorError> {
+        self.packs.flush()
+    }
+
     /// Makes a snapshot with this tree for its root, which was stored or is of this repository. Gives its id.
     pub(crate) fn snapshot_of(&mut self, tree: [u8; 32], title: &Title) -> Result<String, AuthorError> {
         self.packs.flush()?;

@@ -82,6 +82,13 @@ pub(crate) fn go_mode(mode: u32) -> u32 {
     mode & 0o777 | special
 }
 
+/// The twelve bits of a mode that Go has.
+pub(crate) fn unix_mode(mode: u32) -> u32 {
+    let special = [(0o4000, SETUID), (0o2000, SETGID), (0o1000, STICKY)];
+    let special = special.iter().filter(|(_, go)| mode & go != 0).fold(0, |all, (bit, _)| all | bit);
+    mode & 0o777 | special
+}
+
 impl Node {
     fn new(name: &[u8], kind: &'static str, more: u32, attributes: &Attributes) -> Self {
         let Attributes { mode, uid, gid, user, group, mtime } = attributes;

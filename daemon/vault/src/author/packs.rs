@@ -48,6 +48,14 @@ impl Packs {
         Self { keys, emit, data, trees, known: HashSet::new(), index: Vec::new(), written: 0 }
     }
 
+    pub(super) fn knows(&mut self, pieces: impl Iterator<Item = (Blob, [u8; 32])>) {
+        self.known.extend(pieces);
+    }
+
+    pub(super) fn has(&self, blob: Blob, id: [u8; 32]) -> bool {
+        self.known.contains(&(blob, id))
+    }
+
     pub(super) fn written(&self) -> u64 {
         self.written
     }

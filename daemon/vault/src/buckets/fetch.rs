@@ -11,9 +11,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::attributes::ObjectAttributes;
-use super::client::{Ask, Bucket, RETRIES, header, next_bytes};
+use super::client::{Ask, Bucket, RETRIES, header, next_bytes, whole};
 use super::error::BucketError;
 use super::listing::Listed;
+use crate::storage::Part;
 
 /// Up to how many bytes an object is small.
 pub(super) const SMALL: u64 = 1024 * 1024;
@@ -71,6 +72,38 @@ impl Bucket {
             attributes: ObjectAttributes::told(response.headers()),
         };
         Ok((told, response))
+    }
+
+    /// An object, or a part of it, of so many bytes at the most. It is read anew where the connection breaks.
+    ///
+    /// # Errors
+    /// [`BucketError`]
+    pub(crate) async fn bytes(&self, key: &str, part: Part, most: usize) -> Result<Bytes, BucketError> {
+        let mut tries = 0;
+        loop {
+            match self.bytes_once(key, part, most).await {
+                Err(error) if error.may_pass() && tries < RETRIES => tries += 1,
+                bytes => return bytes,
+            }
+        }
+    }
+
+    async fn bytes_once(&self, key: &str, part: Part, most: usize) -> Result<Bytes, BucketError> {
+        let range = match part {
+            Part::All => None,
+            Part::From(first) => Some(format!("bytes={first}-")),
+            Part::Between(first, last) => Some(format!("bytes={first}-{last}")),
+            Part::Last(count) => Some(format!("bytes=-{count}")),
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(range) = &range {
+            header(&mut headers, "range", range)?;
+        }
+        let response = self.send(&Ask { key: Some(key), headers, ..Ask::default() }).await?;
+        if range.is_some() && response.status().as_u16() != 206 {
+            return Err(BucketError::Answer("it is not the part that was asked for".into()));
+        }
+        Ok(whole(response, most).await?.into())
     }
 
     /// All of an object that is small. One that changes while it is read is read anew.

@@ -59,6 +59,14 @@ impl Bucket {
     /// # Errors
     /// [`BucketError`]
     pub async fn list(&self) -> Result<Vec<Listed>, BucketError> {
+        self.list_below("").await
+    }
+
+    /// Everything in it whose key begins so.
+    ///
+    /// # Errors
+    /// [`BucketError`]
+    pub async fn list_below(&self, prefix: &str) -> Result<Vec<Listed>, BucketError> {
         let (mut all, mut after): (Vec<Listed>, Option<String>) = (Vec::new(), None);
         let mut before = None;
         loop {
@@ -67,6 +75,7 @@ impl Bucket {
                 ("list-type", "2".to_owned()),
                 ("max-keys", PAGE.to_string()),
             ];
+            query.extend((!prefix.is_empty()).then(|| ("prefix", prefix.to_owned())));
             query.extend(after.take().map(|token| ("continuation-token", token)));
             let answer = self.send(&Ask { query, ..Ask::default() }).await?;
             let (listed, next) = read(&whole(answer, PAGE_BYTES).await?)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, Read};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::attributes::ObjectAttributes;
 use super::error::BucketError;
 use super::listing::Listed;
+use crate::reader::{Pieces, Reader};
 
 /// The number of this format. Another one is not read.
 pub const FORMAT: u32 = 1;
@@ -108,6 +110,24 @@ fn line(what: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// The first line of the file in a bucket's snapshot whose root has this tree.
+///
+/// # Errors
+/// [`BucketError::Record`] where it is none, or has none; [`BucketError::Read`]
+pub fn head(reader: &Reader, root: [u8; 32]) -> Result<BucketRecord, BucketError> {
+    let bad = |why: &dyn std::fmt::Display| BucketError::Record(why.to_string());
+    let pieces = reader.file_pieces(root, Path::new(PATH))?;
+    let pieces = pieces.ok_or_else(|| bad(&"it does not say what is in it"))?;
+    let mut line = Vec::new();
+    let file = io::BufReader::new(Pieces::new(reader, &pieces));
+    file.take(LINE).read_until(b'\n', &mut line).map_err(|error| bad(&error))?;
+    let bucket: BucketRecord = serde_json::from_slice(&line).map_err(|error| bad(&error))?;
+    match bucket.format {
+        FORMAT => Ok(bucket),
+        other => Err(bad(&format!("its format is {other}, and only {FORMAT} is known"))),
+    }
 }
 
 /// Reads the lines; objects by their keys.

@@ -79,6 +79,11 @@ impl Index {
         self.pieces.len()
     }
 
+    /// The pieces that it tells of, in any order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Blob, [u8; 32])> {
+        self.pieces.keys().copied()
+    }
+
     pub(super) fn place(&self, blob: Blob, id: [u8; 32]) -> Option<Place> {
         let Piece { pack, offset, length, unpacked } = *self.pieces.get(&(blob, id))?;
         let unpacked = (unpacked > 0).then_some(unpacked);

@@ -9,11 +9,14 @@
 mod index;
 mod paths;
 mod pieces;
+mod runs;
 mod source;
+mod sums;
 mod tree;
 mod unpack;
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -22,10 +25,11 @@ use sha2::{Digest as _, Sha256};
 use crate::init::sealed::Keys;
 use crate::object::{BadName, Blob, Key, Kind, Sum};
 use crate::storage::{Part, StorageError};
-use index::Index;
+use index::{Index, Place as Spot};
 pub(crate) use paths::Paths;
 pub(crate) use pieces::Pieces;
-pub(crate) use source::Source;
+pub(crate) use source::{Place, Source, Within};
+pub use sums::{Summed, Walked};
 pub use tree::{BadTree, Node, Tree};
 
 /// How large what is read may be, in bytes, once it is unpacked: it has to fit into memory, whoever made it. restic cuts files into
@@ -42,7 +46,7 @@ const MOST_PIECES: usize = 10_000_000;
 /// Reads a repository as it was when the first piece was asked for. Each call may wait for the storage.
 pub struct Reader {
     source: Source,
-    keys: Keys,
+    keys: Arc<Keys>,
     /// Read once it is asked for.
     index: OnceCell<Index>,
 }
@@ -101,7 +105,12 @@ struct Written {
 
 impl Reader {
     pub(crate) fn new(source: Source, keys: Keys) -> Self {
-        Self { source, keys, index: OnceCell::new() }
+        Self { source, keys: Arc::new(keys), index: OnceCell::new() }
+    }
+
+    /// Every piece of which it is known where it is.
+    pub(crate) fn all(&self) -> Result<impl Iterator<Item = (Blob, [u8; 32])>, ReadError> {
+        Ok(self.index()?.all())
     }
 
     /// What is where.
@@ -135,12 +144,29 @@ impl Reader {
     /// [`ReadError`]
     pub fn snapshot(&self, id: &str) -> Result<Read, ReadError> {
         let name = id.parse().map_err(|error: BadName| unknown(format!("the snapshot {id}"), error))?;
-        let text = self.object(Kind::Snapshots, name)?;
+        self.read_snapshot(name, &self.source.get(&Key::Object(Kind::Snapshots, name), Part::All)?)
+    }
+
+    /// All snapshots, as they are now, in any order: quicker than one after the other. No more than so many.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn read_snapshots(&self, most: usize) -> Result<Vec<Read>, ReadError> {
+        let names = self.source.list(Kind::Snapshots)?;
+        if names.len() > most {
+            return Err(unknown("the repository", format!("it has more than {most} snapshots")));
+        }
+        let read = self.source.get_each(Kind::Snapshots, &names, LARGEST_SNAPSHOT)?;
+        read.iter().map(|(name, sealed)| self.read_snapshot(*name, sealed)).collect()
+    }
+
+    fn read_snapshot(&self, name: Sum, sealed: &[u8]) -> Result<Read, ReadError> {
+        let (text, id) = (self.opened(Kind::Snapshots, name, sealed)?, name.to_string());
         let unknown = |why: &dyn std::fmt::Display| unknown(format!("the snapshot {id}"), why);
         let written: Written = serde_json::from_slice(&text).map_err(|error| unknown(&error))?;
         let tree: Sum = written.tree.parse().map_err(|error: BadName| unknown(&error))?;
         Ok(Read {
-            id: id.to_owned(),
+            id: id.clone(),
             at: written.time,
             host: written.hostname,
             paths: written.paths.unwrap_or_default(),
@@ -154,8 +180,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]
     pub fn tree(&self, id: [u8; 32]) -> Result<Tree, ReadError> {
-        Tree::parse(&self.piece(Blob::Tree, id)?)
-            .map_err(|error| unknown(format!("the tree {}", Sum::new(id)), error))
+        tree_of(id, &self.piece(Blob::Tree, id)?)
     }
 
     /// A piece of a file, of those that [`Node::pieces`] tells.
@@ -175,39 +200,58 @@ impl Reader {
     }
 
     fn piece(&self, blob: Blob, id: [u8; 32]) -> Result<Vec<u8>, ReadError> {
+        let spot = self.spot(blob, id)?;
+        let end = spot.offset.saturating_add(spot.length.saturating_sub(1));
+        let part = Part::Between(spot.offset.into(), end.into());
+        let sealed = self.source.get(&Key::Object(Kind::Data, spot.pack), part)?;
+        self.open_piece(id, &spot, &sealed)
+    }
+
+    /// Where a piece is, if that is nothing that does not fit into memory.
+    fn spot(&self, blob: Blob, id: [u8; 32]) -> Result<Spot, ReadError> {
         let name = || Sum::new(id).to_string();
-        let place = self.index()?.place(blob, id).ok_or_else(|| ReadError::Missing(name()))?;
-        let end = place.offset.saturating_add(place.length.saturating_sub(1));
+        let spot = self.index()?.place(blob, id).ok_or_else(|| ReadError::Missing(name()))?;
         let most = match blob {
             Blob::Data => LARGEST_PIECE,
             Blob::Tree => LARGEST_TREE,
         };
-        let length = place.unpacked.unwrap_or(place.length) as usize;
+        let length = spot.unpacked.unwrap_or(spot.length) as usize;
         // What cannot be compressed becomes a little longer by it.
-        if length > most || place.length as usize > most + most / 64 {
+        if length > most || spot.length as usize > most + most / 64 {
             return Err(unknown(name(), "it is too large"));
         }
-        let part = Part::Between(place.offset.into(), end.into());
-        let sealed = self.source.get(&Key::Object(Kind::Data, place.pack), part)?;
-        let damaged = || ReadError::Damaged(name());
-        let mut plain = self.keys.open(&sealed).ok_or_else(damaged)?;
-        if place.unpacked.is_some() {
-            plain = unpack::exactly(&plain, length).map_err(|error| unknown(name(), error))?;
+        Ok(spot)
+    }
+
+    fn open_piece(&self, id: [u8; 32], spot: &Spot, sealed: &[u8]) -> Result<Vec<u8>, ReadError> {
+        let name = || Sum::new(id).to_string();
+        let damaged = || ReadError::Damaged(format!("{} in data/{}", name(), spot.pack));
+        let mut plain = self.keys.open(sealed).ok_or_else(damaged)?;
+        if let Some(length) = spot.unpacked {
+            plain = unpack::exactly(&plain, length as usize).map_err(|error| unknown(name(), error))?;
         }
         if Sha256::digest(&plain).as_slice() == id { Ok(plain) } else { Err(damaged()) }
     }
 
     /// An object that is no pack.
     fn object(&self, kind: Kind, name: Sum) -> Result<Vec<u8>, ReadError> {
-        let sealed = self.source.get(&Key::Object(kind, name), Part::All)?;
+        self.opened(kind, name, &self.source.get(&Key::Object(kind, name), Part::All)?)
+    }
+
+    fn opened(&self, kind: Kind, name: Sum, sealed: &[u8]) -> Result<Vec<u8>, ReadError> {
         let damaged = || ReadError::Damaged(format!("{}/{name}", kind.as_str()));
-        if Sum::new(Sha256::digest(&sealed).into()) != name {
+        if Sum::new(Sha256::digest(sealed).into()) != name {
             return Err(damaged());
         }
-        let plain = self.keys.open(&sealed).ok_or_else(damaged)?;
+        let plain = self.keys.open(sealed).ok_or_else(damaged)?;
         let most = if kind == Kind::Snapshots { LARGEST_SNAPSHOT } else { LARGEST_INDEX };
         unpack::object(plain, most).map_err(|error| unknown(format!("{}/{name}", kind.as_str()), error))
     }
+}
+
+/// The entries of a folder that is stored so.
+pub(crate) fn tree_of(id: [u8; 32], plain: &[u8]) -> Result<Tree, ReadError> {
+    Tree::parse(plain).map_err(|error| unknown(format!("the tree {}", Sum::new(id)), error))
 }
 
 fn unknown(what: impl Into<String>, why: impl std::fmt::Display) -> ReadError {

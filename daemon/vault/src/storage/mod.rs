@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use crate::buckets::BucketError;
 use crate::name::RepositoryName;
 use crate::object::{Key, Kind, Sum};
 
@@ -181,6 +182,12 @@ pub enum StorageError {
     /// The object store did not answer in time.
     #[error("S3: no answer within {0:?}")]
     Late(Duration),
+    /// It has more bytes than anything that is understood.
+    #[error("it is larger than it may be")]
+    TooLarge,
+    /// A store of somebody else's failed.
+    #[error(transparent)]
+    Bucket(Box<BucketError>),
     /// A task of ours was ended from outside.
     #[error("it was broken off")]
     BrokenOff,

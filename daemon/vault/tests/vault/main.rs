@@ -12,6 +12,7 @@ mod life;
 mod memory;
 mod merging;
 mod modes;
+mod offsite;
 mod owner;
 mod place;
 mod protocol;

@@ -37,8 +37,7 @@ pub(in super::super) async fn run(context: &Context, options: &Import) -> Result
         None => Vec::new(),
     };
     let services = match &options.services {
-        Some(file) => serde_json::from_str(&input::text(file)?)
-            .map_err(|error| Failure::Usage(format!("--services: {error}")))?,
+        Some(file) => input::merge_patch(file)?,
         None => serde_json::Map::new(),
     };
     let wanted = NewImport {

@@ -73,14 +73,14 @@ fn facts(
     let services: Vec<_> = services
         .iter()
         .map(|service| match &service.data_version {
-            Some(version) => format!("{} (data {version})", line(&service.name)),
-            None => line(&service.name),
+            Some(version) => format!("{} (data {version})", words::line(&service.name)),
+            None => words::line(&service.name),
         })
         .collect();
     let Totals { files, directories, symlinks, bytes, .. } = totals;
     let content = format!("{files} files, {directories} folders, {symlinks} links; {}", words::bytes(bytes));
     pairs(&[
-        ("tenant", Some(line(&about.tenant))),
+        ("tenant", Some(words::line(&about.tenant))),
         ("created", Some(words::instant(about.created))),
         ("signed by", Some(signed_by(signer, asked))),
         ("services", (!services.is_empty()).then(|| services.join(", "))),
@@ -96,7 +96,7 @@ fn signed_by(signer: &SignedBy, asked: bool) -> String {
         (false, true) => "which is none of the trusted keys",
         (false, false) => "compare it with what the provider publishes, or name its key with --trust",
     };
-    format!("{}, key {}\n{trust}", line(&signer.provider), signer.key_id)
+    format!("{}, key {}\n{trust}", words::line(&signer.provider), signer.key_id)
 }
 
 fn row(entry: &Entry) -> Vec<String> {
@@ -105,7 +105,7 @@ fn row(entry: &Entry) -> Vec<String> {
         Kind::File { size, .. } => ('-', words::bytes(*size)),
         Kind::Symlink { .. } => ('l', String::new()),
     };
-    let owner = |name: &Option<String>, id: u32| name.as_deref().map_or_else(|| id.to_string(), line);
+    let owner = |name: &Option<String>, id: u32| name.as_deref().map_or_else(|| id.to_string(), words::line);
     let target = match &entry.kind {
         Kind::Symlink { target } => format!(" → {}", path::encode(target.as_bytes())),
         _ => String::new(),
@@ -120,11 +120,6 @@ fn row(entry: &Entry) -> Vec<String> {
         // As --only takes it.
         format!("{}{target}", entry.path.encoded()),
     ]
-}
-
-/// A name that somebody else wrote: nothing in it moves the cursor.
-fn line(text: &str) -> String {
-    path::for_people(text.as_bytes()).into_owned()
 }
 
 fn shown(encoded: &str) -> String {

@@ -128,7 +128,7 @@ async fn restored(
     restore_parts(context, Bringing { vault, parts, secrets: None, reuse }, sink).await?;
     let there = Instant::now();
     let signed = manifest.services.iter().map(|(service, moved)| (service, &moved.fingerprint));
-    let found = context.is_as_signed(signed, "the source", sink).await?;
+    let found = context.is_as_promised(signed, "what the source signed", sink).await?;
     Ok(InPlace { found, restore_ms: millis(there - begun), compare_ms: millis(there.elapsed()) })
 }
 

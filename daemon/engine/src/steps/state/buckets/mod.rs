@@ -25,7 +25,7 @@ use crate::hub::locked;
 use crate::ports::{BucketConfig, News, Report, Sink, Tell};
 
 pub(super) use capture::copy;
-pub(super) use put_back::put_back;
+pub(in super::super) use put_back::put_back;
 
 impl Context {
     /// What was deployed last, as it was given.

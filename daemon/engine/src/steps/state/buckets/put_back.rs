@@ -12,7 +12,7 @@ use crate::error::{BUCKET_FAILED, BUCKET_SHARED, StepError};
 use crate::ports::{PutBack, Report, Sink};
 
 /// Puts the buckets of a snapshot back. A tenant that gets a copy must not have the original's.
-pub(in super::super) async fn put_back(
+pub(in super::super::super) async fn put_back(
     context: &Context,
     snapshot: &Snapshot,
     vault: &VaultRecord,

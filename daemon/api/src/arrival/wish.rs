@@ -1,0 +1,111 @@
+//! How a tenant is to be here that a bundle or a repository holds, and what keeps it from that: everything at once, and nothing is changed.
+
+use berth_domain::{
+    MachineName, Mode, Obstacle, OperationId, PlanName, TenantDraft, TenantName, TenantSpec,
+};
+use serde_json::{Map, Value};
+
+use super::preflight::{fitting, own};
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// How a tenant is to be here.
+pub(crate) struct Wish<'a> {
+    /// The machine that it comes to.
+    pub(crate) machine: &'a MachineName,
+    /// What it is called.
+    pub(crate) name: Option<&'a TenantName>,
+    /// Its domain.
+    pub(crate) domain: Option<&'a str>,
+    /// The plan that it gets.
+    pub(crate) plan: Option<&'a PlanName>,
+    /// What differs of its services: a merge patch.
+    pub(crate) services: &'a Map<String, Value>,
+}
+
+/// A tenant that was brought.
+pub(crate) struct Brought {
+    /// What it would be here, its services stopped; nothing where it cannot be anything here.
+    pub(crate) spec: Option<TenantSpec>,
+    /// The version of the tenant that an earlier try left here.
+    pub(crate) own: Option<i64>,
+    /// Why it cannot be made.
+    pub(crate) obstacles: Vec<Obstacle>,
+}
+
+impl Wish<'_> {
+    /// Looks at a tenant as it was; `earlier` is the operation of the last try, and `obstacles` are known already.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) async fn examine(
+        &self,
+        api: &Api,
+        earlier: Option<OperationId>,
+        was: TenantDraft,
+        mut obstacles: Vec<Obstacle>,
+    ) -> Result<Brought, Problem> {
+        let mut draft = self.here(was);
+        if let Err(obstacle) = self.change(&mut draft) {
+            let (spec, own) = (None, None);
+            obstacles.push(obstacle);
+            return Ok(Brought { spec, own, obstacles });
+        }
+        let own = own(api, earlier, &draft.name).await?;
+        let spec = fitting(api, draft, own.as_ref().map(|own| &own.spec), &mut obstacles).await?;
+        Ok(Brought { spec, own: own.map(|own| own.version), obstacles })
+    }
+
+    /// What was given in confidence at these places, and is neither here nor given anew.
+    pub(crate) fn lacks(&self, places: Vec<String>, why: &str) -> Vec<Obstacle> {
+        let patch = Value::Object(self.services.clone());
+        let obstacle = |at: String| Obstacle {
+            code: "given-in-confidence".into(),
+            message: format!("was given to the old provider in confidence, {why}: give it anew, or null"),
+            field: Some(format!("/services{at}")),
+        };
+        places.into_iter().filter(|at| patch.pointer(at).is_none()).map(obstacle).collect()
+    }
+
+    /// The tenant as it would be here, its services stopped.
+    fn here(&self, was: TenantDraft) -> TenantDraft {
+        TenantDraft {
+            name: self.name.map_or(was.name, ToString::to_string),
+            domain: self.domain.map_or(was.domain, str::to_owned),
+            machine: self.machine.to_string(),
+            plan: self.plan.map(ToString::to_string),
+            // The words of another provider's own.
+            labels: Vec::new(),
+            mode: Some(Mode::Standby.word().into()),
+            notice: None,
+            moved_to: None,
+            ..was
+        }
+    }
+
+    /// Changes its services.
+    fn change(&self, draft: &mut TenantDraft) -> Result<(), Obstacle> {
+        let no_services =
+            |message: String| Obstacle { code: "type".into(), message, field: Some("/services".into()) };
+        let mut services =
+            serde_json::to_value(&draft.services).map_err(|error| no_services(error.to_string()))?;
+        json_patch::merge(&mut services, &Value::Object(self.services.clone()));
+        // What was expected is said, and not what was found, which may be a secret.
+        draft.services = serde_json::from_value(services)
+            .map_err(|_| no_services("each service's settings must be an object".into()))?;
+        Ok(())
+    }
+}
+
+/// Everything that is in the way, as one refusal.
+pub(crate) fn refused(obstacles: &[Obstacle]) -> Problem {
+    let words: Vec<_> = obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
+    let mut problem = Problem::conflict("obstacles", words.join("; "));
+    let fields = obstacles.iter().map(|obstacle| berth_domain::FieldError {
+        field: obstacle.field.clone().unwrap_or_default(),
+        rule: obstacle.code.clone(),
+        message: obstacle.message.clone(),
+    });
+    problem.errors = fields.collect();
+    problem
+}

@@ -1,0 +1,137 @@
+//! What a snapshot of a repository that lies elsewhere tells of the tenant, and of each of its services.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use berth_delta::STAGING;
+use berth_domain::ServiceName;
+use berth_protocol::{TenantFile, tenant_file as format};
+use berth_vault::buckets::record;
+use berth_vault::offsite::Offsite;
+use berth_vault::reader::Read;
+use berth_vault::{OffsiteError, ReadError};
+use secrecy::zeroize::Zeroizing;
+use serde::Deserialize;
+
+use super::{Listed, Told, ToldBucket, failed};
+use crate::error::StepError;
+
+/// How long `/berth/tenant.json` may be, in bytes: settings have 256 KiB, and secrets are short.
+const LONGEST_TENANT: u64 = 8 * 1024 * 1024;
+
+/// How long `snapshot.json` may be, in bytes: it names the owners of files, of which there are some thousand.
+const LONGEST_SNAPSHOT: u64 = 16 * 1024 * 1024;
+
+/// The newest format of `snapshot.json` that is read.
+const FORMAT: u64 = 1;
+
+/// What a snapshot holds of a service, by its `snapshot.json` (docs/src/state.md).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldService {
+    /// The restic snapshot.
+    pub restic: String,
+    /// The tree of its root.
+    pub tree: [u8; 32],
+    /// The version that the data is of, where the service tells it.
+    pub data_version: Option<String>,
+    /// The databases, and how large each was.
+    pub databases: BTreeMap<String, u64>,
+    /// The directories.
+    pub directories: Vec<ToldDirectory>,
+}
+
+/// A directory of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ToldDirectory {
+    /// Its path.
+    pub path: String,
+    /// Whether it existed.
+    pub present: bool,
+}
+
+/// As much of `snapshot.json` as is needed here.
+#[derive(Deserialize)]
+struct Written {
+    format: u64,
+    service: String,
+    data_version: Option<String>,
+    databases: BTreeMap<String, WrittenDatabase>,
+    directories: Vec<ToldDirectory>,
+}
+
+#[derive(Deserialize)]
+struct WrittenDatabase {
+    #[serde(default)]
+    bytes: u64,
+}
+
+/// What a snapshot that has the tenant's own part tells.
+pub(crate) fn read(offsite: &Offsite, listed: &Listed, file: TenantFile) -> Result<Told, StepError> {
+    let services = listed.services.iter().map(|(name, read)| Ok((name.clone(), service(offsite, name, read)?)));
+    let services = services.collect::<Result<_, StepError>>()?;
+    let buckets = listed.buckets.iter().map(|((service, name), read)| bucket(offsite, service, name, read));
+    let buckets = buckets.collect::<Result<_, StepError>>()?;
+    Ok(Told { id: listed.id, at: listed.at, file, services, buckets })
+}
+
+/// The tenant's own part of a snapshot.
+pub(crate) fn tenant_file(offsite: &Offsite, part: &Read) -> Result<TenantFile, StepError> {
+    let text = Zeroizing::new(file(offsite, part, Path::new(format::PATH), LONGEST_TENANT)?);
+    let text = std::str::from_utf8(&text).unwrap_or_default();
+    TenantFile::parse(text).map_err(|error| {
+        let message = format!("settings and secrets in the snapshot {}: {error}", part.id);
+        StepError::failed("repository-unsupported", message)
+    })
+}
+
+fn service(offsite: &Offsite, name: &ServiceName, read: &Read) -> Result<ToldService, StepError> {
+    let bad = |why: &str| {
+        StepError::failed("state-mismatch", format!("what the repository holds of {name}: {why}"))
+    };
+    let staging = read.paths.iter().map(Path::new).find(|path| {
+        path.starts_with(STAGING) && berth_delta::is_plain(path) && path.ends_with(name.as_str())
+    });
+    let staging = staging.ok_or_else(|| bad("nothing that was made while it was quiet"))?;
+    let text = file(offsite, read, &staging.join("snapshot.json"), LONGEST_SNAPSHOT)?;
+    let written: Written =
+        serde_json::from_slice(&text).map_err(|_| bad("its snapshot.json is not understood"))?;
+    if written.format > FORMAT {
+        return Err(bad("its snapshot.json is of a format that only a newer version of Berth reads"));
+    }
+    if written.service != name.as_str() {
+        return Err(bad("it is of another service"));
+    }
+    Ok(ToldService {
+        restic: read.id.clone(),
+        tree: read.tree,
+        data_version: written.data_version,
+        databases: written.databases.into_iter().map(|(name, database)| (name, database.bytes)).collect(),
+        directories: written.directories,
+    })
+}
+
+fn bucket(
+    offsite: &Offsite,
+    service: &ServiceName,
+    name: &str,
+    read: &Read,
+) -> Result<ToldBucket, StepError> {
+    let record = record::head(offsite, read.tree).map_err(|error| {
+        StepError::failed("repository-damaged", format!("the bucket {name} of {service}: {error}"))
+    })?;
+    Ok(ToldBucket {
+        service: service.clone(),
+        name: name.to_owned(),
+        restic: read.id.clone(),
+        endpoint: record.endpoint,
+        objects: record.objects,
+        bytes: record.bytes,
+    })
+}
+
+fn file(offsite: &Offsite, read: &Read, path: &Path, most: u64) -> Result<Vec<u8>, StepError> {
+    let far = |error: ReadError| failed(OffsiteError::far(error));
+    let lacks =
+        || failed(OffsiteError::Lacks { snapshot: read.id.clone(), path: path.display().to_string() });
+    offsite.file(read.tree, path, most).map_err(far)?.ok_or_else(lacks)
+}

@@ -1,0 +1,1 @@
+DROP TABLE offsite_imports;
