@@ -84,10 +84,8 @@ async fn left() -> Result<Option<Left>> {
 /// Another provider, which reads what lies in that folder, and speaks to stores of this host.
 async fn another(left: &Left) -> Result<Option<Stage>> {
     let root = left.root();
-    let config = format!(
-        "[vault]\nimport_folder = \"{}\"\nstore_networks = [\"127.0.0.0/8\"]\n",
-        root.display()
-    );
+    let config =
+        format!("[vault]\nimport_folder = \"{}\"\nstore_networks = [\"127.0.0.0/8\"]\n", root.display());
     Stage::set_up_with(DaemonOptions { config, log: Log::Everything, ..DaemonOptions::default() }).await
 }
 
@@ -103,7 +101,9 @@ fn vault(stage: &Stage, password: &str, words: &[&str]) -> Result<Output> {
 fn look(stage: &Stage, left: &Left, more: &[&str]) -> Result<OffsiteVault> {
     let folder = left.vault().display().to_string();
     let output = vault(stage, &left.password, &[&["look", &folder, "--json"], more].concat())?;
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))
+    // Where something is in the way, that it failed follows.
+    let mut documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    documents.next().with_context(|| format!("{output:?}"))?.with_context(|| format!("{output:?}"))
 }
 
 /// That an import is refused with these words, and that nothing came of it.
@@ -163,7 +163,10 @@ async fn a_tenant_whose_provider_is_gone_is_made_of_its_vault_alone_with_all_sec
 
     let found = look(&target, &left, &["--machine", "new"])?;
     assert_eq!((found.snapshots.len(), found.obstacles.as_deref()), (2, Some(&[][..])));
-    assert!(found.snapshots.iter().all(|snapshot| snapshot.whole && snapshot.services.len() == 3), "{found:?}");
+    assert!(
+        found.snapshots.iter().all(|snapshot| snapshot.whole && snapshot.services.len() == 3),
+        "{found:?}"
+    );
     let told = found.tenant.context("a tenant")?;
     assert_eq!((told.snapshot, told.specification.name.as_str()), (found.snapshots[0].id, "acme"));
     assert_eq!(told.given, ["gitea/smtp/password"]);
@@ -172,11 +175,8 @@ async fn a_tenant_whose_provider_is_gone_is_made_of_its_vault_alone_with_all_sec
     let fields: Vec<_> = found.obstacles.unwrap().into_iter().filter_map(|it| it.field).collect();
     assert_eq!(fields, ["/domain"], "what breaks rules is told");
 
-    let made = vault(
-        &target,
-        &left.password,
-        &["import", &folder, "--machine", "new", "--go-live", "--watch"],
-    )?;
+    let made =
+        vault(&target, &left.password, &["import", &folder, "--machine", "new", "--go-live", "--watch"])?;
     ensure!(made.status.success(), "{made:?}");
     assert_eq!(notes::read_all(&new, "acme").await?, left.notes, "everything is there");
     assert_eq!(text(&new, OF_CHANCE).await?, left.of_chance, "no secret was made anew");
@@ -190,7 +190,10 @@ async fn a_tenant_whose_provider_is_gone_is_made_of_its_vault_alone_with_all_sec
     Told::follow(&target.client, snapshot.id).await?.succeeded()?;
     let snapshots = target.client.snapshots(&name("acme"), 10).await?;
     assert_eq!(snapshots.len(), 2);
-    assert!(snapshots.iter().all(|snapshot| snapshot.whole && snapshot.tenant_part.is_some()), "{snapshots:?}");
+    assert!(
+        snapshots.iter().all(|snapshot| snapshot.whole && snapshot.tenant_part.is_some()),
+        "{snapshots:?}"
+    );
     assert_ne!(target.berth_daemon(&["vault-key", "acme"])?, left.password);
     let first = target.client.restore(&name("acme"), snapshots[1].id, None).await?;
     Told::follow(&target.client, first.id).await?.succeeded()?;
@@ -228,7 +231,8 @@ fn database(stage: &Stage) -> Result<String> {
     Ok(text)
 }
 
-#[tokio::test]
+// The stores are served while commands are waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_killed_while_it_takes_a_vault_over_from_a_store_goes_on() -> Result<()> {
     let Some(left) = left().await? else { return Ok(()) };
     let (store, address) = Store::serve()?;
@@ -241,7 +245,8 @@ async fn a_daemon_that_is_killed_while_it_takes_a_vault_over_from_a_store_goes_o
     let (other, other_address) = Store::serve()?;
     other.put_folder("of/acme", &left.vault())?;
     let biggest = other.all().into_iter().filter(|(key, _)| key.contains("/data/"));
-    let (key, (media_type, content)) = biggest.max_by_key(|(_, (_, content))| content.len()).context("a pack")?;
+    let (key, (media_type, content)) =
+        biggest.max_by_key(|(_, (_, content))| content.len()).context("a pack")?;
     let flipped: Vec<u8> = content.iter().map(|byte| byte ^ 1).collect();
     other.put(&key, &media_type, &flipped);
     let there = format!("s3:{other_address}/vaults/of/acme");
@@ -270,7 +275,9 @@ async fn a_daemon_that_is_killed_while_it_takes_a_vault_over_from_a_store_goes_o
     assert!(told.step(StepName::Unpack).is_some());
     let record = target.client.tenant(&name("acme")).await?;
     assert_eq!(record.spec.mode.as_deref(), Some("standby"), "the old provider might still serve it");
-    assert!(!target.daemon.log().contains(STORE_SECRET) && !format!("{:?}", told.events).contains(STORE_SECRET));
+    assert!(
+        !target.daemon.log().contains(STORE_SECRET) && !format!("{:?}", told.events).contains(STORE_SECRET)
+    );
 
     // Somebody knows that it does not.
     let draft = TenantDraft { mode: None, ..record.spec };

@@ -59,7 +59,10 @@ impl Store {
     /// The folder cannot be read.
     pub fn put_folder(&self, prefix: &str, folder: &std::path::Path) -> Result<()> {
         for entry in std::fs::read_dir(folder)? {
-            let (path, kind) = { let entry = entry?; (entry.path(), entry.file_type()?) };
+            let (path, kind) = {
+                let entry = entry?;
+                (entry.path(), entry.file_type()?)
+            };
             let key = format!("{prefix}/{}", path.file_name().unwrap_or_default().to_string_lossy());
             if kind.is_dir() {
                 self.put_folder(&key, &path)?;
@@ -109,6 +112,15 @@ async fn get(store: Data<Store>, request: HttpRequest, path: web::Path<(String, 
         }
         None => HttpResponse::NotFound().body("<Error><Code>NoSuchKey</Code></Error>"),
     }
+}
+
+/// Which bytes are asked for, of those that there are.
+fn range(request: &HttpRequest, length: usize) -> Option<std::ops::Range<usize>> {
+    let range = request.headers().get("range")?.to_str().ok()?.strip_prefix("bytes=")?;
+    let (first, last) = range.split_once('-')?;
+    let last = if last.is_empty() { length } else { last.parse::<usize>().ok()?.saturating_add(1) };
+    let (first, last) = (first.parse().ok()?, last.min(length));
+    (first < last).then_some(first..last)
 }
 
 async fn put(

@@ -40,8 +40,10 @@ fn for_problem(problem: &Problem) -> Option<String> {
         ("changed-meanwhile", _) => "look at it as it is now, and give the command again",
         ("nothing-to-accept", _) => "berth ticket show says how it stands",
         ("obstacles", _) => {
-            "once that is different, the same ticket may be handed in again, or the same bundle imported"
+            "once that is different, the same ticket may be handed in again, or the same bundle or repository imported"
         }
+        ("repository-password", _) => "it is what berth daemon vault-key TENANT printed at the old provider",
+        ("repository-missing", _) => "it lies where config and keys are: an object above or below is not it",
         ("handed-over", _) => {
             "it moves back by berth migrate TENANT --undo at its new provider, or with a ticket of its old one"
         }
@@ -83,7 +85,7 @@ pub fn for_operation(operation: &Operation) -> Option<String> {
             "berth operation show {id} has it all\nthe source may hand the same ticket in again as long as it is good"
         ),
         OperationKind::TakeIn => format!(
-            "berth operation show {id} has it all\nthe same bundle may be imported again, and goes on with the tenant {tenant}"
+            "berth operation show {id} has it all\nthe same may be imported again, and goes on with the tenant {tenant}"
         ),
         OperationKind::Drill => format!("berth drills {tenant} {id} has what it found"),
         _ if error.retryable => format!("this may pass; try again: berth deploy {tenant} --watch"),

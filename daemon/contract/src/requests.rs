@@ -295,7 +295,11 @@ impl std::fmt::Debug for S3Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { endpoint, bucket, prefix, .. } = self;
         let mut debug = f.debug_struct("S3Place");
-        debug.field("endpoint", endpoint).field("bucket", bucket).field("prefix", prefix).finish_non_exhaustive()
+        debug
+            .field("endpoint", endpoint)
+            .field("bucket", bucket)
+            .field("prefix", prefix)
+            .finish_non_exhaustive()
     }
 }
 

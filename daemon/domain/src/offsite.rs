@@ -19,7 +19,7 @@ pub struct OffsiteVault {
     /// The snapshots that Berth made, the newest first; the newest fifty.
     pub snapshots: Vec<OffsiteSnapshot>,
     /// How many there are beside these.
-    #[serde(default, skip_serializing_if = "crate::offsite::is_none")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub older: u64,
     /// What would be taken in; absent where there is no snapshot that can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,6 @@ pub struct OffsiteService {
 }
 
 /// Whether there are none.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-pub(crate) fn is_none(count: &u64) -> bool {
+fn is_none(count: &u64) -> bool {
     *count == 0
 }

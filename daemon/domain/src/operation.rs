@@ -153,7 +153,7 @@ words! {
         Prepare = "prepare",
         /// The source sends the state.
         Receive = "receive",
-        /// A bundle becomes a snapshot in the tenant's vault.
+        /// What was brought, a bundle or what is left of a vault, becomes a snapshot in the tenant's own.
         Unpack = "unpack",
         /// The state that was brought takes its place, and is compared with what was signed.
         PutInPlace = "put-in-place",

@@ -31,8 +31,8 @@ use crate::rollouts::{self, Fleet};
 use crate::tenure::Tenure;
 use crate::worker;
 
-/// How long somebody may wait who wants to know what a repository that lies elsewhere holds.
-const LOOK: Duration = Duration::from_secs(90);
+/// How long somebody may wait who wants to know what a repository that lies elsewhere holds: less than what stands before a daemon waits.
+const LOOK: Duration = Duration::from_secs(50);
 
 /// What bounds the engine.
 #[derive(Debug, Clone)]
@@ -221,7 +221,8 @@ pub(crate) struct Shared {
 impl Engine {
     /// An engine that does nothing until [`Engine::start`].
     pub fn new(parts: Parts, options: EngineOptions) -> Self {
-        let Parts { records, keys, builder, machines, vaults, buckets, offsites, exports, spool, clock } = parts;
+        let Parts { records, keys, builder, machines, vaults, buckets, offsites, exports, spool, clock } =
+            parts;
         Self {
             shared: Arc::new(Shared {
                 records,

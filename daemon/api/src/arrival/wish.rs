@@ -1,8 +1,6 @@
 //! How a tenant is to be here that a bundle or a repository holds, and what keeps it from that: everything at once, and nothing is changed.
 
-use berth_domain::{
-    MachineName, Mode, Obstacle, OperationId, PlanName, TenantDraft, TenantName, TenantSpec,
-};
+use berth_domain::{MachineName, Mode, Obstacle, OperationId, PlanName, TenantDraft, TenantName, TenantSpec};
 use serde_json::{Map, Value};
 
 use super::preflight::{fitting, own};

@@ -128,7 +128,7 @@ fn after(next: &str, operation: &Operation) -> Vec<Meaning> {
         )],
         (OperationKind::TakeIn, _) => vec![(
             None,
-            "None of your data was lost: your file is as it was. Your services were not started here.",
+            "None of your data was lost: what you brought is as it was. Your services were not started here.",
         )],
         (OperationKind::Restore, _) => vec![
             (

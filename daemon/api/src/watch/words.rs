@@ -26,7 +26,7 @@ pub fn step(kind: OperationKind, name: StepName) -> &'static str {
         StepName::HandOver => "Handing over to your new provider",
         StepName::Prepare => "Preparing your place here",
         StepName::Receive => "Receiving your data",
-        StepName::Unpack => "Unpacking your file",
+        StepName::Unpack => "Unpacking your data",
         StepName::PutInPlace => "Putting your data in place, and comparing it",
         StepName::GoLive => "Starting your services here",
         StepName::Bundle => "Packing everything into one file",
@@ -103,7 +103,7 @@ fn done(kind: OperationKind, open: bool) -> &'static str {
         OperationKind::Rehearse => "You could move to your new provider",
         OperationKind::TryOut => "You could move in",
         OperationKind::Import => "Your services run here now",
-        OperationKind::TakeIn => "Everything that was in your file is here",
+        OperationKind::TakeIn => "Everything that you brought is here",
         OperationKind::Deploy | OperationKind::Rollback if open => "Your services are ready",
         OperationKind::Deploy | OperationKind::Rollback => "Your server is set up",
     }

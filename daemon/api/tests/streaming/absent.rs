@@ -261,12 +261,7 @@ impl Offsites for Nobody {
         absent()
     }
 
-    async fn read(
-        &self,
-        _: &Place,
-        _: SnapshotId,
-        _: &Bounds,
-    ) -> Result<(String, Option<Told>), StepError> {
+    async fn read(&self, _: &Place, _: SnapshotId, _: &Bounds) -> Result<(String, Option<Told>), StepError> {
         absent()
     }
 

@@ -188,7 +188,10 @@ mod tests {
         let told = |endpoint: &str, bucket: &str, prefix: &str| {
             Some([endpoint.to_owned(), bucket.to_owned(), prefix.to_owned()])
         };
-        assert_eq!(of("https://s3.example.org/vaults/berth/acme"), told("https://s3.example.org", "vaults", "berth/acme"));
+        assert_eq!(
+            of("https://s3.example.org/vaults/berth/acme"),
+            told("https://s3.example.org", "vaults", "berth/acme")
+        );
         assert_eq!(of("http://127.0.0.1:3900/vaults"), told("http://127.0.0.1:3900", "vaults", ""));
         assert_eq!(of("s3.example.org/vaults/a/"), told("https://s3.example.org", "vaults", "a"));
         for wrong in ["", "https://", "https://host", "https://host/", "ftp://host/bucket"] {

@@ -115,7 +115,10 @@ mod tests {
             read("alone", 9, &[&SnapshotId::from_u128(3).to_string(), "berth:tenant"]),
         ]);
         let [second, first] = listed.try_into().unwrap();
-        assert_eq!((second.id, second.services.len(), second.tenant.is_none()), (SnapshotId::from_u128(2), 1, true));
+        assert_eq!(
+            (second.id, second.services.len(), second.tenant.is_none()),
+            (SnapshotId::from_u128(2), 1, true)
+        );
         let ids: Vec<_> = first.services.values().map(|read| read.id.as_str()).collect();
         assert_eq!(ids, ["forge", "again"]);
         assert_eq!(first.buckets.values().next().unwrap().id, "media");

@@ -67,7 +67,8 @@ struct WrittenDatabase {
 
 /// What a snapshot that has the tenant's own part tells.
 pub(crate) fn read(offsite: &Offsite, listed: &Listed, file: TenantFile) -> Result<Told, StepError> {
-    let services = listed.services.iter().map(|(name, read)| Ok((name.clone(), service(offsite, name, read)?)));
+    let services =
+        listed.services.iter().map(|(name, read)| Ok((name.clone(), service(offsite, name, read)?)));
     let services = services.collect::<Result<_, StepError>>()?;
     let buckets = listed.buckets.iter().map(|((service, name), read)| bucket(offsite, service, name, read));
     let buckets = buckets.collect::<Result<_, StepError>>()?;

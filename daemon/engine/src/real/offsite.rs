@@ -8,7 +8,7 @@ use berth_domain::{ServiceName, SnapshotId, VaultId};
 use berth_protocol::ServiceFingerprint;
 use berth_vault::buckets::News;
 use berth_vault::offsite::{Opening, TakingOver};
-use berth_vault::{OffsiteError, ReadError, Reader, Reaching, Vault};
+use berth_vault::{OffsiteError, Reaching, ReadError, Reader, Vault};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -59,9 +59,8 @@ impl Offsites for LocalOffsites {
     ) -> Result<(String, Option<Told>), StepError> {
         let cancel = bounds.cancel.child_token();
         let opening = self.opening(place, cancel.clone());
-        let work = opening.look(move |offsite| {
-            Ok((offsite.id.clone(), find(offsite, snapshot).map_err(Unseen)?))
-        });
+        let work =
+            opening.look(move |offsite| Ok((offsite.id.clone(), find(offsite, snapshot).map_err(Unseen)?)));
         in_time(bounds, &cancel, Unseen::is_the_end, work).await.map_err(ended(|Unseen(error)| error))
     }
 

@@ -30,8 +30,8 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::bucket_state::BucketState;
-use crate::offsites::OffsiteState;
 use crate::nixops4;
+use crate::offsites::OffsiteState;
 use crate::vaults::{ADDRESS, FakeState, FakeWay};
 
 /// What a machine that is out of touch does not answer.

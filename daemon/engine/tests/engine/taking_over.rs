@@ -119,7 +119,10 @@ async fn a_repository_becomes_a_tenant_that_stays_in_standby_until_somebody_says
     assert_eq!(operation.step(StepName::GoLive).unwrap().status, StepStatus::Skipped);
     let taken = stage.world.offsites.taken.lock().unwrap().clone();
     let [(password, wanted)] = taken.as_slice() else { panic!("{taken:?}") };
-    assert_eq!((password.as_str(), wanted[0].restic.as_str(), wanted[0].host.as_str()), ("of theirs", "theirs", "acme"));
+    assert_eq!(
+        (password.as_str(), wanted[0].restic.as_str(), wanted[0].host.as_str()),
+        ("of theirs", "theirs", "acme")
+    );
     assert_eq!(wanted[0].tags, [operation.id.to_string(), "service:web".into(), "pass:quiesced".into()]);
     let (snapshot, _) = stage.store.snapshot(operation.id).await.unwrap();
     assert_eq!(snapshot.created_at, told("4.3").at, "it is as old as it was");

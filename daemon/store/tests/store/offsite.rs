@@ -4,10 +4,11 @@ use berth_domain::{OperationId, SnapshotId};
 use berth_store::{OffsiteRecord, Store};
 use chrono::TimeDelta;
 
-use crate::support::{now, on_both};
+use crate::support::{busy, now, on_both};
 
 on_both!(
     a_repository_is_known_again_by_its_newest_operation_and_what_opens_it_is_forgotten,
+    a_try_that_never_came_about_is_not_taken_for_the_last_one,
     what_opens_a_repository_is_forgotten_in_time_also_where_nothing_came_of_it,
 );
 
@@ -38,6 +39,16 @@ async fn a_repository_is_known_again_by_its_newest_operation_and_what_opens_it_i
         Some(OffsiteRecord { sealed: None, ..first.clone() })
     );
     assert_eq!(store.offsite(second.operation).await.unwrap(), Some(second));
+}
+
+async fn a_try_that_never_came_about_is_not_taken_for_the_last_one(store: Store) {
+    let (_, running) = busy(&store, "acme").await;
+    let begun = OffsiteRecord { operation: running.hold.operation, ..record(1, None) };
+    let never = OffsiteRecord { operation: OperationId::max(), ..begun.clone() };
+    for kept in [&begun, &never] {
+        store.keep_offsite(kept, now()).await.unwrap();
+    }
+    assert_eq!(store.newest_offsite(&begun.repository).await.unwrap(), Some(begun));
 }
 
 async fn what_opens_a_repository_is_forgotten_in_time_also_where_nothing_came_of_it(store: Store) {

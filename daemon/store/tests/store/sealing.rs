@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use berth_domain::event::NewEvent;
 use berth_domain::{
-    EventKind, Operation, OperationId, OperationKind, OperationStatus, Revision, RevisionId, SealedSecret, Setting,
-    TenantSpec, VaultId,
+    EventKind, Operation, OperationId, OperationKind, OperationStatus, Revision, RevisionId, SealedSecret,
+    Setting, TenantSpec, VaultId,
 };
 use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState};
 use berth_store::{OperationFilter, Reseal, SealedPlace, Store, StoreError, VaultRecord};

@@ -87,7 +87,7 @@ impl Offsite {
     pub fn extents(&self, trees: &[[u8; 32]]) -> Result<Vec<Extent>, OffsiteError> {
         let mut walk = Walk::default();
         for tree in trees {
-            walk.add(self, *tree, &mut |_| Ok(()))?;
+            walk.add(self, *tree, &mut |_, _| Ok(()))?;
         }
         trees.iter().map(|tree| walk.extent(*tree)).collect()
     }

@@ -79,10 +79,10 @@ fn folder(path: &Path, reaching: &Reaching) -> Result<Beneath, OffsiteError> {
         let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         below.components().next().is_some() && below.components().all(plain)
     });
-    let below = below
-        .ok_or_else(|| refused(format!("a repository must be in a folder below {}", root.display())))?;
-    let root =
-        Beneath::open(root).map_err(|error| refused(format!("{} cannot be read: {error}", root.display())))?;
+    let below =
+        below.ok_or_else(|| refused(format!("a repository must be in a folder below {}", root.display())))?;
+    let root = Beneath::open(root)
+        .map_err(|error| refused(format!("{} cannot be read: {error}", root.display())))?;
     root.folder(below).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => OffsiteError::NoRepository,
         _ => refused(format!("{} cannot be read: {error}", path.display())),

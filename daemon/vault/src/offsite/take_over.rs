@@ -13,7 +13,7 @@ use crate::author::{Author, Title};
 use crate::buckets::{News, Tell};
 use crate::name::RepositoryName;
 use crate::object::Blob;
-use crate::reader::{Read, Reader};
+use crate::reader::{Read, Reader, SEAL};
 use crate::vault::Vault;
 
 /// After how many bytes it is written down what came so far, for whoever goes on after a daemon that was killed.
@@ -105,6 +105,7 @@ impl TakeOver<'_> {
         for wanted in wanted {
             parts.push(self.folders(wanted, &mut count)?);
         }
+        count.word = count.done;
         self.tell(&count);
         for part in &mut parts {
             if let Err(error) = self.files(part, &mut count) {
@@ -120,13 +121,16 @@ impl TakeOver<'_> {
     /// Brings a snapshot's folders.
     fn folders(&mut self, wanted: &Wanted, count: &mut Count) -> Result<Part, OffsiteError> {
         let read = self.far.snapshot(&wanted.restic).map_err(OffsiteError::far)?;
-        let before = self.author.written();
         let (author, cancel) = (&mut *self.author, &self.opening.cancel);
-        let pieces = self.walk.add(self.far, read.tree, &mut |plain| {
+        let mut bytes_added = 0;
+        let pieces = self.walk.add(self.far, read.tree, &mut |id, plain| {
             if cancel.is_cancelled() {
                 return Err(OffsiteError::Cancelled);
             }
-            author.piece(Blob::Tree, plain)?;
+            if !author.has(Blob::Tree, id) {
+                author.piece(Blob::Tree, plain)?;
+                bytes_added += plain.len() as u64 + u64::from(SEAL);
+            }
             Ok(())
         })?;
         let mut missing = Vec::new();
@@ -138,19 +142,17 @@ impl TakeOver<'_> {
                 false => missing.push(piece),
             }
         }
-        Ok(Part { read, missing, bytes_added: self.author.written() - before })
+        Ok(Part { read, missing, bytes_added })
     }
 
     /// Brings what its files consist of.
     fn files(&mut self, part: &mut Part, count: &mut Count) -> Result<(), OffsiteError> {
-        let before = self.author.written();
         let (far, missing) = (self.far, std::mem::take(&mut part.missing));
         let brought = far.each::<Far>(Blob::Data, missing, &mut |id, plain| {
+            part.bytes_added += plain.len() as u64 + u64::from(SEAL);
             self.piece(id, &plain, count).map_err(Far)
         });
-        brought.map_err(|Far(error)| error)?;
-        part.bytes_added += self.author.written() - before;
-        Ok(())
+        brought.map_err(|Far(error)| error)
     }
 
     fn piece(&mut self, id: [u8; 32], plain: &[u8], count: &mut Count) -> Result<(), OffsiteError> {
@@ -175,7 +177,7 @@ impl TakeOver<'_> {
         let Part { read, bytes_added, .. } = part;
         let Wanted { host, tags, .. } = wanted.clone();
         let title = Title { at: read.at, host, paths: read.paths, tags };
-        let restic = self.author.snapshot_of(read.tree, &title)?;
-        Ok(TakenOver { restic, extent: self.walk.extent(read.tree)?, bytes_added })
+        let extent = self.walk.extent(read.tree)?;
+        Ok(TakenOver { restic: self.author.snapshot_of(read.tree, &title)?, extent, bytes_added })
     }
 }

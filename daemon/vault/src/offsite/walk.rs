@@ -58,7 +58,7 @@ impl Walk {
         &mut self,
         far: &Reader,
         root: [u8; 32],
-        hear: &mut dyn FnMut(&[u8]) -> Result<(), OffsiteError>,
+        hear: &mut dyn FnMut([u8; 32], &[u8]) -> Result<(), OffsiteError>,
     ) -> Result<Vec<[u8; 32]>, OffsiteError> {
         let (mut pieces, mut level) = (Vec::new(), vec![root]);
         for _ in 0..DEEPEST {
@@ -70,8 +70,8 @@ impl Walk {
             }
             let mut next = Vec::new();
             far.each::<Far>(Blob::Tree, level, &mut |id, plain| {
-                hear(&plain).map_err(Far)?;
-                let folder = self.folder(id, &plain, &mut pieces)?;
+                hear(id, &plain).map_err(Far)?;
+                let folder = self.folder(far, id, &plain, &mut pieces)?;
                 next.extend_from_slice(&folder.folders);
                 self.folders.insert(id, folder);
                 Ok(())
@@ -82,18 +82,28 @@ impl Walk {
         Err(OffsiteError::TooMuch("folders are deeper than any that a machine has"))
     }
 
-    fn folder(&mut self, id: [u8; 32], plain: &[u8], pieces: &mut Vec<[u8; 32]>) -> Result<Folder, Far> {
+    fn folder(
+        &mut self,
+        far: &Reader,
+        id: [u8; 32],
+        plain: &[u8],
+        pieces: &mut Vec<[u8; 32]>,
+    ) -> Result<Folder, Far> {
         let mut folder = Folder::default();
         for node in tree_of(id, plain)?.nodes {
             if let Some(inner) = node.subtree() {
                 folder.folders.push(inner);
             } else if node.is_file() {
-                let unread =
-                    || ReadError::Unknown { what: "a file".into(), why: "it has no pieces".into() };
+                let unread = || ReadError::Unknown { what: "a file".into(), why: "it has no pieces".into() };
                 let own = node.pieces().ok_or_else(unread)?;
-                pieces.extend(own.into_iter().filter(|piece| self.pieces.insert(*piece)));
                 folder.own.files += 1;
-                folder.own.bytes = folder.own.bytes.saturating_add(node.size());
+                for piece in own {
+                    // Not what the folder says of the file: that is nowhere compared.
+                    folder.own.bytes = folder.own.bytes.saturating_add(far.length(piece)?);
+                    if self.pieces.insert(piece) {
+                        pieces.push(piece);
+                    }
+                }
             }
         }
         self.stands += folder.folders.len();

@@ -28,6 +28,7 @@ use crate::storage::{Part, StorageError};
 use index::{Index, Place as Spot};
 pub(crate) use paths::Paths;
 pub(crate) use pieces::Pieces;
+pub(crate) use runs::SEAL;
 pub(crate) use source::{Place, Source, Within};
 pub use sums::{Summed, Walked};
 pub use tree::{BadTree, Node, Tree};
@@ -39,6 +40,12 @@ const LARGEST_PIECE: usize = 16 * 1024 * 1024;
 const LARGEST_TREE: usize = 64 * 1024 * 1024;
 const LARGEST_INDEX: usize = 64 * 1024 * 1024;
 const LARGEST_SNAPSHOT: usize = 4 * 1024 * 1024;
+
+/// How much all snapshots together may say of themselves, in bytes.
+const LARGEST_SNAPSHOTS: usize = 256 * 1024 * 1024;
+
+/// How many snapshots are read at once.
+const AT_ONCE: usize = 16;
 
 /// Of how many pieces is known where they are: 80 bytes each.
 const MOST_PIECES: usize = 10_000_000;
@@ -156,8 +163,18 @@ impl Reader {
         if names.len() > most {
             return Err(unknown("the repository", format!("it has more than {most} snapshots")));
         }
-        let read = self.source.get_each(Kind::Snapshots, &names, LARGEST_SNAPSHOT)?;
-        read.iter().map(|(name, sealed)| self.read_snapshot(*name, sealed)).collect()
+        let (mut all, mut held) = (Vec::with_capacity(names.len()), 0);
+        for some in names.chunks(AT_ONCE) {
+            for (name, sealed) in self.source.get_each(Kind::Snapshots, some, LARGEST_SNAPSHOT)? {
+                let read = self.read_snapshot(name, &sealed)?;
+                held += read.paths.iter().chain(&read.tags).map(String::len).sum::<usize>() + read.host.len();
+                if held > LARGEST_SNAPSHOTS {
+                    return Err(unknown("the repository", "its snapshots say too much of themselves"));
+                }
+                all.push(read);
+            }
+        }
+        Ok(all)
     }
 
     fn read_snapshot(&self, name: Sum, sealed: &[u8]) -> Result<Read, ReadError> {

@@ -12,6 +12,9 @@ const RUN: u64 = 8 * 1024 * 1024;
 /// How many bytes that nobody wants are asked for between two that somebody does.
 const GAP: u64 = 64 * 1024;
 
+/// How many bytes a piece becomes longer by when it is sealed: what begins it, and its signature.
+pub(crate) const SEAL: u32 = 32;
+
 /// Pieces of one pack that lie together.
 struct Run {
     pack: Sum,
@@ -35,9 +38,7 @@ impl Reader {
             let part = Part::Between(run.begin, run.end.saturating_sub(1));
             let read = match self.source.get(&Key::Object(Kind::Data, run.pack), part) {
                 Err(StorageError::NotFound) => Err(ReadError::Missing(format!("data/{}", run.pack))),
-                Err(StorageError::OutOfRange { .. }) => {
-                    Err(ReadError::Damaged(format!("data/{}", run.pack)))
-                }
+                Err(StorageError::OutOfRange { .. }) => Err(ReadError::Damaged(format!("data/{}", run.pack))),
                 read => Ok(read.map_err(ReadError::from)?),
             }?;
             for (id, spot) in run.pieces {
@@ -48,6 +49,12 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// How long a piece of a file is, in bytes.
+    pub(crate) fn length(&self, id: [u8; 32]) -> Result<u64, ReadError> {
+        let spot = self.spot(Blob::Data, id)?;
+        Ok(spot.unpacked.unwrap_or(spot.length.saturating_sub(SEAL)).into())
     }
 
     /// How long a piece of a file is as it is stored, in bytes.

@@ -15,9 +15,6 @@ use crate::storage::{Entry, Part, Storage, StorageError};
 /// How much is read of one object at the most, in bytes: more than anything that is understood, as it is sealed.
 pub(super) const MOST: usize = super::LARGEST_TREE + super::LARGEST_TREE / 64;
 
-/// How many small objects are read at once.
-const AT_ONCE: usize = 16;
-
 /// One repository, wherever it lies. Nothing of it is changed.
 #[async_trait]
 pub(crate) trait Place: Send + Sync {
@@ -74,7 +71,7 @@ impl Source {
         self.wait(self.place.get(key, part, MOST))
     }
 
-    /// Several objects of a kind, each of so many bytes at the most, in any order.
+    /// Several objects of a kind at once, each of so many bytes at the most, in any order.
     pub(super) fn get_each(
         &self,
         kind: Kind,
@@ -85,7 +82,7 @@ impl Source {
             let bytes = self.place.get(&Key::Object(kind, name), Part::All, most).await?;
             Ok::<_, StorageError>((name, bytes))
         };
-        self.wait(stream::iter(names.iter().copied().map(get)).buffer_unordered(AT_ONCE).try_collect())
+        self.wait(stream::iter(names.iter().copied().map(get)).buffer_unordered(names.len()).try_collect())
     }
 
     fn wait<T>(&self, what: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {

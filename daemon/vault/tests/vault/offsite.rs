@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use berth_vault::buckets::{BucketConfig, BucketError, News, Tell};
 use berth_vault::offsite::{Extent, Opening, TakenOver, TakingOver, Wanted};
-use berth_vault::{Location, Mode, Offsite, OffsiteError, ReadError, Reaching, StorageError};
+use berth_vault::{Location, Mode, Offsite, OffsiteError, Reaching, ReadError, StorageError};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -235,14 +235,18 @@ async fn each_reason_why_nothing_can_be_had_of_a_repository_is_told_apart() {
             Err(OffsiteError::Far(ReadError::Storage(StorageError::Bucket(error)))) => known(error),
             _ => false,
         };
-        let is_none = |error: &BucketError| matches!(error, BucketError::NoBucket | BucketError::Refused { .. });
+        let is_none =
+            |error: &BucketError| matches!(error, BucketError::NoBucket | BucketError::Refused { .. });
         assert!(of_the_store(&no_bucket, is_none), "{no_bucket:?}");
         let stranger = elsewhere(|opening| match &mut opening.location {
             Location::Folder(_) => {}
             Location::Bucket { config, .. } => config.secret = "hunter2".into(),
         });
         let stranger = stranger.await;
-        assert!(of_the_store(&stranger, |error| matches!(error, BucketError::Refused { .. })), "{stranger:?}");
+        assert!(
+            of_the_store(&stranger, |error| matches!(error, BucketError::Refused { .. })),
+            "{stranger:?}"
+        );
         assert!(!format!("{stranger:?}").contains("hunter2"));
         let silent = elsewhere(|opening| match &mut opening.location {
             Location::Folder(_) => {}
@@ -267,7 +271,9 @@ async fn a_damaged_or_missing_pack_is_named_and_nothing_is_seen_of_what_came_bef
         let whole = fs::read(&pack).unwrap();
         let id = pack.file_name().unwrap().to_str().unwrap().to_owned();
         let flipped: Vec<u8> = whole.iter().map(|byte| byte ^ 1).collect();
-        for (content, fault) in [(Some(&flipped[..]), "damaged"), (Some(&whole[..40]), "damaged"), (None, "have")] {
+        for (content, fault) in
+            [(Some(&flipped[..]), "damaged"), (Some(&whole[..40]), "damaged"), (None, "have")]
+        {
             fs::remove_file(&pack).unwrap();
             if let Some(content) = content {
                 fs::write(&pack, content).unwrap();

@@ -93,7 +93,8 @@ pub(super) async fn put_in_place(context: &mut Context, sink: &Sink) -> Result<O
     context.take_what_is_deployed().await?;
     let source = context.brought().await?;
     let (mut snapshot, vault) = context.shared.records.snapshot(context.operation).await?;
-    let bytes = snapshot.captured().fold(0_u64, |sum, (_, captured)| sum.saturating_add(captured.bytes_total));
+    let bytes =
+        snapshot.captured().fold(0_u64, |sum, (_, captured)| sum.saturating_add(captured.bytes_total));
     context.has_room_for(bytes, sink).await?;
     let sums = source.sums(context, &snapshot, &vault, sink).await?;
     let secrets = source.secrets(context).await?;
