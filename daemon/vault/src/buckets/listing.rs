@@ -13,6 +13,9 @@ const PAGE: usize = 1_000;
 /// How many objects a bucket may have that is copied: each takes some 200 bytes of memory.
 const MOST: usize = 5_000_000;
 
+/// How many bytes all their keys may have together.
+const MOST_BYTES: usize = 1024 * 1024 * 1024;
+
 /// How long a key may be as it is escaped, in bytes; Amazon has 1,024 without that.
 const LONGEST_KEY: usize = 4 * 1024;
 
@@ -68,7 +71,7 @@ impl Bucket {
     /// [`BucketError`]
     pub async fn list_below(&self, prefix: &str) -> Result<Vec<Listed>, BucketError> {
         let (mut all, mut after): (Vec<Listed>, Option<String>) = (Vec::new(), None);
-        let mut before = None;
+        let (mut before, mut bytes) = (None, 0);
         loop {
             let mut query = vec![
                 ("encoding-type", "url".to_owned()),
@@ -79,9 +82,12 @@ impl Bucket {
             query.extend(after.take().map(|token| ("continuation-token", token)));
             let answer = self.send(&Ask { query, ..Ask::default() }).await?;
             let (listed, next) = read(&whole(answer, PAGE_BYTES).await?)?;
+            bytes += listed.iter().map(|listed| listed.key.len()).sum::<usize>();
             all.extend(listed);
-            if all.len() > MOST {
-                return Err(BucketError::Answer(format!("it has more than {MOST} objects")));
+            if all.len() > MOST || bytes > MOST_BYTES {
+                return Err(BucketError::Answer(format!(
+                    "it has more than {MOST} objects, or {MOST_BYTES} bytes of keys"
+                )));
             }
             match next {
                 None => break,

@@ -14,10 +14,14 @@ use crate::buckets::{News, Tell};
 use crate::name::RepositoryName;
 use crate::object::Blob;
 use crate::reader::{Read, Reader, SEAL};
+use crate::storage::StorageError;
 use crate::vault::Vault;
 
 /// After how many bytes it is written down what came so far, for whoever goes on after a daemon that was killed.
 const WORD: u64 = 512 * 1024 * 1024;
+
+/// How many bytes of the vault's room are left to others.
+const ROOM: u64 = 1024 * 1024 * 1024;
 
 /// What is taken over, and from where.
 pub struct TakingOver {
@@ -63,10 +67,11 @@ impl Vault {
         tell: Tell,
     ) -> Result<Vec<TakenOver>, OffsiteError> {
         let runtime = Handle::current();
+        let room = self.inner.storage.room().await?;
         self.rewrite(repository, password, move |own, author| {
             let far = Offsite::open(&what.opening, runtime)?;
-            TakeOver { far: &far, author, opening: &what.opening, tell, walk: Walk::default() }
-                .run(own, &what.wanted)
+            let walk = Walk::default();
+            TakeOver { far: &far, author, opening: &what.opening, room, tell, walk }.run(own, &what.wanted)
         })
         .await
     }
@@ -76,6 +81,7 @@ struct TakeOver<'a> {
     far: &'a Offsite,
     author: &'a mut Author,
     opening: &'a Opening,
+    room: Option<u64>,
     tell: Tell,
     walk: Walk,
 }
@@ -104,6 +110,14 @@ impl TakeOver<'_> {
         let mut parts = Vec::new();
         for wanted in wanted {
             parts.push(self.folders(wanted, &mut count)?);
+        }
+        // They are stored as they are, whatever they were compressed to.
+        let mut needed = ROOM;
+        for piece in parts.iter().flat_map(|part| &part.missing) {
+            needed = needed.saturating_add(self.far.length(*piece).map_err(OffsiteError::far)?);
+        }
+        if self.room.is_some_and(|room| room < needed) {
+            return Err(StorageError::NoSpace.into());
         }
         count.word = count.done;
         self.tell(&count);

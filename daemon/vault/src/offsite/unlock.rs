@@ -89,7 +89,8 @@ fn opened(password: &SecretString, file: &[u8]) -> Result<Option<Keys>, Costly> 
     let Some(written) = serde_json::from_slice::<Written>(file).ok().filter(|key| key.kdf == "scrypt") else {
         return Ok(None);
     };
-    let memory = written.n.saturating_mul(written.r.into());
+    // scrypt holds N blocks and p more, of r pieces each (RFC 7914).
+    let memory = written.n.saturating_add(written.p.into()).saturating_mul(written.r.into());
     if memory > MOST_MEMORY || memory.saturating_mul(written.p.into()) > MOST_WORK {
         return Err(Costly);
     }
@@ -141,7 +142,14 @@ mod tests {
             format!(r#"{{"kdf":"scrypt","N":{n},"r":{r},"p":{p},"salt":"AAAA","data":"AAAA"}}"#)
         };
         let tried = |text: String| opened(&"of this test".into(), text.as_bytes());
-        for (n, r, p) in [(1 << 40, 8, 1), (1 << 22, 1, 1), (1 << 18, 8, 5), (u64::MAX, u32::MAX, u32::MAX)] {
+        for (n, r, p) in [
+            (2, 1, 1 << 22),
+            (1, 1, 1 << 22),
+            (1 << 40, 8, 1),
+            (1 << 22, 1, 1),
+            (1 << 18, 8, 5),
+            (u64::MAX, u32::MAX, u32::MAX),
+        ] {
             assert!(tried(key(n, r, p)).is_err(), "{n} {r} {p}");
         }
         // No power of two, nothing at all, and no JSON of a key.

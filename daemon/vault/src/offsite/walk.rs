@@ -15,8 +15,8 @@ const DEEPEST: usize = 2048;
 /// How many folders there may be, each counted wherever it stands in another.
 const MOST_FOLDERS: usize = 5_000_000;
 
-/// How many files a snapshot may come to.
-const MOST_FILES: u64 = 100_000_000;
+/// How many entries a snapshot may come to, folders among them: each is gone through where it is restored.
+const MOST_ENTRIES: u64 = 100_000_000;
 
 /// How much a snapshot comes to where it is restored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,12 +35,33 @@ pub(super) struct Walk {
     stands: usize,
 }
 
+/// What is in folders.
+#[derive(Debug, Clone, Copy, Default)]
+struct Below {
+    extent: Extent,
+    /// How many there are, folders among them.
+    entries: u64,
+}
+
+impl Below {
+    fn and(self, other: &Self) -> Self {
+        let extent = Extent {
+            files: self.extent.files.saturating_add(other.extent.files),
+            bytes: self.extent.bytes.saturating_add(other.extent.bytes),
+        };
+        Self { extent, entries: self.entries.saturating_add(other.entries) }
+    }
+}
+
 /// One folder: what is in it itself, and the folders in it.
 #[derive(Default)]
 struct Folder {
-    own: Extent,
+    own: Below,
     folders: Vec<[u8; 32]>,
 }
+
+/// Is given a folder's id, and the folder as it is stored.
+pub(super) type Heard<'a> = dyn FnMut([u8; 32], &[u8]) -> Result<(), OffsiteError> + 'a;
 
 /// What the other repository says is told from what ours does.
 pub(super) struct Far(pub(super) OffsiteError);
@@ -58,7 +79,7 @@ impl Walk {
         &mut self,
         far: &Reader,
         root: [u8; 32],
-        hear: &mut dyn FnMut([u8; 32], &[u8]) -> Result<(), OffsiteError>,
+        hear: &mut Heard<'_>,
     ) -> Result<Vec<[u8; 32]>, OffsiteError> {
         let (mut pieces, mut level) = (Vec::new(), vec![root]);
         for _ in 0..DEEPEST {
@@ -91,15 +112,17 @@ impl Walk {
     ) -> Result<Folder, Far> {
         let mut folder = Folder::default();
         for node in tree_of(id, plain)?.nodes {
+            folder.own.entries += 1;
             if let Some(inner) = node.subtree() {
                 folder.folders.push(inner);
             } else if node.is_file() {
                 let unread = || ReadError::Unknown { what: "a file".into(), why: "it has no pieces".into() };
                 let own = node.pieces().ok_or_else(unread)?;
-                folder.own.files += 1;
+                folder.own.extent.files += 1;
                 for piece in own {
                     // Not what the folder says of the file: that is nowhere compared.
-                    folder.own.bytes = folder.own.bytes.saturating_add(far.length(piece)?);
+                    let bytes = &mut folder.own.extent.bytes;
+                    *bytes = bytes.saturating_add(far.length(piece)?);
                     if self.pieces.insert(piece) {
                         pieces.push(piece);
                     }
@@ -115,29 +138,28 @@ impl Walk {
 
     /// What is below a tree that was gone through.
     pub(super) fn extent(&self, root: [u8; 32]) -> Result<Extent, OffsiteError> {
-        let mut known: HashMap<[u8; 32], Extent> = HashMap::new();
+        let mut known: HashMap<[u8; 32], Below> = HashMap::new();
         // An own stack, as folders may be deeper than a thread's.
         let mut open = vec![root];
-        while let Some(id) = open.last().copied() {
-            let empty = Folder::default();
-            let folder = self.folders.get(&id).unwrap_or(&empty);
-            let unknown: Vec<_> =
-                folder.folders.iter().copied().filter(|inner| !known.contains_key(inner)).collect();
-            if !unknown.is_empty() {
-                open.extend(unknown);
+        while let Some(id) = open.pop() {
+            if known.contains_key(&id) {
                 continue;
             }
-            let inner = folder.folders.iter().filter_map(|inner| known.get(inner));
-            let sum = inner.fold(folder.own, |sum, inner| Extent {
-                files: sum.files.saturating_add(inner.files),
-                bytes: sum.bytes.saturating_add(inner.bytes),
-            });
-            known.insert(id, sum);
-            open.pop();
+            let empty = Folder::default();
+            let folder = self.folders.get(&id).unwrap_or(&empty);
+            let unknown: HashSet<[u8; 32]> =
+                folder.folders.iter().copied().filter(|inner| !known.contains_key(inner)).collect();
+            if unknown.is_empty() {
+                let inner = folder.folders.iter().filter_map(|inner| known.get(inner));
+                known.insert(id, inner.fold(folder.own, Below::and));
+            } else {
+                open.push(id);
+                open.extend(unknown);
+            }
         }
-        let extent = known.get(&root).copied().unwrap_or_default();
-        match extent.files > MOST_FILES {
-            true => Err(OffsiteError::TooMuch("a snapshot has more files than any machine keeps")),
+        let Below { extent, entries } = known.get(&root).copied().unwrap_or_default();
+        match entries > MOST_ENTRIES {
+            true => Err(OffsiteError::TooMuch("a snapshot has more entries than any machine keeps")),
             false => Ok(extent),
         }
     }
@@ -149,7 +171,8 @@ mod tests {
 
     fn walk(folders: &[(u8, Extent, &[u8])]) -> Walk {
         let folder = |(id, own, inner): &(u8, Extent, &[u8])| {
-            ([*id; 32], Folder { own: *own, folders: inner.iter().map(|id| [*id; 32]).collect() })
+            let own = Below { extent: *own, entries: own.files + inner.len() as u64 };
+            ([*id; 32], Folder { own, folders: inner.iter().map(|id| [*id; 32]).collect() })
         };
         Walk { folders: folders.iter().map(folder).collect(), ..Walk::default() }
     }
@@ -166,5 +189,10 @@ mod tests {
         let bomb: Vec<_> = bomb.iter().map(|(id, own, inner)| (*id, *own, inner.as_slice())).collect();
         assert!(matches!(walk(&bomb).extent([0; 32]), Err(OffsiteError::TooMuch(_))));
         assert_eq!(walk(&bomb).extent([38; 32]).unwrap().files, 3);
+        // The same without a file, and two that hold another very often.
+        let hollow: Vec<_> = bomb.iter().map(|(id, _, inner)| (*id, none, *inner)).collect();
+        assert!(matches!(walk(&hollow).extent([0; 32]), Err(OffsiteError::TooMuch(_))));
+        let often = walk(&[(1, none, &[2; 100_000]), (2, none, &[3; 100_000]), (3, one, &[])]);
+        assert!(matches!(often.extent([1; 32]), Err(OffsiteError::TooMuch(_))));
     }
 }

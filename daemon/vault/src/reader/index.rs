@@ -62,6 +62,9 @@ impl Index {
     pub(super) fn add(&mut self, text: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let written: Written<'_> = serde_json::from_slice(text)?;
         for pack in written.packs.into_iter().flatten() {
+            if pack.blobs.is_empty() {
+                continue;
+            }
             let number = u32::try_from(self.packs.len())?;
             self.packs.push(pack.id.parse()?);
             for piece in pack.blobs {
@@ -75,8 +78,13 @@ impl Index {
     }
 
     /// Of how many pieces it tells.
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn pieces(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// In how many packs they are, each counted as often as it is told of.
+    pub(super) fn packs(&self) -> usize {
+        self.packs.len()
     }
 
     /// The pieces that it tells of, in any order.
@@ -106,6 +114,9 @@ mod tests {
         let mut index = Index::default();
         index.add(text.as_bytes()).unwrap();
         index.add(b"{}").unwrap();
+        // A pack of which nothing is told takes no room.
+        index.add(format!(r#"{{"packs":[{{"id":"{one}","blobs":[]}}]}}"#).as_bytes()).unwrap();
+        assert_eq!((index.packs(), index.pieces()), (1, 2));
         let at =
             |blob| index.place(blob, [0x22; 32]).map(|place| (place.offset, place.length, place.unpacked));
         assert_eq!(at(Blob::Data), Some((5, 60, Some(90))));

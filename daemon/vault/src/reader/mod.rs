@@ -44,11 +44,13 @@ const LARGEST_SNAPSHOT: usize = 4 * 1024 * 1024;
 /// How much all snapshots together may say of themselves, in bytes.
 const LARGEST_SNAPSHOTS: usize = 256 * 1024 * 1024;
 
-/// How many snapshots are read at once.
+/// How many snapshots are read at once, and how many objects of the index, which are larger.
 const AT_ONCE: usize = 16;
+const INDEXES_AT_ONCE: usize = 4;
 
-/// Of how many pieces is known where they are: 80 bytes each.
+/// Of how many pieces is known where they are, and in how many packs: 80 bytes, and 32.
 const MOST_PIECES: usize = 10_000_000;
+const MOST_PACKS: usize = 5_000_000;
 
 /// Reads a repository as it was when the first piece was asked for. Each call may wait for the storage.
 pub struct Reader {
@@ -126,11 +128,13 @@ impl Reader {
             return Ok(index);
         }
         let mut index = Index::default();
-        for name in self.source.list(Kind::Index)? {
-            let text = self.object(Kind::Index, name)?;
-            index.add(&text).map_err(|error| unknown(format!("the index {name}"), error))?;
-            if index.len() > MOST_PIECES {
-                return Err(unknown("the index", "it tells of too much"));
+        for some in self.source.list(Kind::Index)?.chunks(INDEXES_AT_ONCE) {
+            for (name, sealed) in self.source.get_each(Kind::Index, some, LARGEST_INDEX)? {
+                let text = self.opened(Kind::Index, name, &sealed)?;
+                index.add(&text).map_err(|error| unknown(format!("the index {name}"), error))?;
+                if index.pieces() > MOST_PIECES || index.packs() > MOST_PACKS {
+                    return Err(unknown("the index", "it tells of too much"));
+                }
             }
         }
         Ok(self.index.get_or_init(|| index))
@@ -167,7 +171,13 @@ impl Reader {
         for some in names.chunks(AT_ONCE) {
             for (name, sealed) in self.source.get_each(Kind::Snapshots, some, LARGEST_SNAPSHOT)? {
                 let read = self.read_snapshot(name, &sealed)?;
-                held += read.paths.iter().chain(&read.tags).map(String::len).sum::<usize>() + read.host.len();
+                held += size_of::<Read>() + read.host.len();
+                held += read
+                    .paths
+                    .iter()
+                    .chain(&read.tags)
+                    .map(|word| size_of_val(word) + word.len())
+                    .sum::<usize>();
                 if held > LARGEST_SNAPSHOTS {
                     return Err(unknown("the repository", "its snapshots say too much of themselves"));
                 }
@@ -250,11 +260,7 @@ impl Reader {
         if Sha256::digest(&plain).as_slice() == id { Ok(plain) } else { Err(damaged()) }
     }
 
-    /// An object that is no pack.
-    fn object(&self, kind: Kind, name: Sum) -> Result<Vec<u8>, ReadError> {
-        self.opened(kind, name, &self.source.get(&Key::Object(kind, name), Part::All)?)
-    }
-
+    /// What an object that is no pack holds.
     fn opened(&self, kind: Kind, name: Sum, sealed: &[u8]) -> Result<Vec<u8>, ReadError> {
         let damaged = || ReadError::Damaged(format!("{}/{name}", kind.as_str()));
         if Sum::new(Sha256::digest(sealed).into()) != name {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Node, ReadError, Reader, unknown};
+use super::{Node, ReadError, Reader, Tree, unknown};
 use crate::author::node::unix_mode;
 use crate::merge::names;
 
@@ -17,6 +17,12 @@ const SET_ID: u32 = 0o6000;
 
 /// How long a path may be below a directory, in bytes; on a Linux machine it is 4096 altogether.
 const LONGEST_PATH: usize = 4096;
+
+/// How many bytes the folders on the way to an entry may have together: all of them are in memory.
+const MOST_OPEN: usize = 256 * 1024 * 1024;
+
+/// What an entry takes of memory beside its text, in bytes, about.
+const BESIDE: usize = 150;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +112,12 @@ impl Reader {
     /// [`ReadError`]
     pub fn sum(&self, tree: [u8; 32], hear: &mut Walked<'_>) -> Result<bool, ReadError> {
         // An own stack, as a tree may be deeper than a thread's.
-        let mut open = vec![(Vec::new(), self.tree(tree)?.nodes.into_iter())];
-        while let Some((above, nodes)) = open.last_mut() {
+        let (mut open, mut held) = (Vec::new(), 0);
+        let first = Open::of(Vec::new(), self.tree(tree)?, &mut held)?;
+        open.push(first);
+        while let Some(Open { above, nodes, size }) = open.last_mut() {
             let Some(node) = nodes.next() else {
+                held -= *size;
                 open.pop();
                 continue;
             };
@@ -137,7 +146,7 @@ impl Reader {
                 return Ok(false);
             }
             if let Some(tree) = node.subtree() {
-                open.push((path, self.tree(tree)?.nodes.into_iter()));
+                open.push(Open::of(path, self.tree(tree)?, &mut held)?);
             }
         }
         Ok(true)
@@ -154,6 +163,26 @@ impl Reader {
             }
         }
         Ok(Some((size, sum.finalize().into())))
+    }
+}
+
+/// A folder on the way.
+struct Open {
+    /// Its own path.
+    above: Vec<u8>,
+    nodes: std::vec::IntoIter<Node>,
+    /// How many bytes it takes.
+    size: usize,
+}
+
+impl Open {
+    fn of(above: Vec<u8>, tree: Tree, held: &mut usize) -> Result<Self, ReadError> {
+        let size = tree.nodes.iter().map(|node| node.text().get().len() + BESIDE).sum();
+        *held += size;
+        if *held > MOST_OPEN {
+            return Err(unknown("a folder", "it and those around it are too large"));
+        }
+        Ok(Self { above, nodes: tree.nodes.into_iter(), size })
     }
 }
 

@@ -6,6 +6,10 @@ use serde_json::value::RawValue;
 use crate::object::Sum;
 use crate::quoted::unquoted;
 
+/// How many entries a folder may have, each of which takes some hundred bytes of memory beside its text. restic's own take more than
+/// that of a tree that is as large as one may be.
+const MOST_NODES: usize = 500_000;
+
 /// A folder's entries, in the order of their names.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
@@ -42,6 +46,9 @@ pub enum BadTree {
     /// A folder has no tree.
     #[error("a folder has no tree")]
     NoTree,
+    /// There are more entries than any folder has that restic can copy.
+    #[error("it has too many nodes")]
+    TooMany,
     /// The entries come in another order, or one comes twice.
     #[error("its nodes are not in the order of their names")]
     Order,
@@ -72,7 +79,11 @@ struct Content {
 impl Tree {
     pub(super) fn parse(text: &[u8]) -> Result<Self, BadTree> {
         let written: Written = serde_json::from_slice(text)?;
-        let nodes = written.nodes.unwrap_or_default().into_iter().map(Node::of);
+        let nodes = written.nodes.unwrap_or_default();
+        if nodes.len() > MOST_NODES {
+            return Err(BadTree::TooMany);
+        }
+        let nodes = nodes.into_iter().map(Node::of);
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let in_order = nodes.is_sorted_by(|one, other| one.name < other.name);
         in_order.then_some(Self { nodes }).ok_or(BadTree::Order)
@@ -178,6 +189,9 @@ mod tests {
         for nodes in others {
             assert!(Tree::parse(format!(r#"{{"nodes":[{nodes}]}}"#).as_bytes()).is_err(), "{nodes}");
         }
+        let many = |count| format!(r#"{{"nodes":[{}1]}}"#, "1,".repeat(count));
+        assert!(matches!(Tree::parse(many(MOST_NODES).as_bytes()), Err(BadTree::TooMany)));
+        assert!(matches!(Tree::parse(many(9).as_bytes()), Err(BadTree::Json(_))));
         assert!(Tree::parse(b"{}").is_ok() && Tree::parse(b"1").is_err());
     }
 }

@@ -67,6 +67,14 @@ pub trait Storage: Debug + Send + Sync {
     /// The place fails; what is left goes when it is tried again.
     async fn destroy(&self, repository: &RepositoryName) -> Result<(), StorageError>;
 
+    /// How many bytes there is room for; nothing where the place does not say.
+    ///
+    /// # Errors
+    /// The place fails.
+    async fn room(&self) -> Result<Option<u64>, StorageError> {
+        Ok(None)
+    }
+
     /// The bytes of all objects of a repository.
     ///
     /// # Errors

@@ -43,7 +43,9 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Found>) {
             found.push((name, Some((mode, fs::read(&path).unwrap())), None));
         } else {
             found.push((name, None, None));
-            collect(root, &path, found);
+            if kind.is_dir() {
+                collect(root, &path, found);
+            }
         }
     }
 }

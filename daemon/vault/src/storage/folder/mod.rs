@@ -97,6 +97,15 @@ impl Storage for FolderStorage {
         blocking("list repositories", move || files::repositories(&root)).await
     }
 
+    async fn room(&self) -> Result<Option<u64>, StorageError> {
+        let root = self.root.clone();
+        let look = move || {
+            let found = rustix::fs::statvfs(&root)?;
+            Ok(found.f_bavail.saturating_mul(found.f_frsize))
+        };
+        blocking("look for room", look).await.map(Some)
+    }
+
     async fn destroy(&self, repository: &RepositoryName) -> Result<(), StorageError> {
         let (root, folder) = (self.root.clone(), self.repository(repository));
         blocking("remove a repository", move || files::destroy(&root, &folder)).await
