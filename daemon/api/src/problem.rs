@@ -182,7 +182,7 @@ impl From<StoreError> for Problem {
             StoreError::StateLeaseLost { .. } => Self::conflict("state-lease-lost", detail),
             StoreError::RolloutFinished { .. } => Self::conflict("rollout-finished", detail),
             StoreError::RolloutChanged => Self::conflict("rollout-changed", detail),
-            StoreError::VaultInUse { operation } => {
+            StoreError::VaultInUse { operation } | StoreError::RepositoryInUse { operation } => {
                 Self::conflict("operation-running", detail).with_operation(operation)
             }
             StoreError::NotDeployed { .. } => Self::conflict("not-deployed", detail),

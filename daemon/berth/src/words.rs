@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use berth_domain::Progress;
 use berth_domain::progress::Unit;
+use berth_domain::{Obstacle, Progress};
+use berth_transfer::brief;
 use chrono::{DateTime, Utc};
 use indicatif::BinaryBytes;
 
@@ -65,6 +66,12 @@ pub fn line(text: &str) -> String {
     berth_bundle::path::for_people(text.as_bytes()).into_owned()
 }
 
+/// What keeps a tenant from coming, of which a stranger may have written any part.
+pub fn obstacle(obstacle: &Obstacle) -> String {
+    let field = obstacle.field.as_deref().map(|field| format!("{}  ", brief(field))).unwrap_or_default();
+    format!("{field}{} ({})", brief(&obstacle.message), brief(&obstacle.code))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +90,16 @@ mod tests {
         assert_eq!(progress(&Progress::open(3, Unit::Paths)), "3 paths");
         assert_eq!(progress(&Progress::of(1, 1, Unit::Builds)), "1 of 1 build");
         assert_eq!(progress(&Progress::of(512, 2048, Unit::Bytes)), "512 B of 2.00 KiB");
+    }
+
+    #[test]
+    fn nothing_of_an_obstacle_moves_the_cursor() {
+        let text = |text: &str| text.to_owned();
+        let said = obstacle(&Obstacle {
+            code: text("a\x1b[2J"),
+            message: text("b\r\nc"),
+            field: Some(text("/services/\u{202e}\x07x")),
+        });
+        assert_eq!(said, "/services/ x  b c (a [2J)");
     }
 }

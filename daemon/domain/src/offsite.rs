@@ -46,7 +46,7 @@ pub struct OffsiteSnapshot {
     pub tenant_part: bool,
     /// Whether it holds every service that the tenant had, and that part.
     pub whole: bool,
-    /// Why that part cannot be read.
+    /// Why it cannot be read, as far as it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

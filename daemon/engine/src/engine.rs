@@ -12,6 +12,7 @@ use berth_seal::Keys;
 use berth_store::idempotency::IdempotencyRecord;
 use berth_store::{DepartureRecord, StoreError};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,9 @@ use crate::worker;
 
 /// How long somebody may wait who wants to know what a repository that lies elsewhere holds: less than what stands before a daemon waits.
 const LOOK: Duration = Duration::from_secs(50);
+
+/// How many may look at once: each may take the memory that a repository's keys and index ask for.
+const LOOKS: usize = 2;
 
 /// What bounds the engine.
 #[derive(Debug, Clone)]
@@ -214,6 +218,8 @@ pub(crate) struct Shared {
     pub running: Mutex<BTreeMap<OperationId, Arc<Tenure>>>,
     /// How many operations may still be begun.
     pub slots: Arc<Semaphore>,
+    /// How many more may look into repositories that lie elsewhere.
+    pub looks: Semaphore,
     pub tasks: TaskTracker,
     pub fleet: Fleet,
 }
@@ -237,6 +243,7 @@ impl Engine {
                 spool: Arc::new(spool),
                 clock,
                 slots: Arc::new(Semaphore::new(options.parallel_operations)),
+                looks: Semaphore::new(LOOKS),
                 options,
                 queued: Notify::new(),
                 stopping: CancellationToken::new(),
@@ -302,8 +309,12 @@ impl Engine {
         place: &Place,
         snapshot: Option<SnapshotId>,
     ) -> Result<Contents, StepError> {
-        let bounds = Bounds { cancel: self.shared.stopping.child_token(), timeout: LOOK };
-        self.shared.offsites.look(place, snapshot, &bounds).await
+        let (begun, stop) = (Instant::now(), self.shared.stopping.child_token());
+        let turn = tokio::time::timeout(LOOK, stop.run_until_cancelled(self.shared.looks.acquire()));
+        let late = |_| StepError::retryable("timeout", "others look into repositories just now: ask again");
+        let _turn = turn.await.map_err(late)?.ok_or(StepError::Stopping)?;
+        let timeout = LOOK.saturating_sub(begun.elapsed());
+        self.shared.offsites.look(place, snapshot, &Bounds { cancel: stop, timeout }).await
     }
 
     /// How many operations run here.

@@ -43,6 +43,7 @@
 //! | [`eta`] | when it will probably end, from earlier operations |
 //! | [`offsite`] | repositories of snapshots that lie elsewhere, of which tenants are made |
 //! | `directory_sum` | what a directory has to come to |
+//! | `snapshot_json` | what a service's snapshot says of itself |
 //! | [`error`] | why a step ended badly |
 
 mod arrivals;
@@ -77,6 +78,7 @@ pub mod records;
 pub mod retries;
 pub mod rollouts;
 mod runner;
+mod snapshot_json;
 mod steps;
 mod tail;
 mod tenure;

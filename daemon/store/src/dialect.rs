@@ -77,6 +77,9 @@ pub(crate) trait Dialect {
 
     /// Keeps others from changing a vault until this transaction ends.
     async fn lock_vault(&mut self, id: &str) -> QueryResult<()>;
+
+    /// Keeps others from writing down what tenants are to be made of until this transaction ends.
+    async fn lock_offsites(&mut self) -> QueryResult<()>;
 }
 
 impl Dialect for SqliteConn {
@@ -109,6 +112,10 @@ impl Dialect for SqliteConn {
     }
 
     async fn lock_vault(&mut self, _: &str) -> QueryResult<()> {
+        Ok(())
+    }
+
+    async fn lock_offsites(&mut self) -> QueryResult<()> {
         Ok(())
     }
 }
@@ -153,5 +160,11 @@ impl Dialect for PgConn {
     async fn lock_vault(&mut self, id: &str) -> QueryResult<()> {
         let row = vaults::table.find(id).select(vaults::id).for_update();
         row.first::<String>(self).await.optional().map(drop)
+    }
+
+    async fn lock_offsites(&mut self) -> QueryResult<()> {
+        // There may be no row yet that could be locked.
+        let lock = diesel::sql_query("LOCK TABLE offsite_imports IN SHARE ROW EXCLUSIVE MODE");
+        lock.execute(self).await.map(drop)
     }
 }

@@ -93,6 +93,12 @@ pub enum StoreError {
         /// That operation.
         operation: OperationId,
     },
+    /// A tenant is being made of the same repository.
+    #[error("the operation {operation} makes a tenant of this repository at the moment")]
+    RepositoryInUse {
+        /// The operation that does, or is about to.
+        operation: OperationId,
+    },
     /// The operation has ended and does not change any more.
     #[error("the operation {operation} has ended already: {status}")]
     Finished {

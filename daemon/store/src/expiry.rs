@@ -6,9 +6,10 @@ use diesel_async::RunQueryDsl;
 
 use crate::columns::millis;
 use crate::error::StoreError;
+use crate::offsite::SUBMITTED_WITHIN;
 use crate::pool::Store;
 use crate::run::transact;
-use crate::schema::{idempotency, offsite_imports, tokens, watch_links};
+use crate::schema::{idempotency, offsite_imports, operations, tokens, watch_links};
 
 /// How long it is known at the most what opens a repository that a tenant is made of, in milliseconds: an operation that is to begin
 /// at once has ended long before.
@@ -39,8 +40,10 @@ impl Store {
             let idempotency = diesel::delete(old).execute(conn).await?;
             let old = watch_links::table.filter(watch_links::expires_at.le(now));
             let watch_links = diesel::delete(old).execute(conn).await?;
-            // What was written down for an operation that never came about.
-            let old = offsite_imports::table.filter(offsite_imports::created_at.le(now - OFFSITE));
+            let unsubmitted = offsite_imports::operation.ne_all(operations::table.select(operations::id));
+            let unsubmitted = unsubmitted.and(offsite_imports::created_at.le(now - SUBMITTED_WITHIN));
+            let old = unsubmitted.or(offsite_imports::created_at.le(now - OFFSITE));
+            let old = offsite_imports::table.filter(old).filter(offsite_imports::sealed.is_not_null());
             diesel::update(old).set(offsite_imports::sealed.eq(None::<String>)).execute(conn).await?;
             Ok(Purged { tokens, idempotency, watch_links })
         })

@@ -5,10 +5,16 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::columns::{millis, parse};
+use crate::dialect::Dialect as _;
 use crate::error::StoreError;
+use crate::operations::UNFINISHED;
 use crate::pool::Store;
 use crate::run::{read, transact};
 use crate::schema::{offsite_imports, operations};
+
+/// Within which time an operation is submitted after it was written down what it is to make a tenant of, in milliseconds. One that is not
+/// there by then never comes about.
+pub(crate) const SUBMITTED_WITHIN: i64 = 10 * 60 * 1000;
 
 /// What an operation is to make a tenant of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,10 +63,23 @@ impl Store {
     /// Writes down what an operation is to make a tenant of, before it is submitted.
     ///
     /// # Errors
-    /// [`StoreError::Database`]
+    /// [`StoreError::RepositoryInUse`] while another one makes a tenant of the same repository, or is about to be submitted.
     pub async fn keep_offsite(&self, record: &OffsiteRecord, now: Timestamp) -> Result<(), StoreError> {
         let (record, now) = (record.clone(), millis(now));
         transact!(self, conn => {
+            conn.lock_offsites().await?;
+            let own = offsite_imports::table.filter(offsite_imports::repository.eq(&record.repository));
+            let others = own.order(offsite_imports::operation.desc()).select(offsite_imports::operation);
+            let unfinished = operations::table.filter(operations::status.eq_any(UNFINISHED));
+            let works = offsite_imports::operation.eq_any(unfinished.select(operations::id));
+            let waits = offsite_imports::operation.ne_all(operations::table.select(operations::id));
+            let waits = waits.and(offsite_imports::sealed.is_not_null());
+            let waits = waits.and(offsite_imports::created_at.gt(now - SUBMITTED_WITHIN));
+            let other: Option<String> = others.filter(works.or(waits)).first(conn).await.optional()?;
+            if let Some(other) = other {
+                let operation = parse("offsite_imports.operation", &other)?;
+                return Err(StoreError::RepositoryInUse { operation });
+            }
             let row = (
                 offsite_imports::operation.eq(record.operation.to_string()),
                 offsite_imports::repository.eq(&record.repository),
@@ -104,6 +123,20 @@ impl Store {
             }
         })?;
         row.map(TryInto::try_into).transpose()
+    }
+
+    /// Forgets what opens the repository of an operation that was not submitted.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn settle_unsubmitted_offsite(&self, operation: OperationId) -> Result<(), StoreError> {
+        let operation = operation.to_string();
+        transact!(self, conn => {
+            let row = offsite_imports::table.filter(offsite_imports::operation.eq(&operation));
+            let row = row.filter(offsite_imports::operation.ne_all(operations::table.select(operations::id)));
+            diesel::update(row).set(offsite_imports::sealed.eq(None::<String>)).execute(conn).await?;
+            Ok::<_, StoreError>(())
+        })
     }
 
     /// Forgets what opens the repository of an operation, which has ended.

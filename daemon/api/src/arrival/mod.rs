@@ -28,6 +28,6 @@ pub(crate) use answer::answer;
 pub(crate) use bearer::Bearer;
 pub(crate) use bundle::examine_bundle;
 pub(crate) use preflight::examine;
-pub(crate) use vault::{examine_vault, none};
+pub(crate) use vault::{examine_vault, none, unread, unreadable};
 pub(crate) use way_back::{ticket_back, way_back};
 pub(crate) use wish::{Wish, refused};

@@ -1,7 +1,8 @@
 //! What a tenant that a repository of snapshots holds would be here, and what keeps it from that.
 
 use berth_domain::{Obstacle, OperationId, TenantDraft};
-use berth_engine::offsite::Told;
+use berth_engine::offsite::{NEWEST, Told};
+use berth_engine::{Failure, StepError};
 use berth_protocol::GivenSetting;
 use serde_json::Value;
 
@@ -29,9 +30,33 @@ pub(crate) async fn examine_vault(
 
 /// There is no snapshot that a tenant can be made of.
 pub(crate) fn none() -> Obstacle {
-    let message = "no snapshot in the repository holds all services with the tenant's settings and secrets; one that is not whole has to be \
-                   named, and to hold those";
-    Obstacle { code: "no-snapshot".into(), message: message.into(), field: Some("/snapshot".into()) }
+    let message = format!(
+        "none of the newest {NEWEST} snapshots in the repository holds all services with the tenant's settings and secrets; an older one, or \
+         one that is not whole, has to be named, and to hold those"
+    );
+    Obstacle { code: "no-snapshot".into(), message, field: Some("/snapshot".into()) }
+}
+
+/// The newest snapshot that might be whole cannot be read, and nobody has named another one.
+pub(crate) fn unread(error: StepError) -> StepError {
+    match error {
+        StepError::Failed(failure) => {
+            let message =
+                format!("the newest snapshot cannot be taken: {}; name an older one", failure.message);
+            StepError::Failed(Box::new(Failure { message, ..*failure }))
+        }
+        error => error,
+    }
+}
+
+/// The same, as what is in the way.
+pub(crate) fn unreadable(error: &StepError) -> Obstacle {
+    let error = unread(error.clone());
+    let code = match &error {
+        StepError::Failed(failure) => failure.code,
+        _ => "internal",
+    };
+    Obstacle { code: code.into(), message: error.to_string(), field: Some("/snapshot".into()) }
 }
 
 /// Puts what was given in confidence back where numbers stand in its place; gives the places of which nothing is known.

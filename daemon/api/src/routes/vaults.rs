@@ -14,7 +14,7 @@ use chrono::{SubsecRound as _, Utc};
 use secrecy::SecretString;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::arrival::{Wish, examine_vault, make, none, refused, unused};
+use crate::arrival::{Wish, examine_vault, make, none, refused, unread, unreadable, unused};
 use crate::auth::Caller;
 use crate::body::Body;
 use crate::idempotency::{IdempotencyKey, Once};
@@ -42,11 +42,13 @@ async fn look(
     caller.require(Permission::Operate)?;
     let wanted = body.value?;
     let place = place(wanted.repository, wanted.password)?;
-    let contents = api.engine.look_offsite(&place, wanted.snapshot).await.map_err(problem)?;
+    let contents = api.engine.look_offsite(&place, wanted.snapshot).await;
+    let contents = contents.map_err(|error| problem(&place, error))?;
     let obstacles = match (&wanted.machine, &contents.chosen) {
         (None, _) => None,
-        (Some(_), None) => Some(vec![none()]),
-        (Some(machine), Some(told)) => {
+        (Some(_), Ok(None)) => Some(vec![none()]),
+        (Some(_), Err(error)) => Some(vec![unreadable(error)]),
+        (Some(machine), Ok(Some(told))) => {
             let wish = Wish {
                 machine,
                 name: wanted.name.as_ref(),
@@ -63,7 +65,7 @@ async fn look(
         repository: contents.repository,
         snapshots: contents.snapshots,
         older: contents.older,
-        tenant: contents.chosen.map(shown),
+        tenant: contents.chosen.ok().flatten().map(shown),
         obstacles,
     }))
 }
@@ -90,12 +92,14 @@ async fn import(
     }
     let wanted = body.value?;
     let place = place(wanted.repository, wanted.password)?;
-    let contents = api.engine.look_offsite(&place, wanted.snapshot).await.map_err(problem)?;
+    let contents = api.engine.look_offsite(&place, wanted.snapshot).await;
+    let contents = contents.map_err(|error| problem(&place, error))?;
     let earlier = earlier(&api, &contents.repository).await?;
     if let Some(earlier) = &earlier {
         unused(&api, earlier, "repository-used", "repository").await?;
     }
-    let told = contents.chosen.ok_or_else(|| refused(&[none()]))?;
+    let told = contents.chosen.map_err(|error| problem(&place, unread(error)))?;
+    let told = told.ok_or_else(|| refused(&[none()]))?;
     let wish = Wish {
         machine: &wanted.machine,
         name: wanted.name.as_ref(),
@@ -119,7 +123,13 @@ async fn import(
     };
     // Before there is a tenant, so that one whose import is interrupted here is known by it.
     api.store().keep_offsite(&record, now).await?;
-    make(&api, &once, &operation, &spec, brought.own).await
+    let made = make(&api, &once, &operation, &spec, brought.own).await;
+    // Whatever became of it: what opens the repository is kept for an operation that is there. Where this fails, it expires.
+    let settled = api.store().settle_unsubmitted_offsite(operation.id).await;
+    if let Err(error) = settled {
+        tracing::warn!(operation = %operation.id, %error, "what opens a repository is kept until it expires");
+    }
+    made
 }
 
 /// The tenant that was made last of a repository.
@@ -136,11 +146,20 @@ fn place(lies: RepositoryPlace, password: String) -> Result<Place, Problem> {
     let lies = match lies {
         RepositoryPlace::Folder(path) => Lies::Folder(path.into()),
         RepositoryPlace::S3(S3Place { endpoint, region, bucket, prefix, access_key, secret_key }) => {
-            for (field, text) in [("region", &region), ("bucket", &bucket), ("access_key", &access_key)] {
+            for (field, text) in [
+                ("region", &region),
+                ("bucket", &bucket),
+                ("access_key", &access_key),
+                ("secret_key", &secret_key),
+            ] {
                 if text.is_empty() {
                     let field = format!("/repository/s3/{field}");
                     return Err(Invalid::one(field, "required", "must not be empty").into());
                 }
+            }
+            if prefix.split('/').any(|part| matches!(part, "." | "..")) {
+                let rule = "no part of it may be . or ..";
+                return Err(Invalid::one("/repository/s3/prefix", "location", rule).into());
             }
             Lies::S3 { endpoint, region, bucket, prefix, access_key, secret_key: secret(secret_key) }
         }
@@ -172,10 +191,14 @@ fn shown(told: Told) -> OffsiteTenant {
 }
 
 /// Why a repository cannot be used: each sort of trouble has a name of its own.
-fn problem(error: StepError) -> Problem {
+fn problem(place: &Place, error: StepError) -> Problem {
     match error {
         StepError::Failed(failure) if failure.code == "repository-location" => {
-            Invalid::one("/repository", "location", failure.message).into()
+            let field = match place.lies {
+                Lies::S3 { .. } => "/repository/s3/endpoint",
+                Lies::Folder(_) => "/repository/folder",
+            };
+            Invalid::one(field, "location", failure.message).into()
         }
         StepError::Failed(failure) if failure.code == "internal" => Problem::internal(failure.message),
         StepError::Failed(failure) => Problem::conflict(failure.code, failure.message),

@@ -137,8 +137,7 @@ fn said(found: &OffsiteVault) -> String {
         Some(obstacles) => {
             text.push_str("\nin the way of it here:\n");
             for obstacle in obstacles {
-                let field = obstacle.field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
-                text.push_str(&format!("  {field}{} ({})\n", words::line(&obstacle.message), obstacle.code));
+                text.push_str(&format!("  {}\n", words::obstacle(obstacle)));
             }
         }
         None => {}

@@ -139,16 +139,16 @@ impl Held {
         contract: Option<&berth_domain::manifest::ServiceManifest>,
     ) -> Self {
         let declared = contract.map_or(&[][..], |contract| &contract.state.directories);
-        let there = |path: &str| told.directories.iter().any(|directory| directory.path == path);
+        let there = |path: &str| told.directories.iter().any(|directory| directory == path);
         let here = |path: &str| declared.iter().any(|directory| directory.path == path);
         let Extent { files, bytes } = extent;
         let (databases, data_version) = (told.databases.keys().cloned().collect(), told.data_version.clone());
-        let stray = told.directories.iter().find(|directory| !here(&directory.path));
+        let stray = told.directories.iter().find(|directory| !here(directory));
         let lacking = declared.iter().find(|directory| !there(&directory.path));
         Self {
             about: BundledService { data_version, databases, files, bytes },
             databases: told.databases.clone(),
-            stray: stray.map(|directory| directory.path.clone()),
+            stray: stray.cloned(),
             lacking: lacking.map(|directory| directory.path.clone()),
             ..Self::default()
         }

@@ -1,6 +1,6 @@
 //! What goes into a bundle, and how it is found in what was read out of a vault.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use berth_bundle::{
 };
 use berth_domain::revision::Files;
 use berth_domain::{CapturedService, ServiceName, TenantName, Timestamp};
-use serde::Deserialize;
 
 use super::Exports;
+use crate::snapshot_json::SnapshotJson;
 
 /// What a folder of the machine's staged state is called (docs/src/state.md).
 const STAGING: &str = "var/lib/berth/capture";
@@ -31,26 +31,6 @@ pub(crate) struct ServiceContents {
     pub(crate) captured: CapturedService,
     /// Where its snapshot was read out to.
     pub(crate) root: PathBuf,
-}
-
-/// As much of `snapshot.json` as is needed here.
-#[derive(Debug, Deserialize)]
-struct Told {
-    databases: BTreeMap<String, serde::de::IgnoredAny>,
-    directories: Vec<ToldDirectory>,
-    owners: ToldOwners,
-}
-
-#[derive(Debug, Deserialize)]
-struct ToldDirectory {
-    path: String,
-    present: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct ToldOwners {
-    users: HashMap<u32, String>,
-    groups: HashMap<u32, String>,
 }
 
 impl Contents {
@@ -135,7 +115,7 @@ fn staging(root: &Beneath, service: &ServiceName) -> io::Result<Beneath> {
     found.find_map(Result::ok).ok_or_else(missing)
 }
 
-fn told(staging: &Beneath) -> io::Result<Told> {
+fn told(staging: &Beneath) -> io::Result<SnapshotJson> {
     Ok(serde_json::from_reader(io::BufReader::new(staging.file("snapshot.json")?))?)
 }
 

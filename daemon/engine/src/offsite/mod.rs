@@ -21,13 +21,19 @@ use std::collections::BTreeMap;
 use berth_domain::{OffsiteSnapshot, ServiceName, SnapshotId, Timestamp};
 use berth_protocol::TenantFile;
 
+use crate::error::StepError;
+
+pub use look::NEWEST;
 pub use place::{Lies, Place};
-pub use told::{ToldDirectory, ToldService};
+pub use told::ToldService;
 
 pub(crate) use contents::Listed;
 pub(crate) use error::failed;
 pub(crate) use look::{find, look};
 pub(crate) use told::{read, tenant_file};
+
+/// The tag of restic snapshots that were taken over. One of which nothing is written down is what a try left that was broken off.
+pub(crate) const TAKEN_OVER: &str = "berth:taken-over";
 
 /// What a repository holds.
 #[derive(Debug, Clone)]
@@ -38,8 +44,9 @@ pub struct Contents {
     pub snapshots: Vec<OffsiteSnapshot>,
     /// How many there are beside these.
     pub older: u64,
-    /// The one that was asked for, or else the newest that is whole; nothing where there is none.
-    pub chosen: Option<Told>,
+    /// The one that was asked for, or else the newest that is whole; nothing where there is none. Why not, where a newer one might be
+    /// whole and cannot be read.
+    pub chosen: Result<Option<Told>, StepError>,
 }
 
 /// What a snapshot tells of the tenant that it is of.

@@ -6,24 +6,21 @@ use std::path::Path;
 use berth_delta::STAGING;
 use berth_domain::ServiceName;
 use berth_protocol::{TenantFile, tenant_file as format};
-use berth_vault::buckets::record;
+use berth_vault::buckets::{BucketError, record};
 use berth_vault::offsite::Offsite;
 use berth_vault::reader::Read;
 use berth_vault::{OffsiteError, ReadError};
 use secrecy::zeroize::Zeroizing;
-use serde::Deserialize;
 
 use super::{Listed, Told, ToldBucket, failed};
 use crate::error::StepError;
+use crate::snapshot_json::{FORMAT, SnapshotJson};
 
 /// How long `/berth/tenant.json` may be, in bytes: settings have 256 KiB, and secrets are short.
 const LONGEST_TENANT: u64 = 8 * 1024 * 1024;
 
 /// How long `snapshot.json` may be, in bytes: it names the owners of files, of which there are some thousand.
 const LONGEST_SNAPSHOT: u64 = 16 * 1024 * 1024;
-
-/// The newest format of `snapshot.json` that is read.
-const FORMAT: u64 = 1;
 
 /// What a snapshot holds of a service, by its `snapshot.json` (docs/src/state.md).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,33 +33,8 @@ pub struct ToldService {
     pub data_version: Option<String>,
     /// The databases, and how large each was.
     pub databases: BTreeMap<String, u64>,
-    /// The directories.
-    pub directories: Vec<ToldDirectory>,
-}
-
-/// A directory of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct ToldDirectory {
-    /// Its path.
-    pub path: String,
-    /// Whether it existed.
-    pub present: bool,
-}
-
-/// As much of `snapshot.json` as is needed here.
-#[derive(Deserialize)]
-struct Written {
-    format: u64,
-    service: String,
-    data_version: Option<String>,
-    databases: BTreeMap<String, WrittenDatabase>,
-    directories: Vec<ToldDirectory>,
-}
-
-#[derive(Deserialize)]
-struct WrittenDatabase {
-    #[serde(default)]
-    bytes: u64,
+    /// The directories, whether they existed or not: a machine takes none that it does not know.
+    pub directories: Vec<String>,
 }
 
 /// What a snapshot that has the tenant's own part tells.
@@ -94,7 +66,7 @@ fn service(offsite: &Offsite, name: &ServiceName, read: &Read) -> Result<ToldSer
     });
     let staging = staging.ok_or_else(|| bad("nothing that was made while it was quiet"))?;
     let text = file(offsite, read, &staging.join("snapshot.json"), LONGEST_SNAPSHOT)?;
-    let written: Written =
+    let written: SnapshotJson =
         serde_json::from_slice(&text).map_err(|_| bad("its snapshot.json is not understood"))?;
     if written.format > FORMAT {
         return Err(bad("its snapshot.json is of a format that only a newer version of Berth reads"));
@@ -107,7 +79,7 @@ fn service(offsite: &Offsite, name: &ServiceName, read: &Read) -> Result<ToldSer
         tree: read.tree,
         data_version: written.data_version,
         databases: written.databases.into_iter().map(|(name, database)| (name, database.bytes)).collect(),
-        directories: written.directories,
+        directories: written.directories.into_iter().map(|directory| directory.path).collect(),
     })
 }
 
@@ -117,9 +89,7 @@ fn bucket(
     name: &str,
     read: &Read,
 ) -> Result<ToldBucket, StepError> {
-    let record = record::head(offsite, read.tree).map_err(|error| {
-        StepError::failed("repository-damaged", format!("the bucket {name} of {service}: {error}"))
-    })?;
+    let record = record::head(offsite, read.tree).map_err(|error| no_bucket(service, name, error))?;
     Ok(ToldBucket {
         service: service.clone(),
         name: name.to_owned(),
@@ -130,9 +100,44 @@ fn bucket(
     })
 }
 
+/// Why it is not known what a bucket's snapshot holds.
+fn no_bucket(service: &ServiceName, name: &str, error: BucketError) -> StepError {
+    match error {
+        BucketError::Read(error) => failed(OffsiteError::far(error)),
+        error => StepError::failed("repository-damaged", format!("the bucket {name} of {service}: {error}")),
+    }
+}
+
 fn file(offsite: &Offsite, read: &Read, path: &Path, most: u64) -> Result<Vec<u8>, StepError> {
     let far = |error: ReadError| failed(OffsiteError::far(error));
     let lacks =
         || failed(OffsiteError::Lacks { snapshot: read.id.clone(), path: path.display().to_string() });
     offsite.file(read.tree, path, most).map_err(far)?.ok_or_else(lacks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_vault::StorageError;
+
+    #[test]
+    fn a_bucket_that_cannot_be_read_now_is_not_called_damaged() {
+        let told = |error| no_bucket(&"web".parse().unwrap(), "media", error);
+        assert_eq!(
+            told(BucketError::Read(ReadError::Storage(StorageError::BrokenOff))),
+            StepError::Cancelled
+        );
+        for (error, expected) in [
+            (BucketError::Unreachable("no".into()), "repository-unreachable"),
+            (BucketError::Refused { status: 403, code: String::new() }, "repository-refused"),
+        ] {
+            let error = told(BucketError::Read(ReadError::Storage(StorageError::Bucket(Box::new(error)))));
+            assert!(
+                matches!(&error, StepError::Failed(it) if it.code == expected && it.retryable),
+                "{error:?}"
+            );
+        }
+        let damaged = told(BucketError::Record("it is empty".into()));
+        assert!(matches!(&damaged, StepError::Failed(it) if it.code == "repository-damaged"), "{damaged:?}");
+    }
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::buckets::BUCKET_OF;
 use crate::error::{EXPORT_FAILED, PRUNE_FAILED, StepError};
+use crate::offsite::TAKEN_OVER;
 use crate::ports::{Bounds, Report, Sink};
 
 /// What stands in the environment of whatever removes something: the repository's path.
@@ -43,6 +44,18 @@ struct Told {
     id: String,
     #[serde(default)]
     tags: Option<Vec<String>>,
+}
+
+impl Told {
+    /// Whether it is of no use where no snapshot of the tenant needs it. What was copied while the services went on cannot be brought back
+    /// by itself, nor can the rest of a snapshot, nor what a try to take a tenant in left.
+    fn is_idle(&self) -> bool {
+        let live = Pass::Live.tag();
+        let idle = |tag: &String| {
+            *tag == live || *tag == TAKEN_OVER || tag.starts_with(BUCKET_OF) || tag.starts_with(REST)
+        };
+        self.tags.iter().flatten().any(idle)
+    }
 }
 
 impl Restic<'_> {
@@ -75,13 +88,7 @@ impl Restic<'_> {
         let listed = self.run(listing, PRUNE_FAILED, bounds).await?;
         let unreadable = |error| StepError::failed(PRUNE_FAILED, format!("restic snapshots: {error}"));
         let there: Vec<Told> = serde_json::from_slice(&listed.stdout).map_err(unreadable)?;
-        // What was copied while the services went on cannot be brought back by itself, nor can the rest of a snapshot.
-        let live = Pass::Live.tag();
-        let idle = |tag: &String| *tag == live || tag.starts_with(BUCKET_OF) || tag.starts_with(REST);
-        let goes = |told: &&Told| {
-            let unneeded = !needed.contains(&told.id) && told.tags.iter().flatten().any(idle);
-            going.contains(&told.id) || unneeded
-        };
+        let goes = |told: &&Told| going.contains(&told.id) || !needed.contains(&told.id) && told.is_idle();
         let parts: Vec<&str> = there.iter().filter(goes).map(|told| told.id.as_str()).collect();
         if !parts.is_empty() {
             sink(Report::Line(format!("{} parts are forgotten", parts.len())));
@@ -147,5 +154,21 @@ impl Restic<'_> {
         }
         let words = String::from_utf8_lossy(&output.stderr).replace(self.token.expose_secret(), "…");
         Err(StepError::retryable(code, format!("restic {}: {}", word.unwrap_or_default(), words.trim())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nothing_is_written_down_of_is_of_no_use_where_it_was_taken_over_or_is_half_of_something() {
+        let idle = |tags: &[&str]| {
+            let tags = Some(tags.iter().map(|tag| (*tag).to_owned()).collect());
+            Told { id: "ab".into(), tags }.is_idle()
+        };
+        assert!(idle(&["service:web", "pass:live"]) && idle(&["rest:web"]) && idle(&["bucket-of:web"]));
+        assert!(idle(&["service:web", "pass:quiesced", TAKEN_OVER]));
+        assert!(!idle(&["service:web", "pass:quiesced"]) && !idle(&["berth:tenant"]));
     }
 }

@@ -1,7 +1,9 @@
 //! Repositories that lie elsewhere, of which there is one, in memory.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::{ServiceName, SnapshotId, VaultId};
@@ -17,6 +19,8 @@ pub const REPOSITORY: &str = "ababababababababababababababababababababababababab
 /// What happens to the repository, and what was done with it.
 #[derive(Default)]
 pub struct OffsiteState {
+    /// What it is called; [`REPOSITORY`] unless a test says otherwise.
+    pub repository: Mutex<Option<String>>,
     /// What its only snapshot tells.
     pub told: Mutex<Option<Told>>,
     /// How much is below each tree.
@@ -25,6 +29,12 @@ pub struct OffsiteState {
     pub trouble: Mutex<Option<StepError>>,
     /// Whether taking over waits until it is cancelled.
     pub hangs: Mutex<bool>,
+    /// How long a look takes.
+    pub look_takes: Mutex<Duration>,
+    /// How many look at the moment.
+    looking: AtomicUsize,
+    /// How many looked at once at the most.
+    pub most_looking: AtomicUsize,
     /// What was taken over: the password, and what each copy is called.
     pub taken: Mutex<Vec<(String, Vec<Wanted>)>>,
     /// What the directories come to.
@@ -34,6 +44,10 @@ pub struct OffsiteState {
 pub struct FakeOffsites(pub Arc<OffsiteState>);
 
 impl FakeOffsites {
+    fn id(&self) -> String {
+        self.0.repository.lock().unwrap().clone().unwrap_or_else(|| REPOSITORY.into())
+    }
+
     fn trouble(&self) -> Result<(), StepError> {
         self.0.trouble.lock().unwrap().clone().map_or(Ok(()), Err)
     }
@@ -42,9 +56,14 @@ impl FakeOffsites {
 #[async_trait]
 impl Offsites for FakeOffsites {
     async fn look(&self, _: &Place, _: Option<SnapshotId>, _: &Bounds) -> Result<Contents, StepError> {
+        let looking = self.0.looking.fetch_add(1, Ordering::Relaxed) + 1;
+        self.0.most_looking.fetch_max(looking, Ordering::Relaxed);
+        let takes = *self.0.look_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
+        self.0.looking.fetch_sub(1, Ordering::Relaxed);
         self.trouble()?;
-        let chosen = self.0.told.lock().unwrap().clone();
-        Ok(Contents { repository: REPOSITORY.into(), snapshots: Vec::new(), older: 0, chosen })
+        let chosen = Ok(self.0.told.lock().unwrap().clone());
+        Ok(Contents { repository: self.id(), snapshots: Vec::new(), older: 0, chosen })
     }
 
     async fn read(
@@ -55,7 +74,7 @@ impl Offsites for FakeOffsites {
     ) -> Result<(String, Option<Told>), StepError> {
         self.trouble()?;
         let told = self.0.told.lock().unwrap().clone().filter(|told| told.id == snapshot);
-        Ok((REPOSITORY.into(), told))
+        Ok((self.id(), told))
     }
 
     async fn extents(&self, _: &Place, trees: Vec<[u8; 32]>, _: &Bounds) -> Result<Vec<Extent>, StepError> {

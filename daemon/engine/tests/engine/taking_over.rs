@@ -1,12 +1,14 @@
 //! Tenants that are made of a repository of snapshots that lies elsewhere.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use berth_domain::{
     Mode, Operation, OperationKind, OperationStatus, SnapshotId, StepName, StepStatus, TenantDraft,
 };
 use berth_engine::StepError;
-use berth_engine::offsite::{Lies, Place, Told, ToldDirectory, ToldService};
+use berth_engine::offsite::{Lies, Place, Told, ToldService};
 use berth_engine::ports::Extent;
 use berth_protocol::{
     DirectoryFingerprint, Fingerprint, GivenSecret, SecretText, ServiceFingerprint, TenantFile, tenant_file,
@@ -33,7 +35,7 @@ fn told(version: &str) -> Told {
         tree: [7; 32],
         data_version: Some(version.into()),
         databases: BTreeMap::from([("web".into(), 5)]),
-        directories: vec![ToldDirectory { path: "/var/lib/web".into(), present: true }],
+        directories: vec!["/var/lib/web".into()],
     };
     let at = "2026-01-02T03:04:05Z".parse().unwrap();
     let file = TenantFile {
@@ -123,7 +125,8 @@ async fn a_repository_becomes_a_tenant_that_stays_in_standby_until_somebody_says
         (password.as_str(), wanted[0].restic.as_str(), wanted[0].host.as_str()),
         ("of theirs", "theirs", "acme")
     );
-    assert_eq!(wanted[0].tags, [operation.id.to_string(), "service:web".into(), "pass:quiesced".into()]);
+    let id = operation.id.to_string();
+    assert_eq!(wanted[0].tags, [&id, "service:web", "pass:quiesced", "berth:taken-over"]);
     let (snapshot, _) = stage.store.snapshot(operation.id).await.unwrap();
     assert_eq!(snapshot.created_at, told("4.3").at, "it is as old as it was");
     let (_, captured) = snapshot.captured().next().unwrap();
@@ -151,7 +154,7 @@ async fn what_no_service_here_can_take_is_refused_before_the_machine_is_touched(
         ("state-mismatch", |web| web.directories.clear()),
         ("state-mismatch", |web| web.databases.clear()),
         ("state-mismatch", |web| {
-            web.directories.push(ToldDirectory { path: "/var/lib/other".into(), present: false });
+            web.directories.push("/var/lib/other".into());
         }),
     ];
     for (expected, change) in changes {
@@ -208,6 +211,39 @@ async fn another_repository_at_the_same_place_is_not_taken_for_it() {
     stage.world.offsites.told.lock().unwrap().as_mut().unwrap().id = SnapshotId::from_u128(6);
     let operation = taken_in(&stage, true).await;
     assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "no-snapshot"));
+
+    let stage = self::stage("4.3").await;
+    *stage.world.offsites.repository.lock().unwrap() = Some("cd".repeat(32));
+    let operation = taken_in(&stage, true).await;
+    assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "repository-missing"));
+    assert!(stage.world.offsites.taken.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_an_earlier_try_left_in_the_vault_without_a_record_is_not_destroyed() {
+    let stage = stage("4.3").await;
+    stage.world.state.held.lock().unwrap().insert("of an earlier try".into());
+    assert_eq!(taken_in(&stage, true).await.status, OperationStatus::Succeeded);
+    assert!(stage.world.state.held.lock().unwrap().contains("of an earlier try"));
+}
+
+#[tokio::test]
+async fn no_more_than_two_look_at_once_and_whoever_waits_too_long_is_told() {
+    let stage = stage("4.3").await;
+    let place = Place { lies: Lies::Folder("/srv/acme".into()), password: secret("of theirs") };
+    tokio::time::pause();
+    *stage.world.offsites.look_takes.lock().unwrap() = Duration::from_secs(20);
+    let five = std::iter::repeat_n((), 5).map(|()| stage.engine.look_offsite(&place, None));
+    let looked = futures_util::future::join_all(five).await;
+    assert_eq!(stage.world.offsites.most_looking.load(Ordering::Relaxed), 2);
+    assert!(looked.iter().all(Result::is_ok), "{looked:?}");
+
+    *stage.world.offsites.look_takes.lock().unwrap() = Duration::from_secs(60);
+    let three = std::iter::repeat_n((), 3).map(|()| stage.engine.look_offsite(&place, None));
+    let looked = futures_util::future::join_all(three).await;
+    let late: Vec<_> = looked.iter().filter_map(|looked| looked.as_ref().err()).collect();
+    let [StepError::Failed(failure)] = late.as_slice() else { panic!("{late:?}") };
+    assert_eq!((failure.code, failure.retryable), ("timeout", true));
 }
 
 #[tokio::test]
@@ -216,14 +252,14 @@ async fn taking_over_is_cancelled_at_once_and_taken_up_by_a_successor() {
     *stage.world.offsites.hangs.lock().unwrap() = true;
     let operation = submit(&stage, true).await;
     let unpacking = async |stage: &Stage, id| {
-        let end = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+        let end = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {
             let operation = stage.store.operation(id).await.unwrap();
             if operation.step(StepName::Unpack).unwrap().status == StepStatus::Running {
                 return;
             }
             assert!(tokio::time::Instant::now() < end, "{operation:?}");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     unpacking(&stage, operation.id).await;

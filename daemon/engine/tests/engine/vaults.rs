@@ -66,6 +66,8 @@ pub struct FakeState {
     pub buckets: Mutex<BTreeMap<&'static str, Vec<String>>>,
     /// What was needed by others, whenever something was forgotten.
     pub needed: Mutex<Vec<BTreeSet<String>>>,
+    /// The restic snapshots that vaults hold, as far as a test says.
+    pub held: Mutex<BTreeSet<String>>,
     /// What was destroyed.
     pub destroyed: Mutex<Vec<VaultId>>,
 }
@@ -157,7 +159,7 @@ impl Vaults for FakeVaults {
     }
 
     async fn snapshots(&self, _: VaultId) -> Result<BTreeSet<String>, StepError> {
-        Ok(BTreeSet::new())
+        Ok(self.0.held.lock().unwrap().clone())
     }
 
     async fn tags(
@@ -194,6 +196,8 @@ impl Vaults for FakeVaults {
             None => std::fs::write(dump, format!("{service} dumped")).unwrap(),
         }
         let told = json!({
+            "format": 1,
+            "service": service,
             "databases": { service: {} },
             "directories": [
                 { "path": format!("/var/lib/{service}"), "present": true },
@@ -269,6 +273,7 @@ impl Vaults for FakeVaults {
 
     async fn destroy(&self, vault: VaultId) -> Result<(), StepError> {
         self.0.destroyed.lock().unwrap().push(vault);
+        self.0.held.lock().unwrap().clear();
         Ok(())
     }
 }

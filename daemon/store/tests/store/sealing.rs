@@ -42,8 +42,9 @@ async fn filled(store: &Store) -> TenantSpec {
     };
     store.keep_revision(running.hold, &revision(id, &spec)).await.unwrap();
     store.keep_revision(running.hold, &revision("cd".repeat(32).parse().unwrap(), &bare)).await.unwrap();
-    store.keep_offsite(&crate::offsite::record(1, Some("place")), now()).await.unwrap();
-    store.keep_offsite(&crate::offsite::record(2, None), now()).await.unwrap();
+    for (operation, sealed) in [(2, None), (1, Some("place"))] {
+        store.keep_offsite(&crate::offsite::record(operation, sealed), now()).await.unwrap();
+    }
     let vault = VaultRecord { id: VaultId::from_u128(7), sealed_key: "key".into() };
     store.keep_vault(running.hold, &spec.name, &vault, now()).await.unwrap();
     running.status = OperationStatus::Succeeded;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::attributes::ObjectAttributes;
 use super::error::BucketError;
 use super::listing::Listed;
-use crate::reader::{Pieces, Reader};
+use crate::reader::{Pieces, ReadError, Reader};
 
 /// The number of this format. Another one is not read.
 pub const FORMAT: u32 = 1;
@@ -122,11 +122,19 @@ pub fn head(reader: &Reader, root: [u8; 32]) -> Result<BucketRecord, BucketError
     let pieces = pieces.ok_or_else(|| bad(&"it does not say what is in it"))?;
     let mut line = Vec::new();
     let file = io::BufReader::new(Pieces::new(reader, &pieces));
-    file.take(LINE).read_until(b'\n', &mut line).map_err(|error| bad(&error))?;
+    file.take(LINE).read_until(b'\n', &mut line).map_err(unread)?;
     let bucket: BucketRecord = serde_json::from_slice(&line).map_err(|error| bad(&error))?;
     match bucket.format {
         FORMAT => Ok(bucket),
         other => Err(bad(&format!("its format is {other}, and only {FORMAT} is known"))),
+    }
+}
+
+/// Why the file's pieces cannot be read, where that is it.
+fn unread(error: io::Error) -> BucketError {
+    match error.downcast::<ReadError>() {
+        Ok(error) => BucketError::Read(error),
+        Err(error) => BucketError::Record(error.to_string()),
     }
 }
 
@@ -137,7 +145,7 @@ pub(super) fn read(file: impl Read) -> Result<(BucketRecord, HashMap<String, Obj
     let mut text = Vec::new();
     let mut next = || -> Result<Option<Vec<u8>>, BucketError> {
         text.clear();
-        (&mut file).take(LINE).read_until(b'\n', &mut text).map_err(|error| bad(&error))?;
+        (&mut file).take(LINE).read_until(b'\n', &mut text).map_err(unread)?;
         match text.last() {
             None => Ok(None),
             Some(b'\n') => Ok(Some(text.clone())),
@@ -163,6 +171,7 @@ pub(super) fn read(file: impl Read) -> Result<(BucketRecord, HashMap<String, Obj
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::StorageError;
 
     fn object(key: &str) -> ObjectRecord {
         ObjectRecord {
@@ -200,6 +209,23 @@ mod tests {
         }
         let lines = text.iter().position(|byte| *byte == b'\n').unwrap() + 1;
         assert!(read(&text[..lines]).is_err(), "objects are missing");
+    }
+
+    #[test]
+    fn why_pieces_cannot_be_read_is_told_as_it_is() {
+        struct Ends(fn() -> io::Error);
+        impl Read for Ends {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err((self.0)())
+            }
+        }
+        let far = read(Ends(|| io::Error::other(ReadError::Storage(StorageError::BrokenOff))));
+        assert!(
+            matches!(far, Err(BucketError::Read(ReadError::Storage(StorageError::BrokenOff)))),
+            "{far:?}"
+        );
+        let other = read(Ends(|| io::ErrorKind::BrokenPipe.into()));
+        assert!(matches!(other, Err(BucketError::Record(_))), "{other:?}");
     }
 
     #[test]

@@ -160,11 +160,7 @@ fn meaning(phase: MovePhase) -> &'static str {
 }
 
 fn obstacles(obstacles: &[Obstacle]) -> Option<String> {
-    let line = |obstacle: &Obstacle| {
-        let field = obstacle.field.as_deref().map(|field| format!("{}  ", brief(field))).unwrap_or_default();
-        format!("{field}{} ({})", brief(&obstacle.message), brief(&obstacle.code))
-    };
-    (!obstacles.is_empty()).then(|| obstacles.iter().map(line).collect::<Vec<_>>().join("\n"))
+    (!obstacles.is_empty()).then(|| obstacles.iter().map(words::obstacle).collect::<Vec<_>>().join("\n"))
 }
 
 fn listed<'a>(services: impl IntoIterator<Item = &'a ServiceName>) -> String {

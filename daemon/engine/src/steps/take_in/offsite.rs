@@ -13,7 +13,7 @@ use super::Source;
 use crate::buckets::tags_of;
 use crate::bundles::{Held, Holdings};
 use crate::error::StepError;
-use crate::offsite::{Place, Told};
+use crate::offsite::{Place, TAKEN_OVER, Told};
 use crate::ports::{News, Report, Sink, Summing, TakenOver, Tell, Wanted};
 
 /// The repository that an operation was asked for.
@@ -53,11 +53,8 @@ impl Source for Offsite {
         sink: &Sink,
     ) -> Result<(BTreeMap<ServiceName, CapturedService>, Timestamp), StepError> {
         let (shared, key) = (&context.shared, context.vault_key(vault)?);
-        let unknown = shared.records.snapshots_in(vault.id).await?.is_empty();
-        if unknown && !shared.vaults.snapshots(vault.id).await?.is_empty() {
-            context.empty_vault(vault).await?;
-        }
-        // What an earlier try has brought without a snapshot is gone on with.
+        // What an earlier try has brought is gone on with. Snapshots that it made and could not write down are in nobody's way: these get
+        // ids of their own, and those go with the next prune.
         shared.vaults.make(vault.id, &key).await?;
         let (place, told) = self.told(context).await?;
         let bounds = context.bounds(shared.options.timeouts.state);
@@ -120,7 +117,8 @@ fn wanted(context: &Context, told: &Told) -> Vec<Wanted> {
     let wanted = |restic: &str, of: Vec<String>| Wanted {
         restic: restic.to_owned(),
         host: context.tenant.to_string(),
-        tags: [vec![context.operation.to_string()], of, vec![Pass::Quiesced.tag()]].concat(),
+        tags: [vec![context.operation.to_string()], of, vec![Pass::Quiesced.tag(), TAKEN_OVER.into()]]
+            .concat(),
     };
     let services = told.services.iter();
     let services = services.map(|(name, service)| wanted(&service.restic, vec![format!("service:{name}")]));
