@@ -16,6 +16,7 @@ const USAGE: &str = "usage: berth-agent                           answer calls o
        berth-agent run-state NAME             capture or restore as recorded, likewise
        berth-agent run-settle NAME            put right what a capture or a restore left undone, likewise
        berth-agent run-resume NAME            wait for the deadline and have quiet services serve again, likewise
+       berth-agent run-release                let go of what the database server keeps for nobody any more, likewise
        berth-agent settle [--boot]            put right what captures and restores left undone before a boot; in one, for
                                               units that wait for this
        berth-agent ensure-secrets SYSTEM [SERVICE]
@@ -55,6 +56,7 @@ pub fn run(words: &[&str], arguments: impl Iterator<Item = String>) -> ExitCode 
         ["run-state", name] => named(name, |name| state::run(name, &myself)),
         ["run-settle", name] => named(name, |name| state::settle(name, Machine::Runs, &myself)),
         ["run-resume", name] => named(name, state::resume_when_over),
+        ["run-release"] => exit(state::release_slots()),
         ["settle"] => exit(state::settle_all(Machine::Runs, &myself)),
         ["settle", "--boot"] => exit(state::settle_all(Machine::Boots, &myself)),
         ["ensure-secrets", system] => exit(ensure_secrets(system, None)),

@@ -39,5 +39,8 @@ pub(crate) const SUMS: &str = "/var/lib/berth/sums";
 /// What the directories of services held at the last pass that somebody follows; a file for each service.
 pub(crate) const LISTINGS: &str = "/var/lib/berth/listings";
 
+/// Stands while the database server may keep for a follower what changes.
+pub(crate) const SLOTS: &str = "/var/lib/berth/slots";
+
 /// What restic keeps to be quicker the next time.
 pub(crate) const RESTIC_CACHE: &str = "/var/cache/berth/restic";

@@ -72,8 +72,18 @@ fn handle(request: Request, myself: &Myself, client: &mut impl Client) -> Result
         Request::Wipe { claim, system } => {
             wipe::wipe(&claim, &system, client).map(|removed| Answer::Wiped { removed })
         }
-        Request::Capture { claim, system, repository, pass, services, tag, follower, limit_seconds } => {
-            let asked = state::CaptureAsked { system, pass, services, tag, follower };
+        Request::Capture {
+            claim,
+            system,
+            repository,
+            pass,
+            services,
+            tag,
+            follower,
+            replicate,
+            limit_seconds,
+        } => {
+            let asked = state::CaptureAsked { system, pass, services, tag, follower, replicate };
             let call = state::Call { claim, repository, limit_seconds };
             state::capture(call, asked, myself, client).map(Answer::Captured)
         }

@@ -40,6 +40,9 @@ pub(crate) fn wipe(claim: &Claim, path: &str, client: &mut impl Client) -> Resul
         postgres::drop(&name)?;
         work.removed(format!("database {name}"));
     }
+    if !databases.is_empty() {
+        state::forget_copies()?;
+    }
     work.done_so_far(databases.len());
     state::forget_rooms(&directories)?;
     state::forget_sums()?;

@@ -1,6 +1,7 @@
 //! The TOML file and the `BERTH_*` variables. Variables override the file, the file overrides the defaults.
 
 mod builders;
+mod migration;
 mod moved;
 mod vault;
 
@@ -14,6 +15,7 @@ use berth_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 
 pub use builders::BuilderConfig;
+pub use migration::MigrationConfig;
 pub use moved::MovedConfig;
 pub use vault::{S3Choice, VaultConfig};
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub vault: VaultConfig,
     /// Bundles that are brought here.
     pub bundles: BundleConfig,
+    /// How tenants leave for another provider.
+    pub migration: MigrationConfig,
     /// Tenants that have moved to another provider.
     pub moved: MovedConfig,
     /// This provider.
@@ -181,6 +185,7 @@ impl Default for Config {
             checks: CheckConfig::default(),
             vault: VaultConfig::default(),
             bundles: BundleConfig::default(),
+            migration: MigrationConfig::default(),
             moved: MovedConfig::default(),
             provider: ProviderConfig::default(),
             timeouts: TimeoutConfig::default(),

@@ -147,6 +147,7 @@ fn engine(
         keep_generations: config.keep_generations,
         timeouts: config.timeouts.timeouts(),
         checks: config.checks.checks(),
+        migration: config.migration.migration(),
         moved: config.moved.moved(),
         replica: replica::ensure(&config.data_dir)?,
         ..EngineOptions::default()

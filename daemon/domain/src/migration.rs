@@ -83,6 +83,9 @@ pub struct Ahead {
     /// Whether snapshots of everything could be made of all that has come so far.
     #[serde(default)]
     pub merged: bool,
+    /// Databases that could not be followed by what changes in them, and why not; the source sends them as dumps then.
+    #[serde(default)]
+    pub refused: Vec<String>,
 }
 
 /// Whom a ticket was handed in by.

@@ -60,8 +60,23 @@ pub struct EngineOptions {
     pub checks: CheckOptions,
     /// How backup plans are kept.
     pub backups: BackupOptions,
+    /// How tenants leave for another provider.
+    pub migration: MigrationOptions,
     /// How long tenants are kept that have moved to another provider.
     pub moved: MovedOptions,
+}
+
+/// How tenants leave for another provider.
+#[derive(Debug, Clone)]
+pub struct MigrationOptions {
+    /// Databases that are larger, in bytes, are told by what changes in them, where that can be.
+    pub replicate_databases_above: u64,
+}
+
+impl Default for MigrationOptions {
+    fn default() -> Self {
+        Self { replicate_databases_above: 1 << 30 }
+    }
 }
 
 /// When each part of an operation gives up.
@@ -159,6 +174,7 @@ impl Default for EngineOptions {
             timeouts: Timeouts::default(),
             checks: CheckOptions::default(),
             backups: BackupOptions::default(),
+            migration: MigrationOptions::default(),
             moved: MovedOptions::default(),
             replica: uuid::Uuid::now_v7().to_string(),
             lease: Duration::from_secs(15),

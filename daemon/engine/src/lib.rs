@@ -86,7 +86,7 @@ mod worker;
 
 pub use backups::BackupOptions;
 pub use conditions::CheckOptions;
-pub use engine::{Engine, EngineOptions, Parts, Timeouts};
+pub use engine::{Engine, EngineOptions, MigrationOptions, Parts, Timeouts};
 pub use error::{Failure, StepError};
 pub use exports::Exports;
 pub use follow::{Batch, Follower};

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The newest format that is read.
-pub(crate) const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 2;
 
 /// What a service's snapshot says of itself.
 #[derive(Debug, Deserialize)]
@@ -15,8 +16,19 @@ pub(crate) struct SnapshotJson {
     pub(crate) data_version: Option<String>,
     /// By name.
     pub(crate) databases: BTreeMap<String, Database>,
+    /// Those of which it has no dump, but what changed in them last.
+    #[serde(default)]
+    replicas: BTreeMap<String, IgnoredAny>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) owners: Owners,
+}
+
+impl SnapshotJson {
+    /// Why the snapshot by itself does not have all that it is of.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let name = self.replicas.keys().next()?;
+        Some(format!("the database {name} is not in this snapshot, but in a later one"))
+    }
 }
 
 /// A database that was dumped.

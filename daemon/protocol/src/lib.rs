@@ -25,8 +25,9 @@ pub use activation::{
 };
 pub use secret::{GivenSecret, SecretText};
 pub use state::{
-    Capture, Captured, DatabaseFingerprint, DirectoryFingerprint, Fingerprint, Follower, Pass, Repository,
-    RestorePart, RestoredAhead, SecretsPart, ServiceCapture, ServiceFingerprint, Transfer, TransferPhase,
+    Capture, Captured, DatabaseFingerprint, DirectoryFingerprint, Fingerprint, Follower, Pass, Replica,
+    Replicate, Repository, RestorePart, RestoredAhead, SecretsPart, ServiceCapture, ServiceFingerprint,
+    Transfer, TransferPhase,
 };
 pub use store_path::{InvalidStorePath, StorePath};
 pub use tenant_file::{GivenSetting, TenantFile, TenantFileError};
@@ -196,6 +197,9 @@ pub enum Request {
         /// Who follows what changes from pass to pass.
         #[serde(default)]
         follower: Follower,
+        /// Which databases are told by what changes in them, where somebody follows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replicate: Option<Replicate>,
         /// How long it may take, in seconds.
         limit_seconds: u64,
     },

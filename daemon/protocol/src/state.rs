@@ -70,6 +70,27 @@ pub enum Follower {
     Merges,
 }
 
+/// Which databases a capture tells by what changes in them: first as a dump while the services go on, then piece by piece. What of it
+/// cannot be had is captured as ever, and said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicate {
+    /// Those that are larger, in bytes.
+    pub above: u64,
+    /// Of a [`Pass::Final`], the ids of the snapshots that the follower has put in place: of a database that it does not have up to the
+    /// last piece, everything is captured.
+    #[serde(default)]
+    pub followed: Vec<String>,
+}
+
+/// A database that is told by what changes in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// Its name.
+    pub database: String,
+    /// The id of the newest snapshot of it: whoever has this in place has all that was told so far.
+    pub newest: String,
+}
+
 /// What a capture came to, for each service that was asked for. One that failed does not keep the others from being captured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
@@ -104,6 +125,10 @@ pub struct Captured {
     pub files_total: u64,
     /// The databases that it holds.
     pub databases: Vec<String>,
+    /// Those of a [`Pass::Live`] that are told by what changes in them; of a pass in which the service is quiet, those of `databases` of
+    /// which the snapshot holds only what changed last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<Replica>,
     /// The version that the data is of, where the service tells it.
     pub data_version: Option<DataVersion>,
     /// How long the service was quiet, in milliseconds; of a final pass, until the end of its copy.
@@ -143,9 +168,12 @@ pub struct SecretsPart {
 /// What was restored beside what is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoredAhead {
-    /// The whole ids of the snapshots that it is of, one for each service that has some, and how many bytes the files of each
-    /// take on the disk.
+    /// The whole ids of the snapshots that it is of, and how many bytes the files of each take on the disk: one for each service that
+    /// has some, and those of databases that are followed, which take none that a restore would need again.
     pub snapshots: BTreeMap<String, u64>,
+    /// Databases that could not be followed, and why not. Their snapshots are not in place, and never will be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, String>,
 }
 
 /// What is being done to a service's state.

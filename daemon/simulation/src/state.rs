@@ -284,6 +284,7 @@ fn copied(id: String) -> Captured {
         bytes_total: 1,
         files_total: 1,
         databases: Vec::new(),
+        replicas: Vec::new(),
         data_version: None,
         quiet_ms: 1,
         left_out: Vec::new(),

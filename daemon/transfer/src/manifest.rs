@@ -51,6 +51,10 @@ pub struct MovedService {
     pub files: u64,
     /// The databases that it holds.
     pub databases: Vec<String>,
+    /// Those of which it holds what changed last alone: the rest came before, in snapshots of their own. Never where the target's view
+    /// does not say that it follows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicated: Vec<String>,
     /// The version that the data is of, where the service tells it.
     pub data_version: Option<DataVersion>,
     /// What belongs to the service and is not in the snapshot, in words.

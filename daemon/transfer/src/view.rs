@@ -48,6 +48,10 @@ pub struct View {
     /// Whether the target makes snapshots of everything of those, so that no pass has to be one; null where it knows none.
     #[serde(default)]
     pub merges_changes: Option<bool>,
+    /// Whether the target follows databases by what changes in them: false once there was one that it could not; null where it knows
+    /// nothing of it.
+    #[serde(default)]
+    pub replicates_databases: Option<bool>,
     /// Whether what was handed in is a rehearsal; null where the target knows none.
     #[serde(default)]
     pub rehearses: Option<bool>,

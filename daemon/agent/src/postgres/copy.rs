@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{POSTGRES, as_postgres, as_user, identifier, literal, sql};
+use super::{account, as_postgres, as_user, identifier, literal, sql};
 use crate::accounts::Accounts;
 use crate::failure::{Result, io, program};
 use crate::files::Draft;
@@ -16,7 +16,7 @@ use crate::places::VOLATILE;
 use crate::programs::{run, run_ok};
 
 /// A large database takes its time; the whole work has a limit of its own.
-const LIMIT: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// What a database is like, apart from what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +43,28 @@ pub(crate) fn properties(name: &str) -> Result<Properties> {
     serde_json::from_str(told.trim()).map_err(|error| program("psql", &format!("database {name}: {error}")))
 }
 
+/// What of a database is dumped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Extent<'a> {
+    /// All of it, as it is.
+    Whole,
+    /// As a snapshot of it shows it, without large objects.
+    Rows { snapshot: &'a str },
+    /// Large objects alone.
+    LargeObjects,
+}
+
 /// Writes a database to a file, in PostgreSQL's own format. It is not compressed: restic does that, and finds again what it
 /// has stored already only in what is not.
-pub(crate) fn dump(name: &str, file: File) -> Result<()> {
+pub(crate) fn dump(name: &str, extent: Extent<'_>, file: File) -> Result<()> {
     let mut dump = as_postgres("pg_dump")?;
-    dump.args(["--format=custom", "--compress=0", "--no-password", "--", name]).stdout(Stdio::from(file));
+    dump.args(["--format=custom", "--compress=0", "--no-password"]);
+    match extent {
+        Extent::Whole => {}
+        Extent::Rows { snapshot } => drop(dump.arg("--no-blobs").arg(format!("--snapshot={snapshot}"))),
+        Extent::LargeObjects => drop(dump.args(["--data-only", "--blobs", "--exclude-table-data=*.*"])),
+    }
+    dump.arg("--").arg(name).stdout(Stdio::from(file));
     let child = dump.stderr(Stdio::piped()).spawn().map_err(io("cannot start pg_dump"))?;
     let output = child.wait_with_output().map_err(io("cannot wait for pg_dump"))?;
     match output.status.success() {
@@ -67,10 +84,7 @@ pub(crate) fn load(name: &str, file: &Path, properties: &Properties, like: Optio
     super::drop(name)?;
     sql("postgres", &[&creation(name, properties)])?;
     let made = like.map(|like| copy_extensions(like, name)).transpose()?.unwrap_or_default();
-    // What a dump says is done with its owner's rights where the owner can log in: with an administrator's, whoever made the
-    // dump could run programs here.
-    let has_account = Accounts::read().user(&properties.owner).is_some();
-    let user = if has_account { &properties.owner } else { POSTGRES };
+    let user = account(&properties.owner);
     let list = list_without(file, &made, user)?;
     let mut restore = as_user("pg_restore", user)?;
     restore.args(["--exit-on-error", "--no-owner", "--no-privileges", "--no-tablespaces", "--no-password"]);
@@ -105,6 +119,12 @@ pub(crate) fn exchange(name: &str, new: &str, old: Option<&str>) -> Result<()> {
     statements.push(format!("ALTER DATABASE {} RENAME TO {}", identifier(new), identifier(name)));
     let statements: Vec<_> = statements.iter().map(String::as_str).collect();
     sql("postgres", &statements).map(|_| ())
+}
+
+/// Gives a database that nobody uses another name.
+pub(crate) fn rename(name: &str, new: &str) -> Result<()> {
+    sql("postgres", &[&format!("ALTER DATABASE {} RENAME TO {}", identifier(name), identifier(new))])
+        .map(drop)
 }
 
 /// Gives a database that was put aside its name back.

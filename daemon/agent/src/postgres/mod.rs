@@ -1,14 +1,34 @@
 //! PostgreSQL databases, handled as the user `postgres`.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`copy`] | databases written to files, and made of them |
+//! | [`fitness`] | what keeps a database from being told by what changes in it |
+//! | [`slot`] | the server keeps what changes |
+//! | [`schema`] | whether a database is still made as it was |
+//! | [`segment`], [`decoding`], [`lsn`] | what has changed, as a file has it |
+//! | [`apply`] | changes as SQL |
+//! | [`copied`] | a copy that follows what changes |
 
+mod apply;
+pub(crate) mod copied;
 pub(crate) mod copy;
+mod decoding;
+pub(crate) mod fitness;
+pub(crate) mod lsn;
+pub(crate) mod schema;
+pub(crate) mod segment;
+pub(crate) mod slot;
 
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use berth_protocol::FailureCode;
 
-use crate::failure::{Result, bad_manifest, failure};
+use crate::accounts::Accounts;
+use crate::failure::{Result, bad_manifest, failure, io, program};
 use crate::programs::{command, find, run_ok};
 use crate::units;
 
@@ -55,6 +75,34 @@ pub(crate) fn sql(database: &str, statements: &[&str]) -> Result<String> {
     run_ok(psql, LIMIT)
 }
 
+/// Has psql read a script of questions; returns what they tell, a row a line, however much it is.
+pub(crate) fn script(database: &str, questions: &str) -> Result<String> {
+    let mut psql = as_postgres("psql")?;
+    psql.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--set=ON_ERROR_STOP=1",
+        "--",
+        database,
+    ]);
+    psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = psql.spawn().map_err(io("cannot start psql"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Where it ended before, its words tell why. The questions are far smaller than a pipe's room.
+        let _ = stdin.write_all(questions.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(io("cannot wait for psql"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(program(
+            "psql",
+            &format!("{} ({})", String::from_utf8_lossy(&output.stderr).trim(), output.status),
+        )),
+    }
+}
+
 /// A name as SQL takes it.
 pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -99,6 +147,12 @@ fn as_user(program: &str, user: &str) -> Result<Command> {
     let mut command = command("runuser")?;
     command.args(["-u", user, "--"]).arg(program);
     Ok(command)
+}
+
+/// Whose rights what a dump or a change says is done with: its owner's where the owner can log in. With an administrator's, whoever made
+/// it could run programs here.
+fn account(owner: &str) -> &str {
+    if Accounts::read().user(owner).is_some() { owner } else { POSTGRES }
 }
 
 /// The newest version's folder first.

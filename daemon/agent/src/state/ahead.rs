@@ -19,6 +19,7 @@ use super::exchange::{Exchange, Mounts};
 use super::fingerprint::sum_room;
 use super::notes::Meter;
 use super::record::{Files, Kind, Name, State};
+use super::replica::Receiving;
 use super::restic::{Restic, Status};
 use super::tree::outermost_of;
 use super::unit;
@@ -46,6 +47,11 @@ pub(super) fn run(job: &mut Job, system: &str, repository: &Repository) -> Resul
         let chain = Chain::of(service.as_str(), &snapshots);
         let one = OneService { service, contract, restic: &restic, mounts: &mounts };
         one.go_on(job, &chain, &before, &mut restored)?;
+    }
+    for (service, contract) in &manifest.services {
+        let scratch = Path::new(CAPTURE).join(job.files.name.operation.to_string()).join("database");
+        let receiving = Receiving { service, restic: &restic, scratch };
+        receiving.go_on(job, contract, &snapshots, (&before, &mut restored))?;
     }
     Ok(Some(restored))
 }

@@ -2,30 +2,35 @@
 
 mod followed;
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use berth_delta::{Snapshot as Listed, rest_tag, whole_tag};
 use berth_domain::manifest::{Probe, ServiceManifest};
 use berth_domain::{Manifest, ServiceName};
-use berth_protocol::{Capture, Captured, FailureCode, Pass, Repository, ServiceCapture, TransferPhase};
+use berth_protocol::{
+    Capture, Captured, FailureCode, Pass, Replica, Repository, ServiceCapture, TransferPhase,
+};
 use chrono::Utc;
 
 use super::delta::Made;
 use super::notes::Meter;
 use super::record::CaptureAsked;
+use super::replica::{Last, Told};
 use super::restic::{Backup, Restic, Status, Summary, What, check_path};
-use super::snapshot::{self, FORMAT, Snapshot, Staging};
+use super::snapshot::{self, FORMAT, Snapshot, Staging, WITH_DUMPS};
 use super::tree::outermost_of;
 use super::work::Job;
 use super::{owners, quiet};
 use crate::accounts::Accounts;
 use crate::client::Client as _;
+use crate::entry::Myself;
 use crate::failure::{Result, failure, io};
-use crate::postgres::copy::Properties;
+use crate::postgres::copy::{Extent, Properties};
 use crate::system::System;
 use crate::{directories, postgres, probe, units};
 use followed::Sent;
@@ -37,7 +42,12 @@ const BACK: Duration = Duration::from_secs(60);
 const VACANT: &str = "vacant";
 
 /// Captures each service that was asked for. One that fails does not keep the others from being captured.
-pub(super) fn run(job: &mut Job, asked: &CaptureAsked, repository: &Repository) -> Result<Capture> {
+pub(super) fn run(
+    job: &mut Job,
+    asked: &CaptureAsked,
+    repository: &Repository,
+    myself: &Myself,
+) -> Result<Capture> {
     let manifest = System::open(&asked.system)?.manifest()?;
     let services = wanted(&manifest, asked.services.as_deref())?;
     let restic = Restic::of(repository)?;
@@ -50,7 +60,7 @@ pub(super) fn run(job: &mut Job, asked: &CaptureAsked, repository: &Repository) 
             continue;
         }
         let tenant = manifest.tenant.as_deref();
-        let work = Service { asked, restic: &restic, host, tenant, service, contract, alone };
+        let work = Service { asked, restic: &restic, host, tenant, service, contract, alone, myself };
         let outcome = match work.capture(job) {
             Ok(captured) => ServiceCapture::Captured(captured),
             Err(failure) => {
@@ -76,13 +86,14 @@ fn wanted<'a>(
 }
 
 /// One service that is captured.
-struct Service<'a> {
-    asked: &'a CaptureAsked,
-    restic: &'a Restic<'a>,
-    host: &'a str,
+pub(super) struct Service<'a> {
+    pub(super) asked: &'a CaptureAsked,
+    pub(super) restic: &'a Restic<'a>,
+    pub(super) host: &'a str,
     tenant: Option<&'a str>,
-    service: &'a ServiceName,
-    contract: &'a ServiceManifest,
+    pub(super) service: &'a ServiceName,
+    pub(super) contract: &'a ServiceManifest,
+    pub(super) myself: &'a Myself,
     /// Whether no other service is captured, and may write while or after this one is.
     alone: bool,
 }
@@ -93,7 +104,9 @@ impl Service<'_> {
         // While the service still serves.
         let known = self.known(job);
         if self.asked.pass == Pass::Live {
-            return self.copy_live(job, known);
+            let captured = self.copy_live(job, known.clone())?;
+            let Told { bytes_added, replicas } = self.tell_changes(job, known.as_deref())?;
+            return Ok(Captured { bytes_added: captured.bytes_added + bytes_added, replicas, ..captured });
         }
         let served = probe::answered(self.service.as_str(), &self.contract.probes);
         let begun = Instant::now();
@@ -151,19 +164,19 @@ impl Service<'_> {
 
     fn copy_all(&self, job: &mut Job, known: Option<Vec<Listed>>) -> Result<Captured> {
         let mut paths = self.present();
-        let sent = self.send_what_changed(job, &paths, known);
+        let sent = self.send_what_changed(job, &paths, known.clone());
         let staging = Staging::of(job.files.name.operation, self.service);
         let completed_there = sent.as_ref().filter(|sent| sent.is_completed_there());
-        let copied = self.stage(job, &staging).and_then(|databases| {
+        let copied = self.stage(job, &staging, known.as_deref()).and_then(|staged| {
             if completed_there.is_some() {
                 paths.clear();
             }
             paths.push(staging.folder().display().to_string());
-            Ok((self.backup(job, paths, sent.as_ref())?, databases))
+            Ok((self.backup(job, paths, sent.as_ref())?, staged))
         });
         // It is of no use any more, and may be as large as the databases.
         let _ = std::fs::remove_dir_all(staging.folder());
-        let (summary, databases) = copied?;
+        let (summary, (databases, replicas)) = copied?;
         let before = sent.as_ref().map_or(0, Sent::bytes);
         let (files, bytes) = completed_there.map_or((0, 0), Sent::total);
         let made = if completed_there.is_some() { Made::Delta } else { Made::Whole { quiet: true } };
@@ -173,12 +186,19 @@ impl Service<'_> {
             bytes_added: captured.bytes_added + before,
             bytes_total: captured.bytes_total + bytes,
             files_total: captured.files_total + files,
+            replicas,
             ..captured
         })
     }
 
-    /// Writes down what is no file yet: databases, and what the snapshot says of itself.
-    fn stage(&self, job: &mut Job, staging: &Staging) -> Result<Vec<String>> {
+    /// Writes down what is no file yet: databases, and what the snapshot says of itself. Gives the databases, and those of them that are
+    /// told by what changed last.
+    fn stage(
+        &self,
+        job: &mut Job,
+        staging: &Staging,
+        known: Option<&[Listed]>,
+    ) -> Result<(Vec<String>, Vec<Replica>)> {
         make_folder(staging)?;
         let declared = &self.contract.state.databases;
         let names: Vec<&str> = declared.iter().map(String::as_str).collect();
@@ -190,19 +210,30 @@ impl Service<'_> {
         let properties: Vec<(String, Properties)> = properties.collect::<Result<_>>()?;
         let total_bytes = properties.iter().map(|(_, found)| found.bytes).sum();
         let mut status = Status { total_bytes, total_files: properties.len() as u64, ..Status::default() };
-        let mut meter = Meter::of(&mut job.notes, TransferPhase::Dump, self.service);
-        meter.say(status);
+        let (mut told, mut replicas) = (BTreeMap::new(), Vec::new());
+        Meter::of(&mut job.notes, TransferPhase::Dump, self.service).say(status);
         for (name, found) in &properties {
-            postgres::copy::dump(name, new_file(&staging.dump(name))?)?;
+            match self.last_piece(job, (name, staging), known) {
+                Some((last, newest)) => {
+                    told.insert(name.clone(), last);
+                    replicas.push(Replica { database: name.clone(), newest });
+                }
+                None => postgres::copy::dump(name, Extent::Whole, new_file(&staging.dump(name))?)?,
+            }
             status.bytes_done += found.bytes;
             status.files_done += 1;
-            meter.say(status);
+            Meter::of(&mut job.notes, TransferPhase::Dump, self.service).say(status);
         }
-        self.describe(staging, properties)?;
-        Ok(declared.clone())
+        self.describe(staging, properties, told)?;
+        Ok((declared.clone(), replicas))
     }
 
-    fn describe(&self, staging: &Staging, databases: Vec<(String, Properties)>) -> Result<()> {
+    fn describe(
+        &self,
+        staging: &Staging,
+        databases: Vec<(String, Properties)>,
+        replicas: BTreeMap<String, Last>,
+    ) -> Result<()> {
         let declared = &self.contract.state.directories;
         let present = |path: &str| Path::new(path).is_dir();
         let directories = declared.iter().map(|directory| snapshot::Captured {
@@ -210,7 +241,7 @@ impl Service<'_> {
             present: present(&directory.path),
         });
         let snapshot = Snapshot {
-            format: FORMAT,
+            format: if replicas.is_empty() { WITH_DUMPS } else { FORMAT },
             tenant: self.tenant.map(str::to_owned),
             service: self.service.clone(),
             pass: self.asked.pass.word().into(),
@@ -218,6 +249,7 @@ impl Service<'_> {
             agent_version: env!("CARGO_PKG_VERSION").into(),
             data_version: self.contract.data_version.clone(),
             databases: databases.into_iter().collect(),
+            replicas,
             directories: directories.collect(),
             owners: owners::of(outermost_of(declared).into_iter(), &Accounts::read(), &|path, found| {
                 self.restic.copies(path, found)
@@ -278,6 +310,7 @@ impl Service<'_> {
             files_total: found.map_or(0, |found| found.total_files_processed),
             snapshot: summary.map(|summary| summary.snapshot_id),
             databases,
+            replicas: Vec::new(),
             data_version: self.contract.data_version.clone(),
             quiet_ms: 0,
             left_out,
@@ -302,16 +335,10 @@ pub(super) fn check(contract: &ServiceManifest) -> Result<()> {
 /// Makes the folder empty; nobody but root can enter it.
 fn make_folder(staging: &Staging) -> Result<()> {
     let _ = std::fs::remove_dir_all(staging.folder());
-    let dumps = staging.dump("x");
-    let dumps = dumps.parent().unwrap_or(staging.folder());
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dumps)
-        .map_err(io(format!("cannot make {}", dumps.display())))
+    staging.make_room()
 }
 
-fn new_file(path: &Path) -> Result<std::fs::File> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+pub(super) fn new_file(path: &Path) -> Result<std::fs::File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
     file.map_err(io(format!("cannot write {}", path.display())))
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::process::Stdio;
 
 use berth_domain::ServiceName;
 use berth_domain::manifest::ServiceManifest;
@@ -25,7 +24,7 @@ use super::restic::Status;
 use super::sums::{Place, Sum, Sums};
 use super::tree::walk;
 use crate::client::Client;
-use crate::failure::{Result, failure, io, program};
+use crate::failure::{Result, failure, io};
 use crate::fence;
 use crate::postgres;
 use crate::system::System;
@@ -188,7 +187,7 @@ enum Told {
 }
 
 fn of_database(name: &str) -> Result<DatabaseFingerprint> {
-    let told = ask(name)?;
+    let told = postgres::script(name, QUESTIONS)?;
     let mut found = DatabaseFingerprint { tables: BTreeMap::new(), ..DatabaseFingerprint::default() };
     for line in told.lines().filter(|line| !line.trim().is_empty()) {
         let told = serde_json::from_str(line).map_err(|error| {
@@ -203,25 +202,6 @@ fn of_database(name: &str) -> Result<DatabaseFingerprint> {
         }
     }
     Ok(found)
-}
-
-fn ask(name: &str) -> Result<String> {
-    let mut psql = postgres::as_postgres("psql")?;
-    psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--", name]);
-    psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = psql.spawn().map_err(io("cannot start psql"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // Where it ended before, its words tell why. The questions are far smaller than a pipe's room.
-        let _ = stdin.write_all(QUESTIONS.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(io("cannot wait for psql"))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(program(
-            "psql",
-            &format!("{} ({})", String::from_utf8_lossy(&output.stderr).trim(), output.status),
-        )),
-    }
 }
 
 /// Fingerprints a directory; `moved` is told of each piece of the way, in bytes and files.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use berth_protocol::{Claim, Failure, FailureCode};
 
 use super::record::{Files, Kind, Name, Record, State};
+use super::replica::slots;
 use super::{delta, quiet, settle, unit};
 use crate::activation::starting;
 use crate::clock::now_ms;
@@ -75,6 +76,7 @@ pub(crate) fn resume(claim: &Claim, anew: bool) -> Result<Vec<String>> {
     if anew {
         delta::forget()?;
     }
+    slots::release(claim.operation)?;
     begun.map_or(Ok(Vec::new()), |record| serve_again(&files, record))
 }
 

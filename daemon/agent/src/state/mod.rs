@@ -22,6 +22,8 @@
 //! | `restore` | a snapshot, into databases and directories |
 //! | `ahead` | directories of newest snapshots, beside what is there, before the restore |
 //! | [`delta`] | what has changed from pass to pass, for whoever follows |
+//! | [`replica`] | databases that are told by what changes in them, for whoever follows |
+//! | `fetched` | one file of a snapshot |
 //! | `exchange` | directories put in place of others |
 //! | `secrets` | secrets that come back with the state that needs them |
 //! | `undo` | what a restore exchanged, put back |
@@ -38,6 +40,7 @@ mod ahead;
 mod capture;
 mod delta;
 mod exchange;
+mod fetched;
 mod fingerprint;
 mod handover;
 mod hold;
@@ -46,6 +49,7 @@ mod owners;
 mod plan;
 mod quiet;
 mod record;
+mod replica;
 mod restic;
 mod restore;
 mod secrets;
@@ -77,6 +81,8 @@ pub(crate) use exchange::forget_rooms;
 pub(crate) use fingerprint::{fingerprint, sum_ahead};
 pub(crate) use hold::{keep_quiet, resume, resume_when_over};
 pub(crate) use record::{CaptureAsked, Name, RestoreAsked};
+pub(crate) use replica::forget as forget_copies;
+pub(crate) use replica::slots::release_all as release_slots;
 pub(crate) use settle::{Machine, settle, settle_all};
 pub(crate) use sums::forget as forget_sums;
 pub(crate) use work::run;
@@ -295,6 +301,7 @@ mod tests {
             services: None,
             tag: "x".into(),
             follower: Follower::Nobody,
+            replicate: None,
         };
         Record { state, ..Record::new(Asked::Capture(asked)) }
     }
@@ -306,6 +313,7 @@ mod tests {
             bytes_total: 1,
             files_total: 1,
             databases: Vec::new(),
+            replicas: Vec::new(),
             data_version: None,
             quiet_ms: 0,
             left_out: Vec::new(),

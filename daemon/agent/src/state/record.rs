@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use berth_domain::ServiceName;
-use berth_protocol::{Capture, Failure, Follower, Pass, RestorePart, RestoredAhead, SecretsPart};
+use berth_protocol::{Capture, Failure, Follower, Pass, Replicate, RestorePart, RestoredAhead, SecretsPart};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -88,9 +88,12 @@ pub(crate) struct CaptureAsked {
     /// Who follows what changes from pass to pass.
     #[serde(default)]
     pub(crate) follower: Follower,
+    /// Which databases are told by what changes in them.
+    #[serde(default)]
+    pub(crate) replicate: Option<Replicate>,
 }
 
-/// By whom it is followed is not what is asked for: whoever asks again may know more of that by then.
+/// By whom it is followed, and how far, is not what is asked for: whoever asks again may know more of that by then.
 impl PartialEq for CaptureAsked {
     fn eq(&self, other: &Self) -> bool {
         let what =
@@ -278,6 +281,7 @@ mod tests {
             services: None,
             tag: "x".into(),
             follower: Follower::Nobody,
+            replicate: None,
         };
         Record { state, ..Record::new(Asked::Capture(asked)) }
     }

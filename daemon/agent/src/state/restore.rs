@@ -10,6 +10,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use berth_delta::Snapshot as Listed;
 use berth_domain::manifest::Command;
 use berth_protocol::{Repository, TransferPhase};
 
@@ -20,6 +21,7 @@ use super::owners::Mapping;
 use super::plan::{NewDatabase, NewDirectory, Part, plan};
 use super::quiet;
 use super::record::RestoreAsked;
+use super::replica::Receiving;
 use super::restic::{Restic, Status};
 use super::secrets::Former;
 use super::settle;
@@ -58,10 +60,12 @@ pub(super) fn run(
     job.save()?;
     let reuse = asked.reuse && restic.overwrites();
     let ahead = if reuse { ahead::restored_by(operation)?.snapshots } else { BTreeMap::new() };
+    let is_told = parts.iter().any(|part| !part.snapshot.replicas.is_empty());
+    let snapshots = if is_told { restic.snapshots()? } else { Vec::new() };
     for part in &parts {
         let folder = Path::new(RESTORE).join(operation.to_string());
         let ahead = ahead.contains_key(&part.part.snapshot);
-        Preparation { part, restic: &restic, folder, reuse, ahead }.run(job)?;
+        Preparation { part, restic: &restic, folder, reuse, ahead, snapshots: &snapshots }.run(job)?;
     }
     former.make_ready()?;
     // A boot that comes from here on finds what is half exchanged.
@@ -98,6 +102,8 @@ struct Preparation<'a> {
     reuse: bool,
     /// Whether they are this very snapshot's already.
     ahead: bool,
+    /// All snapshots of the repository, where databases are told by what changed in them.
+    snapshots: &'a [Listed],
 }
 
 impl Preparation<'_> {
@@ -119,7 +125,7 @@ impl Preparation<'_> {
         status.total_bytes = self.part.databases.iter().map(|database| database.properties.bytes).sum();
         for database in &self.part.databases {
             Meter::of(&mut job.notes, TransferPhase::Load, &self.part.part.service).say(status);
-            self.load(database)?;
+            self.load(job, database)?;
             status.files_done += 1;
             status.bytes_done += database.properties.bytes;
         }
@@ -158,10 +164,21 @@ impl Preparation<'_> {
         self.restic.restore(what, &target, reuse, &mut |status| meter.at(status))
     }
 
-    fn load(&self, database: &NewDatabase) -> Result<()> {
+    fn load(&self, job: &mut Job, database: &NewDatabase) -> Result<()> {
         let NewDatabase { exchange, properties } = database;
-        let file = self.part.staging.below(&self.folder).dump(&exchange.name);
-        copy::load(&exchange.new, &file, properties, exchange.existed.then_some(exchange.name.as_str()))
+        let (service, scratch) = (&self.part.part.service, self.folder.join("database"));
+        let staging = self.part.staging.below(&self.folder);
+        let like = exchange.existed.then_some(exchange.name.as_str());
+        let receiving = Receiving { service, restic: self.restic, scratch };
+        if let Some(last) = self.part.snapshot.replicas.get(&exchange.name) {
+            let (names, how) = (
+                (exchange.name.as_str(), exchange.new.as_str(), like),
+                (self.snapshots, properties, self.reuse),
+            );
+            return receiving.finish(job, names, (last, &staging), how);
+        }
+        copy::load(&exchange.new, &staging.dump(&exchange.name), properties, like)?;
+        receiving.is_of_no_use(&exchange.name)
     }
 }
 

@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::record::{Files, Kind, Name, State};
+use super::replica::slots;
 use super::work::Job;
 use super::{hold, killed, quiet, unit, unsettled};
 use crate::client::Client as _;
@@ -55,6 +56,10 @@ pub(crate) fn settle_all(machine: Machine, myself: &Myself) -> Result<()> {
         if let Err(failure) = settle_what_ended(&files, machine, myself) {
             ended = Err(failure);
         }
+    }
+    if machine == Machine::Boots {
+        // Nobody follows any more. The services need not wait for a server that does not answer: the next work tries it again.
+        let _ = slots::release_all();
     }
     unsettled::release(&nowhere);
     ended

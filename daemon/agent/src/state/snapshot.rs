@@ -1,6 +1,8 @@
 //! `snapshot.json`: what a service's snapshot says of itself, beside the dumps of its databases.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use berth_domain::manifest::{DataVersion, Directory, ServiceManifest};
@@ -9,12 +11,16 @@ use berth_protocol::{Failure, FailureCode, Pass};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::failure::{Result, failure};
+use super::replica::Last;
+use crate::failure::{Result, failure, io};
 use crate::places::CAPTURE;
 use crate::postgres::copy::Properties;
 
 /// The format that this agent writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+
+/// The format of one that has a dump of each database.
+pub(super) const WITH_DUMPS: u32 = 1;
 
 /// The file's name.
 const FILE: &str = "snapshot.json";
@@ -32,8 +38,11 @@ pub(super) struct Snapshot {
     pub(super) at: Timestamp,
     pub(super) agent_version: String,
     pub(super) data_version: Option<DataVersion>,
-    /// By name; each is in `databases/NAME.dump`.
+    /// By name; each is in `databases/NAME.dump`, unless it is among the next.
     pub(super) databases: BTreeMap<String, Properties>,
+    /// Those of which it has no dump: what changed last is in `databases/NAME.changes`, and large objects in `databases/NAME.objects`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) replicas: BTreeMap<String, Last>,
     pub(super) directories: Vec<Captured>,
     pub(super) owners: Owners,
 }
@@ -91,7 +100,35 @@ impl Staging {
     }
 
     pub(super) fn dump(&self, database: &str) -> PathBuf {
-        self.folder.join("databases").join(format!("{database}.dump"))
+        self.of_database(database, "dump")
+    }
+
+    /// What has changed in a database.
+    pub(super) fn changes(&self, database: &str) -> PathBuf {
+        self.of_database(database, "changes")
+    }
+
+    /// The large objects of a database of which only that is told.
+    pub(super) fn objects(&self, database: &str) -> PathBuf {
+        self.of_database(database, "objects")
+    }
+
+    fn of_database(&self, database: &str, kind: &str) -> PathBuf {
+        self.folder.join("databases").join(format!("{database}.{kind}"))
+    }
+
+    /// Removes what was written of a database that is dumped after all.
+    pub(super) fn forget_last(&self, database: &str) {
+        for path in [self.changes(database), self.objects(database)] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Makes the folder, which nobody but root can enter, unless it is there.
+    pub(super) fn make_room(&self) -> Result<()> {
+        let databases = self.folder.join("databases");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&databases);
+        made.map_err(io(format!("cannot make {}", databases.display())))
     }
 }
 
@@ -204,8 +241,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_and_said_to_be_one() {
-        let failure = Snapshot::parse(r#"{"format":2,"what":"ever"}"#).unwrap_err();
-        assert!(failure.message.contains("format 2"), "{failure}");
+        let failure = Snapshot::parse(r#"{"format":3,"what":"ever"}"#).unwrap_err();
+        assert!(failure.message.contains("format 3"), "{failure}");
         assert!(Snapshot::parse("{}").is_err() && Snapshot::parse("x").is_err());
     }
 

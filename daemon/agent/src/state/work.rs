@@ -6,8 +6,9 @@ use super::handover;
 use super::hold;
 use super::notes::Notebook;
 use super::record::{Asked, Files, Kind, Name, Record, State};
+use super::replica::slots;
 use super::settle::{self, Machine};
-use super::{ahead, capture, restore};
+use super::{ahead, capture, is_whole, restore};
 use crate::client::Client as _;
 use crate::entry::Myself;
 use crate::failure::{Result, failure};
@@ -74,6 +75,9 @@ fn lock(name: Name) -> Result<Option<Lock>> {
 fn work(job: &mut Job, repository: &Repository, myself: &Myself) -> Result<State> {
     ahead::end_others(Some(job.files.name))?;
     settle::others(&job.files)?;
+    if let Err(failure) = slots::release_others(job.files.name.operation) {
+        job.notes.line(&format!("the database server may still keep what nobody follows: {failure}"));
+    }
     match job.record.asked.clone() {
         Asked::Capture(asked) => {
             // Services that an earlier try left quiet are quiet already; of any other pass they serve first.
@@ -81,10 +85,14 @@ fn work(job: &mut Job, repository: &Repository, myself: &Myself) -> Result<State
                 Pass::Final { .. } => hold::let_go(job.files.name)?,
                 Pass::Live | Pass::Quiesced => settle::put_right(job, Machine::Runs)?,
             }
-            let capture = capture::run(job, &asked, repository)?;
+            let capture = capture::run(job, &asked, repository, myself)?;
             Ok(match asked.pass {
                 // Also where no unit ran that could be stopped: nothing changes then either.
                 Pass::Final { quiet_seconds } => {
+                    if is_whole(&capture) {
+                        // What changed last is sent.
+                        slots::release(job.files.name.operation)?;
+                    }
                     hold::begin(job.files.name, quiet_seconds)?;
                     State::Quiet(capture)
                 }

@@ -39,6 +39,7 @@ pub(crate) async fn answer(
         rehearsal: arrival.rehearsal.clone().filter(|_| arrival.rehearses),
         follows_changes: Some(true),
         merges_changes: Some(arrival.ahead.as_ref().is_some_and(|ahead| ahead.merged)),
+        replicates_databases: Some(arrival.ahead.as_ref().is_none_or(|ahead| ahead.refused.is_empty())),
         knows_way_back: Some(true),
         countersignature: arrival.countersignature.clone(),
     };

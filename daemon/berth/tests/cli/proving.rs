@@ -25,6 +25,7 @@ fn manifest() -> Manifest {
         bytes: 2048,
         files: 7,
         databases: vec!["gitea".into()],
+        replicated: Vec::new(),
         data_version: Some("1.22".into()),
         left_out: vec!["the bucket\u{1b}[2J".into()],
         fingerprint: Default::default(),

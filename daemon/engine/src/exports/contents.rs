@@ -116,7 +116,11 @@ fn staging(root: &Beneath, service: &ServiceName) -> io::Result<Beneath> {
 }
 
 fn told(staging: &Beneath) -> io::Result<SnapshotJson> {
-    Ok(serde_json::from_reader(io::BufReader::new(staging.file("snapshot.json")?))?)
+    let told: SnapshotJson = serde_json::from_reader(io::BufReader::new(staging.file("snapshot.json")?))?;
+    match told.lacks() {
+        Some(why) => Err(io::Error::other(why)),
+        None => Ok(told),
+    }
 }
 
 fn place(path: Result<BundlePath, berth_bundle::BadPath>, name: &str) -> Result<BundlePath, WriteError> {

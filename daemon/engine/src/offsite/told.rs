@@ -74,6 +74,9 @@ fn service(offsite: &Offsite, name: &ServiceName, read: &Read) -> Result<ToldSer
     if written.service != name.as_str() {
         return Err(bad("it is of another service"));
     }
+    if let Some(why) = written.lacks() {
+        return Err(bad(&why));
+    }
     Ok(ToldService {
         restic: read.id.clone(),
         tree: read.tree,

@@ -37,6 +37,7 @@ fn manifest(stage: &Stage, id: MigrationId, rehearsal: Option<CopyTimes>) -> Str
             bytes: 100,
             files: 3,
             databases: vec![name.into()],
+            replicated: Vec::new(),
             data_version: None,
             left_out: Vec::new(),
             fingerprint: ServiceFingerprint { databases, ..ServiceFingerprint::default() },

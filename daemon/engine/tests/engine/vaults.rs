@@ -97,6 +97,7 @@ impl FakeState {
                 bytes_total: 100,
                 files_total: 3,
                 databases: vec![service.to_owned()],
+                replicas: Vec::new(),
                 data_version: Some("1.2".into()),
                 quiet_ms: 5,
                 left_out: Vec::new(),

@@ -38,12 +38,11 @@ os.remove(base + b'pipe'); os.chmod(base + b'runs', 0o700); os.link(base + b'pla
 ";
 
 fn followed(pass: Pass, system: &StorePath, follower: Follower) -> Request {
-    let Request::Capture { claim, system, repository, pass, services, tag, limit_seconds, .. } =
-        capture(Uuid::now_v7(), system, pass)
-    else {
-        unreachable!()
-    };
-    Request::Capture { claim, system, repository, pass, services, tag, follower, limit_seconds }
+    let mut request = capture(Uuid::now_v7(), system, pass);
+    if let Request::Capture { follower: asked, .. } = &mut request {
+        *asked = follower;
+    }
+    request
 }
 
 /// A pass, and its vault at the target. What was changed just before would be taken for changed by the next one as well.

@@ -154,6 +154,7 @@ pub fn capture(operation: Uuid, system: &StorePath, pass: Pass) -> Request {
         services: None,
         tag: "test".into(),
         follower: Follower::Nobody,
+        replicate: None,
         limit_seconds: LIMIT,
     }
 }

@@ -19,6 +19,7 @@ mod losing;
 mod merging;
 #[path = "../shared/programs.rs"]
 mod programs;
+mod replicating;
 mod restoring;
 mod returning;
 mod reverting;

@@ -90,6 +90,7 @@ pub fn manifest() -> Manifest {
         bytes: 5,
         files: 2,
         databases: vec!["gitea".to_owned()],
+        replicated: vec!["gitea".to_owned()],
         data_version: None,
         left_out: vec!["the cache".to_owned()],
         fingerprint: ServiceFingerprint {
@@ -133,6 +134,7 @@ pub fn view(nonce: &str) -> View {
         rehearsal: None,
         follows_changes: None,
         merges_changes: None,
+        replicates_databases: None,
         knows_way_back: None,
         countersignature: None,
     }

@@ -23,7 +23,7 @@ use crate::activation::boot_id;
 use crate::directories::{below, open_parent};
 use crate::failure::{Result, failure, io};
 use crate::files::remove_if_there;
-use crate::places::CAPTURE;
+use crate::state::fetched::fetched;
 use crate::state::restic::{Restic, Status};
 use crate::state::tree::walk;
 
@@ -65,22 +65,9 @@ impl<'a> Delta<'a> {
         snapshot: &'a Snapshot,
         into: &Path,
     ) -> Result<Self> {
-        let is_it = |path: &&String| {
-            let path = Path::new(path.as_str());
-            path.starts_with(CAPTURE) && path.ends_with(CHANGES) && is_plain(path)
-        };
         let lacking = || failure(FailureCode::StateMismatch, "a delta does not say what it changes");
-        let path = snapshot.paths.iter().find(is_it).ok_or_else(lacking)?;
-        let folder = into.join("delta");
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).map_err(io(format!("cannot make {}", folder.display())))?;
-        restic.restore((&snapshot.id, path), &folder.to_string_lossy(), false, &mut |_| {})?;
-        let changes = folder.join(path.strip_prefix('/').unwrap_or(path));
-        // A pipe would keep whoever opens it waiting, and a device might do anything.
-        let found = changes.symlink_metadata().map_err(io("cannot look at what a delta changes"))?;
-        if !found.is_file() {
-            return Err(lacking());
-        }
+        let changes = fetched(restic, snapshot, |path| path.ends_with(CHANGES), &into.join("delta"))?;
+        let changes = changes.ok_or_else(lacking)?;
         Ok(Self { restic, snapshot: &snapshot.id, changes })
     }
 

@@ -1,4 +1,4 @@
-//! Files that have arrived at the target are restored while the source still copies newer ones, so that what is left for the time
+//! Files and databases that have arrived at the target are restored while the source still copies newer ones, so that what is left for the time
 //! in which nobody serves is what has changed since. The source waits for it before it stops anything.
 //!
 //! Meanwhile a snapshot of everything is made of what has changed, so that no pass of the source has to be one.
@@ -14,6 +14,7 @@ use berth_domain::MovePhase;
 use berth_domain::migration::Ahead;
 use berth_protocol::{Answer, Request, RestoredAhead};
 use berth_store::VaultRecord;
+use berth_transfer::{View, brief};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -35,6 +36,33 @@ const UNTOLD: Duration = Duration::from_secs(20);
 
 /// How long the source waits for one that does. Nobody is kept waiting meanwhile.
 const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// How long the source waits for a target that has not said yet whether it restores ahead, where a database was sent to be followed:
+/// the target may have to build a system first.
+const UNTOLD_OF_DATABASES: Duration = Duration::from_secs(600);
+
+/// How long a database is loaded before what has changed meanwhile is sent, so that the source's server need not keep it.
+const LOADING: Duration = Duration::from_secs(15 * 60);
+
+/// What the source has sent of which it waits until it is in place.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// The snapshots whose files are to be restored.
+    pub(super) files: BTreeSet<String>,
+    /// The newest snapshots of databases that are followed.
+    pub(super) databases: BTreeSet<String>,
+    /// Since when the target was waited for because of these, pass after pass.
+    pub(super) loading_since: Option<Instant>,
+}
+
+/// What the target has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restored {
+    /// There is nothing that would be waited for any longer.
+    Enough,
+    /// It loads a database, and what has changed meanwhile can be sent.
+    StillLoads,
+}
 
 /// The target's part of it.
 pub(super) struct RestoringAhead {
@@ -128,26 +156,35 @@ impl RestoringAhead {
 
 /// The source reads it in its next view.
 async fn note(context: &Context, restored: Option<RestoredAhead>, merged: bool) -> Result<(), StepError> {
-    let ahead = restored.map(|RestoredAhead { snapshots }| Ahead { snapshots, merged });
+    let ahead = restored.map(|RestoredAhead { snapshots, refused }| {
+        let refused = refused.into_values().map(|why| brief(&why)).collect();
+        Ahead { snapshots, merged, refused }
+    });
     let note = |arrival: &mut berth_domain::Arrival| arrival.ahead = ahead.clone();
     context.advance(MovePhase::Receiving, MovePhase::Receiving, note).await
 }
 
 impl Source {
-    /// Waits until the target has restored these snapshots, if it does so at all. The services go on meanwhile.
+    /// Waits until the target has restored what was sent, if it does so at all. The services go on meanwhile.
     pub(super) async fn wait_until_restored(
         &mut self,
         context: &Context,
-        snapshots: &BTreeSet<String>,
+        sent: &Sent,
         sink: &Sink,
-    ) -> Result<(), StepError> {
+    ) -> Result<Restored, StepError> {
+        let longest = context.shared.options.timeouts.state / 2;
         let begun = Instant::now();
         let mut told = false;
         loop {
             // A target that does not answer is the next pass's concern.
             let view = self.look(context).await?;
-            if is_enough(view.ahead.as_deref(), snapshots, begun.elapsed()) {
-                return Ok(());
+            let loading = sent.loading_since.map_or_else(|| begun.elapsed(), |since| since.elapsed());
+            let followed = loading >= longest || are_followed(&view, &sent.databases, loading);
+            if followed && is_enough(view.ahead.as_deref(), &sent.files, begun.elapsed()) {
+                return Ok(Restored::Enough);
+            }
+            if !followed && begun.elapsed() >= LOADING {
+                return Ok(Restored::StillLoads);
             }
             if !std::mem::replace(&mut told, true) {
                 sink(Report::Line("the target restores what has arrived".into()));
@@ -162,6 +199,15 @@ fn is_enough(ahead: Option<&[String]>, snapshots: &BTreeSet<String>, waited: Dur
     match ahead {
         Some(ahead) => snapshots.iter().all(|snapshot| ahead.contains(snapshot)) || waited >= PATIENCE,
         None => waited >= UNTOLD,
+    }
+}
+
+/// Whether databases that were sent are in place, or nothing will come of it.
+fn are_followed(view: &View, snapshots: &BTreeSet<String>, waited: Duration) -> bool {
+    let refused = view.replicates_databases != Some(true);
+    match &view.ahead {
+        Some(ahead) => refused || snapshots.iter().all(|snapshot| ahead.contains(snapshot)),
+        None => refused || snapshots.is_empty() || waited >= UNTOLD_OF_DATABASES,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The state goes into the target's vault: again and again while the services go on, as long as that makes what is left smaller,
 //! then for good, with the services stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_domain::{CopyTimes, Mode, MovePhase, OperationKind, ServiceName};
-use berth_protocol::{Answer, Capture, Captured, Fingerprint, Follower, Pass, Request};
+use berth_protocol::{Answer, Capture, Captured, Fingerprint, Follower, Pass, Replicate, Request};
 use berth_transfer::sealed::Purpose;
 use berth_transfer::{Manifest, MovedService, Sealed, Statement as _, Ticket};
 use chrono::SubsecRound as _;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::super::context::unexpected;
 use super::super::state::{Depot, captured, failed, is_whole, pass, warn};
 use super::super::{Context, Outcome};
+use super::ahead::{Restored, Sent};
 use super::source::{QUIET_SECONDS, Source, Wait, came_to_nothing, refused};
 use crate::error::{NOT_QUIET, StepError};
 use crate::ports::{FarVault, Report, Sink};
@@ -26,10 +27,14 @@ const LITTLE: u64 = 4 << 20;
 pub(in super::super) async fn precopy(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     context.take_what_is_deployed().await?;
     let mut source = context.source().await?;
-    let depot = depot(context, &mut source).await?;
+    let mut depot = depot(context, &mut source).await?;
     let begun = Instant::now();
-    let (mut whole, mut last) = (0, u64::MAX);
-    for number in 1..=PASSES {
+    let (mut whole, mut last, mut loading_since) = (0, u64::MAX, None);
+    // Passes in between, while a database is loaded, do not count.
+    let (mut number, mut counted) = (0, 0);
+    while counted < PASSES {
+        number += 1;
+        depot.replicate(replicate(context, &mut source).await?);
         let tag = format!("{}.{number}", context.operation);
         let capture = pass(context, &depot, Pass::Live, tag, sink).await?;
         let sent: u64 = captured(&capture).map(|(_, captured)| captured.bytes_added).sum();
@@ -39,10 +44,15 @@ pub(in super::super) async fn precopy(context: &mut Context, sink: &Sink) -> Res
         sink(Report::Line(format!("pass {number}: {sent} bytes sent")));
         whole += sent;
         context.sum_ahead(sink).await?;
-        let snapshots = captured(&capture).filter_map(|(_, captured)| captured.snapshot.clone()).collect();
-        source.wait_until_restored(context, &snapshots, sink).await?;
+        let what = what_was_sent(&capture, loading_since);
+        if source.wait_until_restored(context, &what, sink).await? == Restored::StillLoads {
+            loading_since = what.loading_since;
+            continue;
+        }
+        loading_since = None;
+        counted += 1;
         // The first may have been of everything, which what follows is told from; and so the target proves that it can follow.
-        if number > 1 && (sent <= LITTLE || sent >= last / 2) {
+        if counted > 1 && (sent <= LITTLE || sent >= last / 2) {
             break;
         }
         last = sent;
@@ -71,7 +81,25 @@ pub(super) async fn depot(context: &Context, source: &mut Source) -> Result<Depo
         (Some(true), _) => Follower::Restores,
         _ => Follower::Nobody,
     };
-    Ok(Depot::Far { vault: FarVault { url, user, token }, key: key.to_owned().into(), follower })
+    let vault = FarVault { url, user, token };
+    Ok(Depot::Far { vault, key: key.to_owned().into(), follower, replicate: None })
+}
+
+/// Which databases are told by what changes in them, as the target would have it now. A rehearsal's copy is made of dumps.
+async fn replicate(context: &Context, source: &mut Source) -> Result<Option<Replicate>, StepError> {
+    let view = source.look(context).await?;
+    let above = context.shared.options.migration.replicate_databases_above;
+    let follows = context.kind == OperationKind::Migrate && view.replicates_databases == Some(true);
+    Ok(follows.then(|| Replicate { above, followed: view.ahead.unwrap_or_default() }))
+}
+
+/// What a pass has sent of which the target says whether it is in place.
+fn what_was_sent(capture: &Capture, loading_since: Option<Instant>) -> Sent {
+    let files = captured(capture).filter_map(|(_, captured)| captured.snapshot.clone()).collect();
+    let replicas = captured(capture).flat_map(|(_, captured)| &captured.replicas);
+    let databases: BTreeSet<String> = replicas.map(|replica| replica.newest.clone()).collect();
+    let loading_since = (!databases.is_empty()).then(|| loading_since.unwrap_or_else(Instant::now));
+    Sent { files, databases, loading_since }
 }
 
 pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
@@ -107,7 +135,8 @@ async fn still_newest(context: &mut Context, sink: &Sink) -> Result<bool, StepEr
 /// Copies the rest, with the services stopped, and signs what everything is. The manifest is written down before the target
 /// hears of it: whoever goes on says the same again.
 async fn send(context: &mut Context, source: &mut Source, sink: &Sink) -> Result<String, StepError> {
-    let depot = depot(context, source).await?;
+    let mut depot = depot(context, source).await?;
+    depot.replicate(replicate(context, source).await?);
     source.departure.stopped_at = Some(context.shared.clock.now());
     source.departure.manifest = None;
     source.keep(context).await?;
@@ -168,6 +197,7 @@ pub(super) fn moved(
             bytes: captured.bytes_total,
             files: captured.files_total,
             databases: captured.databases.clone(),
+            replicated: captured.replicas.iter().map(|replica| replica.database.clone()).collect(),
             data_version: captured.data_version.clone(),
             left_out: left_out(captured),
             fingerprint: fingerprint.services.remove(name).ok_or_else(unknown)?,

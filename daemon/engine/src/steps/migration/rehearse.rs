@@ -177,6 +177,7 @@ mod tests {
             bytes_total: 2,
             files_total: 1,
             databases: vec!["gitea".into()],
+            replicas: Vec::new(),
             data_version: None,
             quiet_ms: 7,
             left_out: Vec::new(),

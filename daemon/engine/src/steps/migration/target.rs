@@ -90,6 +90,12 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
         context.shared.records.keep_snapshot(context.hold(), vault.id, &snapshot).await?;
     }
     for (service, moved) in &manifest.services {
+        for database in &moved.replicated {
+            sink(Report::Line(format!(
+                "{service}: not in the first snapshot: database {}: {LATER}",
+                brief(database)
+            )));
+        }
         for left_out in &moved.left_out {
             sink(Report::Warning(format!("{service}: not in what was moved: {}", brief(left_out))));
         }
@@ -282,27 +288,38 @@ fn manifest(record: &ArrivalRecord, rehearsal: bool) -> Result<Manifest, StepErr
     if said.rehearsal.is_some() == rehearsal { Ok(said) } else { Err(bad("it is of another purpose".into())) }
 }
 
-/// What came is the tenant's first snapshot here.
+/// Why a database is not in the tenant's first snapshot here.
+const LATER: &str = "it came as what changed in it, and the next snapshot has it";
+
+/// What came is the tenant's first snapshot here. It is not whole where databases came as what changed in them.
 fn snapshot(
     context: &Context,
     manifest: &Manifest,
     whole: &BTreeMap<ServiceName, String>,
 ) -> Result<Snapshot, StepError> {
     let services = manifest.services.iter().map(|(service, moved)| {
+        let left_out = moved.replicated.iter().map(|name| format!("database {}: {LATER}", brief(name)));
         let captured = CapturedService {
             restic: whole.get(service).unwrap_or(&moved.snapshot).clone(),
             bytes_added: 0,
             bytes_total: moved.bytes,
             files_total: moved.files,
-            databases: moved.databases.clone(),
+            databases: moved
+                .databases
+                .iter()
+                .filter(|name| !moved.replicated.contains(name))
+                .cloned()
+                .collect(),
             data_version: moved.data_version.as_ref().map(ToString::to_string),
             quiet_ms: 0,
-            left_out: moved.left_out.clone(),
+            left_out: left_out.chain(moved.left_out.iter().cloned()).collect(),
             buckets: BTreeMap::new(),
         };
         (service.clone(), SnapshotPart::Captured(captured))
     });
-    context.arrived(manifest.taken_at, services.collect())
+    let snapshot = context.arrived(manifest.taken_at, services.collect())?;
+    let whole = manifest.services.values().all(|moved| moved.replicated.is_empty());
+    Ok(Snapshot { whole, ..snapshot })
 }
 
 /// The secrets that the source's services made of chance.

@@ -101,13 +101,23 @@ pub(in super::super) async fn pass(
 ) -> Result<Capture, StepError> {
     let system = context.system()?;
     let limit_seconds = context.shared.options.timeouts.state.as_secs();
-    let follower = match depot {
-        Depot::Own(_) => Follower::Nobody,
-        Depot::Far { follower, .. } => *follower,
+    let (follower, replicate) = match depot {
+        Depot::Own(_) => (Follower::Nobody, None),
+        Depot::Far { follower, replicate, .. } => (*follower, replicate.clone()),
     };
     let request = |claim, repository| {
-        let (system, tag) = (system.clone(), tag.clone());
-        Request::Capture { claim, system, repository, pass, services: None, tag, follower, limit_seconds }
+        let (system, tag, replicate, services) = (system.clone(), tag.clone(), replicate.clone(), None);
+        Request::Capture {
+            claim,
+            system,
+            repository,
+            pass,
+            services,
+            tag,
+            follower,
+            replicate,
+            limit_seconds,
+        }
     };
     let mut tries = TRIES;
     loop {

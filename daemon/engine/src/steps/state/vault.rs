@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_domain::{Snapshot, SnapshotId, VaultId};
-use berth_protocol::{Answer, Claim, Follower, Repository, Request, SecretText};
+use berth_protocol::{Answer, Claim, Follower, Replicate, Repository, Request, SecretText};
 use berth_seal::About;
 use berth_store::{StoreError, VaultRecord};
 use secrecy::SecretString;
@@ -32,7 +32,18 @@ pub(in super::super) enum Depot {
         key: SecretString,
         /// How the other follows what changes from pass to pass.
         follower: Follower,
+        /// Which databases are told by what changes in them.
+        replicate: Option<Replicate>,
     },
+}
+
+impl Depot {
+    /// Has databases told by what changes in them, where another provider follows that.
+    pub(in super::super) fn replicate(&mut self, which: Option<Replicate>) {
+        if let Self::Far { replicate, .. } = self {
+            *replicate = which;
+        }
+    }
 }
 
 /// A repository as the machine reaches it, for as long as this lives.

@@ -1,0 +1,70 @@
+//! What keeps a database from being told by what changes in it.
+
+use std::path::Path;
+
+use rustix::fs::statvfs;
+
+use super::sql;
+use crate::failure::{Result, io};
+
+/// The most that large objects may take, in bytes: all of them are copied in the end.
+const LARGE_OBJECTS: u64 = 256 * 1024 * 1024;
+
+/// What keeps a server from telling what changes in its databases, a reason a line.
+const SERVER: &str = "SELECT 'the server does not write down what that needs (wal_level)' WHERE current_setting('wal_level') <> 'logical' \
+    UNION ALL SELECT 'nothing bounds what the server would keep for it (max_slot_wal_keep_size)' \
+      WHERE coalesce(current_setting('max_slot_wal_keep_size', true), '-1') = '-1' \
+    UNION ALL SELECT 'the server has no replication slot left (max_replication_slots)' \
+      WHERE (SELECT count(*) FROM pg_replication_slots WHERE NOT starts_with(slot_name::text, 'berth_')) \
+        + 1 > current_setting('max_replication_slots')::int \
+    UNION ALL SELECT 'the server has no sender of its log left (max_wal_senders)' WHERE current_setting('max_wal_senders')::int < 1";
+
+/// What keeps a database from being told by what changes in it, a reason a line.
+fn obstacles() -> String {
+    format!(
+        "WITH own AS (SELECT c.*, format('%s.%s', n.nspname, c.relname) AS told FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+           WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND c.relpersistence <> 't') \
+         SELECT format('its encoding is %s, and not UTF8', getdatabaseencoding()) WHERE getdatabaseencoding() <> 'UTF8' \
+         UNION ALL SELECT format('the table %s has no key', told) FROM own WHERE relkind = 'r' AND NOT EXISTS (SELECT 1 FROM pg_index i \
+           WHERE i.indrelid = own.oid AND i.indimmediate AND i.indisvalid \
+             AND CASE own.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END) \
+         UNION ALL SELECT format('the table %s is not written to the log (UNLOGGED)', told) FROM own WHERE relkind = 'r' AND relpersistence = 'u' \
+         UNION ALL SELECT format('the table %s stands elsewhere (FOREIGN)', told) FROM own WHERE relkind = 'f' \
+         UNION ALL SELECT format('the table %s hides rows from its owner', told) FROM own WHERE relforcerowsecurity \
+         UNION ALL SELECT format('the table %s belongs to an extension', told) FROM own JOIN pg_depend d ON d.classid = 'pg_class'::regclass \
+           AND d.objid = own.oid AND d.deptype = 'e' WHERE relkind IN ('r', 'p') \
+         UNION ALL SELECT format('the table %s has a trigger for replicas', told) FROM own JOIN pg_trigger t ON t.tgrelid = own.oid \
+           WHERE NOT tgisinternal AND tgenabled IN ('A', 'R') \
+         UNION ALL SELECT format('the table %s has a rule for replicas', told) FROM own JOIN pg_rewrite r ON r.ev_class = own.oid \
+           WHERE ev_enabled IN ('A', 'R') \
+         UNION ALL SELECT 'it has many large objects' WHERE pg_total_relation_size('pg_largeobject') > {LARGE_OBJECTS}"
+    )
+}
+
+/// Why a database cannot be told by what changes in it; nothing where it can.
+pub(crate) fn obstacle(database: &str) -> Result<Option<String>> {
+    let server = first(&sql("postgres", &[SERVER])?);
+    if server.is_some() {
+        return Ok(server);
+    }
+    let reason = first(&sql(database, &[&obstacles()])?);
+    Ok(if reason.is_some() { reason } else { no_room()? })
+}
+
+fn first(told: &str) -> Option<String> {
+    told.lines().find(|line| !line.trim().is_empty()).map(str::to_owned)
+}
+
+/// Why the disk has no room for what the server may keep at the most.
+fn no_room() -> Result<Option<String>> {
+    let question = "SELECT current_setting('data_directory'), setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'";
+    let told = sql("postgres", &[question])?;
+    let Some((folder, megabytes)) = told.trim().rsplit_once('|') else { return Ok(None) };
+    let found =
+        statvfs(Path::new(folder)).map_err(|error| io(format!("cannot look at {folder}"))(error.into()))?;
+    let room = found.f_bavail.saturating_mul(found.f_frsize) >> 20;
+    let needed = megabytes.parse().unwrap_or(u64::MAX);
+    Ok((room < needed).then(|| {
+        format!("the server may keep {needed} MiB for it (max_slot_wal_keep_size), and its disk has {room} MiB left")
+    }))
+}

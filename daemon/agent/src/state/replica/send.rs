@@ -1,0 +1,288 @@
+//! The source: dumps a database once, and tells what has changed since.
+
+use std::fs::File;
+use std::io::{BufReader, Seek as _};
+use std::path::PathBuf;
+
+use berth_delta::Snapshot as Listed;
+use berth_protocol::{Failure, Pass, Replica, TransferPhase};
+
+use super::{Chain, Last, SCHEMA, Said, Step, prefix, slots, stream};
+use crate::client::Client as _;
+use crate::postgres::copy::Extent;
+use crate::postgres::lsn::Lsn;
+use crate::postgres::segment::{self, SegmentError};
+use crate::postgres::{copied, copy, fitness, schema, slot};
+use crate::state::capture::{Service, new_file};
+use crate::state::notes::Meter;
+use crate::state::restic::{Backup, Status, Summary, What};
+use crate::state::snapshot::Staging;
+use crate::state::work::Job;
+
+/// About how many changes a piece has: each is one transaction for whoever follows.
+const CHANGES: u32 = 200_000;
+
+/// Why a database is not told by what changes in it.
+enum Stop {
+    /// It is dumped, as this stands in the way.
+    Dump(String),
+    /// It may be told when it is tried again.
+    Again(Failure),
+}
+
+/// What stands in the way at the server is final: it would at every pass.
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Dump(failure.message)
+    }
+}
+
+impl From<SegmentError> for Stop {
+    fn from(error: SegmentError) -> Self {
+        Self::Dump(format!("what changed cannot be told: {error}"))
+    }
+}
+
+/// What one pass has told of databases.
+#[derive(Default)]
+pub(in crate::state) struct Told {
+    pub(in crate::state) bytes_added: u64,
+    pub(in crate::state) replicas: Vec<Replica>,
+}
+
+impl Service<'_> {
+    /// Tells what has changed in those databases that are large enough, beginning with all of it.
+    pub(in crate::state) fn tell_changes(
+        &self,
+        job: &mut Job,
+        known: Option<&[Listed]>,
+    ) -> Result<Told, Failure> {
+        let mut told = Told::default();
+        let (Some(replicate), Some(known)) = (&self.asked.replicate, known) else { return Ok(told) };
+        for database in &self.contract.state.databases {
+            let own = prefix(job.files.name.operation);
+            let chain = Chain::of((self.service, database), known, |stream| stream.starts_with(&own));
+            let newest = match &chain {
+                Some(chain) => self.go_on(job, database, chain, &mut told.bytes_added),
+                None if self.is_large(database, replicate.above) => {
+                    self.begin(job, database, &mut told.bytes_added)
+                }
+                None => continue,
+            };
+            match newest {
+                Ok(newest) => told.replicas.push(Replica { database: database.clone(), newest }),
+                Err(Stop::Again(failure)) => return Err(failure),
+                Err(Stop::Dump(why)) => self.is_dumped(job, database, &why),
+            }
+        }
+        slots::renew(self.myself)?;
+        Ok(told)
+    }
+
+    fn is_dumped(&self, job: &mut Job, database: &str, why: &str) {
+        job.notes.line(&format!("{}: the database {database} goes as a dump: {why}", self.service));
+    }
+
+    fn is_large(&self, database: &str, above: u64) -> bool {
+        // One that is not there is somebody else's to complain of.
+        copy::properties(database).is_ok_and(|found| found.bytes > above)
+    }
+
+    /// Dumps it as it was when the slot was made.
+    fn begin(&self, job: &mut Job, database: &str, bytes_added: &mut u64) -> Result<String, Stop> {
+        if let Some(obstacle) = fitness::obstacle(database)? {
+            return Err(Stop::Dump(obstacle));
+        }
+        slots::expect(self.myself)?;
+        let stream = stream(job.files.name.operation);
+        let begun = self.first(job, database, &stream, bytes_added);
+        if begun.is_err() {
+            slots::release_one(&stream)?;
+        } else {
+            let what = format!(
+                "{}: from here on, of the database {database} only what changes is sent",
+                self.service
+            );
+            job.notes.line(&what);
+        }
+        begun
+    }
+
+    fn first(
+        &self,
+        job: &mut Job,
+        database: &str,
+        stream: &str,
+        bytes_added: &mut u64,
+    ) -> Result<String, Stop> {
+        let fresh = slot::create(stream, database)?;
+        let sum = schema::sum(database, Some(&fresh.snapshot))?;
+        let (path, file) = self.piece_file(job, database, "dump")?;
+        let bytes = copy::properties(database)?.bytes;
+        let mut meter = Meter::of(&mut job.notes, TransferPhase::Dump, self.service);
+        meter.say(Status { total_bytes: bytes, total_files: 1, ..Status::default() });
+        copy::dump(database, Extent::Rows { snapshot: &fresh.snapshot }, file)?;
+        let said = Said { stream, since: None, until: fresh.at };
+        drop(fresh);
+        self.kept(job, database, said, (path, Some(sum)), bytes_added)
+    }
+
+    /// Tells what has changed since the last piece; gives the newest one.
+    fn go_on(
+        &self,
+        job: &mut Job,
+        database: &str,
+        chain: &Chain<'_>,
+        bytes_added: &mut u64,
+    ) -> Result<String, Stop> {
+        let told = self.pieces(job, database, chain, bytes_added);
+        if let Err(Stop::Dump(_)) = told {
+            slots::release_one(chain.stream)?;
+        }
+        told
+    }
+
+    fn pieces(
+        &self,
+        job: &mut Job,
+        database: &str,
+        chain: &Chain<'_>,
+        bytes_added: &mut u64,
+    ) -> Result<String, Stop> {
+        let Step { snapshot, until } = self.still_good(database, chain)?;
+        let (mut newest, mut since) = (snapshot.id.clone(), until);
+        let end = slot::end_of_log()?;
+        loop {
+            let (path, file) = self.piece_file(job, database, "changes")?;
+            let Some(until) = taken(chain.stream, database, (end, Some(CHANGES)), file)? else {
+                return Ok(newest);
+            };
+            let said = Said { stream: chain.stream, since: Some(since), until };
+            newest = self.kept(job, database, said, (path, None), bytes_added)?;
+            // Whoever comes after a crash in between finds it in the repository, and lets go of it then.
+            slot::take(chain.stream, until)?;
+            since = until;
+        }
+    }
+
+    /// The last that was told, if the server has everything since, of the database as it was made then.
+    fn still_good<'s>(&self, database: &str, chain: &Chain<'s>) -> Result<Step<'s>, Stop> {
+        let stop = |why: &str| Stop::Dump(why.to_owned());
+        let last = chain.last().ok_or_else(|| stop("nothing was told of it"))?;
+        let standing = slot::standing(chain.stream, database)?;
+        let standing = standing
+            .ok_or_else(|| stop("the server does not keep any more what changes (its slot is gone)"))?;
+        if !standing.is_whole {
+            return Err(stop("more has changed meanwhile than the server keeps (max_slot_wal_keep_size)"));
+        }
+        if let Some(obstacle) = fitness::obstacle(database)? {
+            return Err(Stop::Dump(obstacle));
+        }
+        if chain.schema() != Some(schema::sum(database, None)?.as_str()) {
+            return Err(stop("its tables were made otherwise meanwhile"));
+        }
+        slot::disturb()?;
+        if standing.taken < last.until {
+            slot::take(chain.stream, last.until)?;
+        }
+        Ok(last)
+    }
+
+    /// The last piece, where whoever follows has all others: nobody changes the database any more. Nothing where it was not told so.
+    pub(in crate::state) fn last_piece(
+        &self,
+        job: &mut Job,
+        (database, staging): (&str, &Staging),
+        known: Option<&[Listed]>,
+    ) -> Option<(Last, String)> {
+        let (replicate, known) = (self.asked.replicate.as_ref()?, known?);
+        let own = prefix(job.files.name.operation);
+        let chain = Chain::of((self.service, database), known, |stream| stream.starts_with(&own))?;
+        let told = self.last_of(&chain, database, staging, &replicate.followed);
+        match told {
+            Ok(last) => {
+                let what =
+                    format!("{}: of the database {database} only what changed last is sent", self.service);
+                job.notes.line(&what);
+                Some((last, chain.last()?.snapshot.id.clone()))
+            }
+            Err(Stop::Dump(why) | Stop::Again(Failure { message: why, .. })) => {
+                self.is_dumped(job, database, &why);
+                staging.forget_last(database);
+                None
+            }
+        }
+    }
+
+    fn last_of(
+        &self,
+        chain: &Chain<'_>,
+        database: &str,
+        staging: &Staging,
+        followed: &[String],
+    ) -> Result<Last, Stop> {
+        let Step { snapshot, until } = self.still_good(database, chain)?;
+        if !followed.contains(&snapshot.id) {
+            return Err(Stop::Dump("the target has not followed what changed".into()));
+        }
+        let end = slot::end_of_log()?;
+        taken(chain.stream, database, (end, None), new_file(&staging.changes(database))?)?;
+        let objects = copied::has_objects(database)?;
+        if objects {
+            copy::dump(database, Extent::LargeObjects, new_file(&staging.objects(database))?)?;
+        }
+        let sequences = copied::sequences(database)?;
+        Ok(Last { stream: chain.stream.to_owned(), since: until, sequences, objects })
+    }
+
+    /// An empty file in the pass's folder, where there may be one of an earlier try.
+    fn piece_file(&self, job: &Job, database: &str, kind: &str) -> Result<(PathBuf, File), Failure> {
+        let staging = Staging::of(job.files.name.operation, self.service);
+        staging.make_room()?;
+        let path = match kind {
+            "dump" => staging.dump(database),
+            _ => staging.changes(database),
+        };
+        let _ = std::fs::remove_file(&path);
+        let file = new_file(&path)?;
+        Ok((path, file))
+    }
+
+    /// Brings a file to the repository; gives the snapshot's id.
+    fn kept(
+        &self,
+        job: &mut Job,
+        database: &str,
+        said: Said<'_>,
+        (path, schema): (PathBuf, Option<String>),
+        bytes_added: &mut u64,
+    ) -> Result<String, Stop> {
+        let mut tags = vec![self.asked.tag.clone(), Pass::Live.tag()];
+        tags.extend(said.tags(self.service, database));
+        tags.extend(schema.map(|schema| format!("{SCHEMA}{schema}")));
+        let paths = vec![path.display().to_string()];
+        let what = What::Everything { paths, parent: None };
+        let mut meter = Meter::of(&mut job.notes, TransferPhase::Backup, self.service);
+        let backup = Backup { host: self.host, tags, what, tolerant: false };
+        let summary = self.restic.backup(&backup, &mut |status| meter.at(status));
+        // It may be as large as the database.
+        let _ = std::fs::remove_file(&path);
+        let summary: Summary = summary.map_err(Stop::Again)?;
+        *bytes_added += summary.bytes_added();
+        Ok(summary.snapshot_id)
+    }
+}
+
+/// Writes what a slot holds into a file, and looks whether it can be read; where its last transaction ends, if it has one.
+fn taken(
+    slot: &str,
+    database: &str,
+    (upto, changes): (Lsn, Option<u32>),
+    file: File,
+) -> Result<Option<Lsn>, Stop> {
+    let again = |error: std::io::Error| Stop::from(SegmentError::Io(error));
+    let mut written = file.try_clone().map_err(again)?;
+    slot::peek(slot, database, upto, changes, file)?;
+    written.rewind().map_err(again)?;
+    segment::read(BufReader::new(written), &mut |_| Ok::<_, Stop>(()))
+}
