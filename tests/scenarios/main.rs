@@ -32,6 +32,7 @@ mod refusing;
 mod rehearsing;
 mod repeating;
 mod replicas;
+mod replicating;
 mod returning;
 mod reverting;
 mod rolling_back;

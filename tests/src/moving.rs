@@ -315,8 +315,8 @@ pub fn writing(address: String, written: &Arc<Written>, stop: &Arc<AtomicBool>) 
     tokio::spawn(write(address, Arc::clone(written), Arc::clone(stop)))
 }
 
-/// Writes all the time, to whoever answers at the old address.
-async fn write(address: String, written: Arc<Written>, stop: Arc<AtomicBool>) {
+/// Writes all the time to one of the tenant's services, to whoever answers at the old address, until it is to stop.
+pub async fn write(address: String, written: Arc<Written>, stop: Arc<AtomicBool>) {
     let Ok(http) = crate::web::http() else { return };
     while !stop.load(Ordering::Relaxed) {
         written.tried.fetch_add(1, Ordering::Relaxed);

@@ -173,7 +173,8 @@ fn hand_on_lines(stream: Option<impl Read>, is_error: bool, send: &mpsc::Sender<
 /// How long a program may take to put its things away once it was asked to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-fn end_group(child: &mut Child) {
+/// Ends a program with all that it started.
+pub(crate) fn end_group(child: &mut Child) {
     let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
     let _ = kill_process_group(group, Signal::TERM);
     let end = Instant::now() + ENDING;

@@ -1,7 +1,7 @@
 //! Changes of another database, as SQL for its copy.
 //!
 //! Every name and value is quoted anew, so that a change can be nothing else. A row that is to change or to go has to be there: whatever
-//! finds none, or more than one, ends the whole (a division by zero), as the copy is none then.
+//! finds none, or more than one, ends the whole, as the copy is none then.
 
 use std::collections::BTreeMap;
 
@@ -129,7 +129,7 @@ impl Shape {
                     false => self.updated(row, &place),
                 }
             }
-            Act::Delete(key) => Ok(one_of(&format!(
+            Act::Delete(key) => Ok(self.one_of(&format!(
                 "DELETE FROM ONLY {} WHERE {} RETURNING 1",
                 self.quoted(),
                 self.place(key)?
@@ -191,8 +191,14 @@ impl Shape {
         let table = self.quoted();
         Ok(format!(
             "WITH former AS (DELETE FROM ONLY {table} WHERE {place} RETURNING *), changed AS (INSERT INTO {table} ({names}) \
-             OVERRIDING SYSTEM VALUE SELECT {values} FROM former RETURNING 1) SELECT 1 / (count(*) = 1)::int FROM changed"
+             OVERRIDING SYSTEM VALUE SELECT {values} FROM former RETURNING 1) {}",
+            one(&self.told())
         ))
+    }
+
+    /// Fails unless it is of one row.
+    fn one_of(&self, statement: &str) -> String {
+        format!("WITH changed AS ({statement}) {}", one(&self.told()))
     }
 
     fn updated(&self, row: &Row, place: &str) -> Result<String, ApplyError> {
@@ -205,15 +211,20 @@ impl Shape {
             }
         }
         if set.is_empty() {
-            return Ok(one_of(&format!("SELECT 1 FROM ONLY {} WHERE {place}", self.quoted())));
+            return Ok(self.one_of(&format!("SELECT 1 FROM ONLY {} WHERE {place}", self.quoted())));
         }
-        Ok(one_of(&format!("UPDATE ONLY {} SET {} WHERE {place} RETURNING 1", self.quoted(), set.join(", "))))
+        Ok(self.one_of(&format!(
+            "UPDATE ONLY {} SET {} WHERE {place} RETURNING 1",
+            self.quoted(),
+            set.join(", ")
+        )))
     }
 }
 
-/// Fails unless it is of one row.
-fn one_of(statement: &str) -> String {
-    format!("WITH changed AS ({statement}) SELECT 1 / (count(*) = 1)::int FROM changed")
+/// Fails unless a statement is of one row: the text is no number.
+fn one(table: &str) -> String {
+    let what = literal(&format!("rows of the table {table} that are to change, instead of one: "));
+    format!("SELECT CASE WHEN count(*) = 1 THEN 1 ELSE ({what} || count(*))::int END FROM changed")
 }
 
 #[cfg(test)]
@@ -243,17 +254,17 @@ mod tests {
         assert_eq!(
             told("table public.\"a\"\"b\": UPDATE: id[bigint]:1 x[text]:null g[integer]:2"),
             "WITH changed AS (UPDATE ONLY \"public\".\"a\"\"b\" SET \"x\" = NULL WHERE \"id\" = '1' RETURNING 1) \
-             SELECT 1 / (count(*) = 1)::int FROM changed"
+             SELECT CASE WHEN count(*) = 1 THEN 1 ELSE ('rows of the table public.a\"b that are to change, instead of one: ' || count(*))::int END FROM changed"
         );
         assert_eq!(
             told("table public.\"a\"\"b\": UPDATE: id[bigint]:1 x[text]:unchanged-toast-datum"),
             "WITH changed AS (SELECT 1 FROM ONLY \"public\".\"a\"\"b\" WHERE \"id\" = '1') \
-             SELECT 1 / (count(*) = 1)::int FROM changed"
+             SELECT CASE WHEN count(*) = 1 THEN 1 ELSE ('rows of the table public.a\"b that are to change, instead of one: ' || count(*))::int END FROM changed"
         );
         assert_eq!(
             told("table public.\"a\"\"b\": DELETE: id[bigint]:1"),
             "WITH changed AS (DELETE FROM ONLY \"public\".\"a\"\"b\" WHERE \"id\" = '1' RETURNING 1) \
-             SELECT 1 / (count(*) = 1)::int FROM changed"
+             SELECT CASE WHEN count(*) = 1 THEN 1 ELSE ('rows of the table public.a\"b that are to change, instead of one: ' || count(*))::int END FROM changed"
         );
         assert_eq!(
             told("table public.\"a\"\"b\", public.p: TRUNCATE: cascade"),
@@ -270,7 +281,7 @@ mod tests {
                 .unwrap(),
             "WITH former AS (DELETE FROM ONLY \"public\".\"n\" WHERE \"k\" = 'a' RETURNING *), changed AS (INSERT INTO \
              \"public\".\"n\" (\"n\", \"k\", \"t\") OVERRIDING SYSTEM VALUE SELECT '2', 'a', former.\"t\" FROM former RETURNING 1) \
-             SELECT 1 / (count(*) = 1)::int FROM changed"
+             SELECT CASE WHEN count(*) = 1 THEN 1 ELSE ('rows of the table public.n that are to change, instead of one: ' || count(*))::int END FROM changed"
         );
         assert!(
             statement(

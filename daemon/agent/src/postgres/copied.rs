@@ -13,7 +13,7 @@ use std::process::{ChildStdin, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{ApplyError, SHAPES, Shapes};
-use super::copy::LIMIT;
+use super::copy::{LIMIT, disconnect};
 use super::decoding::Change;
 use super::lsn::Lsn;
 use super::segment::read;
@@ -41,6 +41,8 @@ impl Position {
 
 /// Where a copy is; nothing where there is none, or none that was made to its end.
 pub(crate) fn position(database: &str) -> Result<Option<Position>> {
+    // What somebody began who was killed may still come to its end.
+    disconnect(database)?;
     let question = format!(
         "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {}",
         literal(database)

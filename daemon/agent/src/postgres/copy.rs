@@ -1,9 +1,11 @@
 //! Databases written to files, and made of them again under another name.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +15,16 @@ use crate::accounts::Accounts;
 use crate::failure::{Result, io, program};
 use crate::files::Draft;
 use crate::places::VOLATILE;
-use crate::programs::{run, run_ok};
+use crate::programs::{end_group, run, run_ok};
 
 /// A large database takes its time; the whole work has a limit of its own.
 pub(super) const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is looked whether a dump has begun.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The most that is kept of what pg_dump complains of, in bytes.
+const MAX_WORDS: u64 = 64 * 1024;
 
 /// What a database is like, apart from what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,26 +62,65 @@ pub(crate) enum Extent<'a> {
     LargeObjects,
 }
 
-/// Writes a database to a file, in PostgreSQL's own format. It is not compressed: restic does that, and finds again what it
-/// has stored already only in what is not.
+/// A database that is being written to a file. Where it is not wanted any more, it ends.
+pub(crate) struct Dumping {
+    name: String,
+    child: Child,
+    file: File,
+}
+
+impl Dumping {
+    /// In PostgreSQL's own format. It is not compressed: restic does that, and finds again what it has stored already only in what is
+    /// not.
+    pub(crate) fn begin(name: &str, extent: Extent<'_>, file: File) -> Result<Self> {
+        let kept = file.try_clone().map_err(io("cannot look at a dump"))?;
+        let mut dump = as_postgres("pg_dump")?;
+        dump.args(["--format=custom", "--compress=0", "--no-password"]);
+        match extent {
+            Extent::Whole => {}
+            Extent::Rows { snapshot } => drop(dump.arg("--no-blobs").arg(format!("--snapshot={snapshot}"))),
+            Extent::LargeObjects => drop(dump.args(["--data-only", "--blobs", "--exclude-table-data=*.*"])),
+        }
+        dump.arg("--").arg(name).stdout(Stdio::from(file)).stderr(Stdio::piped()).process_group(0);
+        let child = dump.spawn().map_err(io("cannot start pg_dump"))?;
+        Ok(Self { name: name.to_owned(), child, file: kept })
+    }
+
+    /// Waits until it writes: from then on nobody empties a table, or makes one otherwise.
+    pub(crate) fn wait_until_it_writes(&mut self) -> Result<()> {
+        let looked = || io("cannot look at a dump");
+        while self.file.metadata().map_err(looked())?.len() == 0
+            && self.child.try_wait().map_err(looked())?.is_none()
+        {
+            sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Waits until all of it is written.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let mut words = String::new();
+        let _ = self.child.stderr.take().map(|stderr| stderr.take(MAX_WORDS).read_to_string(&mut words));
+        let status = self.child.wait().map_err(io("cannot wait for pg_dump"))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(program("pg_dump", &format!("{}: {} ({status})", self.name, words.trim()))),
+        }
+    }
+}
+
+impl Drop for Dumping {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            end_group(&mut self.child);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Writes a database to a file.
 pub(crate) fn dump(name: &str, extent: Extent<'_>, file: File) -> Result<()> {
-    let mut dump = as_postgres("pg_dump")?;
-    dump.args(["--format=custom", "--compress=0", "--no-password"]);
-    match extent {
-        Extent::Whole => {}
-        Extent::Rows { snapshot } => drop(dump.arg("--no-blobs").arg(format!("--snapshot={snapshot}"))),
-        Extent::LargeObjects => drop(dump.args(["--data-only", "--blobs", "--exclude-table-data=*.*"])),
-    }
-    dump.arg("--").arg(name).stdout(Stdio::from(file));
-    let child = dump.stderr(Stdio::piped()).spawn().map_err(io("cannot start pg_dump"))?;
-    let output = child.wait_with_output().map_err(io("cannot wait for pg_dump"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(program(
-            "pg_dump",
-            &format!("{name}: {} ({})", String::from_utf8_lossy(&output.stderr).trim(), output.status),
-        )),
-    }
+    Dumping::begin(name, extent, file)?.finish()
 }
 
 /// Makes a database of a file. It gets no other name while that may fail, so there is nothing to undo but itself, and no
@@ -139,7 +186,8 @@ pub(crate) fn open_again(name: &str) -> Result<()> {
     sql("postgres", &[&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", identifier(name))]).map(|_| ())
 }
 
-fn disconnect(name: &str) -> Result<()> {
+/// Has nobody be connected to a database.
+pub(super) fn disconnect(name: &str) -> Result<()> {
     let end = format!(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = {}",
         literal(name)

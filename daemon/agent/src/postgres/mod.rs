@@ -5,6 +5,7 @@
 //! | [`copy`] | databases written to files, and made of them |
 //! | [`fitness`] | what keeps a database from being told by what changes in it |
 //! | [`slot`] | the server keeps what changes |
+//! | [`emptied`] | tables that were emptied just before they were dumped |
 //! | [`schema`] | whether a database is still made as it was |
 //! | [`segment`], [`decoding`], [`lsn`] | what has changed, as a file has it |
 //! | [`apply`] | changes as SQL |
@@ -14,6 +15,7 @@ mod apply;
 pub(crate) mod copied;
 pub(crate) mod copy;
 mod decoding;
+pub(crate) mod emptied;
 pub(crate) mod fitness;
 pub(crate) mod lsn;
 pub(crate) mod schema;
@@ -66,8 +68,7 @@ pub(crate) fn existing(names: &[&str]) -> Result<Vec<String>> {
 
 /// Has a database execute some statements, all or none of them; returns what they tell, a row a line.
 pub(crate) fn sql(database: &str, statements: &[&str]) -> Result<String> {
-    let mut psql = as_postgres("psql")?;
-    psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+    let mut psql = asking()?;
     if statements.len() > 1 {
         psql.arg("--single-transaction");
     }
@@ -75,18 +76,19 @@ pub(crate) fn sql(database: &str, statements: &[&str]) -> Result<String> {
     run_ok(psql, LIMIT)
 }
 
+/// A psql that tells what it is asked, a row a line. A database may have functions that look like the server's own: they are none that
+/// an administrator calls.
+fn asking() -> Result<Command> {
+    let mut psql = as_postgres("psql")?;
+    psql.env("PGOPTIONS", "-c search_path=pg_catalog");
+    psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+    Ok(psql)
+}
+
 /// Has psql read a script of questions; returns what they tell, a row a line, however much it is.
 pub(crate) fn script(database: &str, questions: &str) -> Result<String> {
-    let mut psql = as_postgres("psql")?;
-    psql.args([
-        "--no-psqlrc",
-        "--quiet",
-        "--tuples-only",
-        "--no-align",
-        "--set=ON_ERROR_STOP=1",
-        "--",
-        database,
-    ]);
+    let mut psql = asking()?;
+    psql.args(["--", database]);
     psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = psql.spawn().map_err(io("cannot start psql"))?;
     if let Some(mut stdin) = child.stdin.take() {

@@ -7,7 +7,7 @@ use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{as_postgres, literal};
+use super::{as_postgres, asking, literal};
 use crate::failure::{Result, io, program};
 
 /// Which number each table and column has: one that was made anew looks as before.
@@ -24,8 +24,7 @@ pub(crate) fn sum(database: &str, snapshot: Option<&str>) -> Result<String> {
         .args(snapshot.map(|snapshot| format!("--snapshot={snapshot}")));
     dump.arg("--").arg(database);
     add(&mut sum, dump, "pg_dump")?;
-    let mut psql = as_postgres("psql")?;
-    psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+    let mut psql = asking()?;
     if let Some(snapshot) = snapshot {
         psql.args(["--single-transaction", "--command=SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"]);
         psql.arg(format!("--command=SET TRANSACTION SNAPSHOT {}", literal(snapshot)));

@@ -161,6 +161,13 @@ pub(crate) fn drop_all(which: Which<'_>) -> Result<()> {
     disturb()?;
     let which = match which {
         Which::All => String::new(),
+        Which::Of { prefix, database } => {
+            format!(
+                " AND starts_with(slot_name::text, {}) AND database = {}",
+                literal(prefix),
+                literal(database)
+            )
+        }
         Which::With(prefix) => format!(" AND starts_with(slot_name::text, {})", literal(prefix)),
         Which::Without(prefix) => format!(" AND NOT starts_with(slot_name::text, {})", literal(prefix)),
     };
@@ -172,6 +179,11 @@ pub(crate) fn drop_all(which: Which<'_>) -> Result<()> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Which<'a> {
     All,
+    /// Whose names begin so, and that are of this database.
+    Of {
+        prefix: &'a str,
+        database: &'a str,
+    },
     /// Whose names begin so.
     With(&'a str),
     /// Whose names begin otherwise.

@@ -76,8 +76,10 @@ pub(crate) fn resume(claim: &Claim, anew: bool) -> Result<Vec<String>> {
     if anew {
         delta::forget()?;
     }
-    slots::release(claim.operation)?;
-    begun.map_or(Ok(Vec::new()), |record| serve_again(&files, record))
+    let served = begun.map_or(Ok(Vec::new()), |record| serve_again(&files, record));
+    // Services need not wait for a server that does not answer: whatever works with the state next tries it again.
+    let _ = slots::release(claim.operation);
+    served
 }
 
 /// What the timer starts: waits for the deadline, then has the services serve again. If it is killed, systemd starts it anew.

@@ -75,9 +75,8 @@ fn lock(name: Name) -> Result<Option<Lock>> {
 fn work(job: &mut Job, repository: &Repository, myself: &Myself) -> Result<State> {
     ahead::end_others(Some(job.files.name))?;
     settle::others(&job.files)?;
-    if let Err(failure) = slots::release_others(job.files.name.operation) {
-        job.notes.line(&format!("the database server may still keep what nobody follows: {failure}"));
-    }
+    let released = slots::release_others(job.files.name.operation);
+    tell_what_is_kept(job, released);
     match job.record.asked.clone() {
         Asked::Capture(asked) => {
             // Services that an earlier try left quiet are quiet already; of any other pass they serve first.
@@ -91,7 +90,8 @@ fn work(job: &mut Job, repository: &Repository, myself: &Myself) -> Result<State
                 Pass::Final { quiet_seconds } => {
                     if is_whole(&capture) {
                         // What changed last is sent.
-                        slots::release(job.files.name.operation)?;
+                        let released = slots::release(job.files.name.operation);
+                        tell_what_is_kept(job, released);
                     }
                     hold::begin(job.files.name, quiet_seconds)?;
                     State::Quiet(capture)
@@ -104,5 +104,12 @@ fn work(job: &mut Job, repository: &Repository, myself: &Myself) -> Result<State
             restore::run(job, &asked, repository, myself).map(|()| State::Restored)
         }
         Asked::Ahead(system) => ahead::run(job, &system, repository).map(State::Ahead),
+    }
+}
+
+/// Whatever works with the state next, or the next boot, tries it again.
+fn tell_what_is_kept(job: &mut Job, released: Result<()>) {
+    if let Err(failure) = released {
+        job.notes.line(&format!("the database server may still keep what nobody follows: {failure}"));
     }
 }

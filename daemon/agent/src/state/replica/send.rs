@@ -9,10 +9,10 @@ use berth_protocol::{Failure, Pass, Replica, TransferPhase};
 
 use super::{Chain, Last, SCHEMA, Said, Step, prefix, slots, stream};
 use crate::client::Client as _;
-use crate::postgres::copy::Extent;
+use crate::postgres::copy::{Dumping, Extent};
 use crate::postgres::lsn::Lsn;
 use crate::postgres::segment::{self, SegmentError};
-use crate::postgres::{copied, copy, fitness, schema, slot};
+use crate::postgres::{copied, copy, emptied, fitness, schema, slot};
 use crate::state::capture::{Service, new_file};
 use crate::state::notes::Meter;
 use crate::state::restic::{Backup, Status, Summary, What};
@@ -21,6 +21,9 @@ use crate::state::work::Job;
 
 /// About how many changes a piece has: each is one transaction for whoever follows.
 const CHANGES: u32 = 200_000;
+
+/// How often it is begun anew as a table was emptied just then.
+const TRIES: usize = 5;
 
 /// Why a database is not told by what changes in it.
 enum Stop {
@@ -93,38 +96,51 @@ impl Service<'_> {
         if let Some(obstacle) = fitness::obstacle(database)? {
             return Err(Stop::Dump(obstacle));
         }
+        // What was killed before its dump was kept has left one that nobody can go on from.
+        slots::release_of(&prefix(job.files.name.operation), database)?;
         slots::expect(self.myself)?;
-        let stream = stream(job.files.name.operation);
-        let begun = self.first(job, database, &stream, bytes_added);
-        if begun.is_err() {
-            slots::release_one(&stream)?;
-        } else {
-            let what = format!(
-                "{}: from here on, of the database {database} only what changes is sent",
-                self.service
-            );
-            job.notes.line(&what);
+        for _ in 0..TRIES {
+            let stream = stream(job.files.name.operation);
+            match self.first(job, database, &stream, bytes_added) {
+                Ok(Some(first)) => {
+                    let what = format!("of the database {database} only what changes is sent from here on");
+                    job.notes.line(&format!("{}: {what}", self.service));
+                    return Ok(first);
+                }
+                Ok(None) => slots::release_one(&stream)?,
+                Err(stop) => {
+                    slots::release_one(&stream)?;
+                    return Err(stop);
+                }
+            }
+            slots::expect(self.myself)?;
         }
-        begun
+        Err(Stop::Dump("tables of it are emptied again and again".into()))
     }
 
+    /// Nothing where a table was emptied just when it began.
     fn first(
         &self,
         job: &mut Job,
         database: &str,
         stream: &str,
         bytes_added: &mut u64,
-    ) -> Result<String, Stop> {
-        let fresh = slot::create(stream, database)?;
-        let sum = schema::sum(database, Some(&fresh.snapshot))?;
-        let (path, file) = self.piece_file(job, database, "dump")?;
+    ) -> Result<Option<String>, Stop> {
         let bytes = copy::properties(database)?.bytes;
         let mut meter = Meter::of(&mut job.notes, TransferPhase::Dump, self.service);
         meter.say(Status { total_bytes: bytes, total_files: 1, ..Status::default() });
-        copy::dump(database, Extent::Rows { snapshot: &fresh.snapshot }, file)?;
+        let fresh = slot::create(stream, database)?;
+        let (path, file) = self.piece_file(job, database, "dump")?;
+        let mut dumping = Dumping::begin(database, Extent::Rows { snapshot: &fresh.snapshot }, file)?;
+        dumping.wait_until_it_writes()?;
+        if emptied::since(&fresh.snapshot, database)? {
+            return Ok(None);
+        }
+        dumping.finish()?;
+        let sum = schema::sum(database, Some(&fresh.snapshot))?;
         let said = Said { stream, since: None, until: fresh.at };
         drop(fresh);
-        self.kept(job, database, said, (path, Some(sum)), bytes_added)
+        self.kept(job, database, said, (path, Some(sum)), bytes_added).map(Some)
     }
 
     /// Tells what has changed since the last piece; gives the newest one.

@@ -73,6 +73,11 @@ pub(crate) fn release_all() -> Result<()> {
     drop_those(Which::All)
 }
 
+/// Lets go of those that an operation has made of a database.
+pub(super) fn release_of(prefix: &str, database: &str) -> Result<()> {
+    drop_those(Which::Of { prefix, database })
+}
+
 /// Lets go of one.
 pub(super) fn release_one(stream: &str) -> Result<()> {
     drop_those(Which::With(stream))
