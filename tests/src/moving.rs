@@ -40,8 +40,9 @@ const BROKEN_MS: u64 = 6000;
 /// How long both sides may take to come to an end, once everything is mended.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// Machines wait for the commit for a short time after the switch, so that those that are left alone go back soon.
-const CONFIG: &str = "[timeouts]\nverify = 30\ndead_man = 10\n";
+/// Machines wait for the commit for a short time after the switch, so that those that are left alone go back soon. Databases are followed
+/// by what changes in them, as that has more that can be broken off.
+const CONFIG: &str = "[timeouts]\nverify = 30\ndead_man = 10\n[migration]\nreplicate_databases_above = 0\n";
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
