@@ -221,7 +221,8 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
     }
 }
 
-fn collect(stream: Option<impl Read>) -> String {
+/// What a program writes, up to a bound; what comes behind that is passed over.
+pub(crate) fn collect(stream: Option<impl Read>) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let mut kept = Vec::new();
     // What cannot be read any more is as good as ended.

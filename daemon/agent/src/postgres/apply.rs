@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use berth_protocol::Failure;
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::decoding::{Act, Change, Row, Table, Value};
 use super::segment::SegmentError;
-use super::{identifier, literal};
+use super::{identifier, literal, script};
+use crate::failure::program;
 
 /// What of a database has to be known to change it: its tables, a line each.
-pub(crate) const SHAPES: &str = "SELECT json_build_object('schema', n.nspname, 'name', c.relname, 'kind', c.relkind, \
+const SHAPES: &str = "SELECT json_build_object('schema', n.nspname, 'name', c.relname, 'kind', c.relkind, \
     'columns', (SELECT coalesce(json_object_agg(attname, json_build_object('generated', attgenerated <> '', 'always', attidentity = 'a')), '{}') \
       FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped), \
     'key', (SELECT coalesce(json_agg(attname), '[]') FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) \
@@ -61,8 +63,13 @@ pub(crate) struct Shape {
 pub(crate) struct Shapes(BTreeMap<Table, Shape>);
 
 impl Shapes {
+    /// Those of a database as it is.
+    pub(crate) fn of(database: &str) -> Result<Self, Failure> {
+        Self::parse(&script(database, SHAPES)?).map_err(|error| program("psql", &error.to_string()))
+    }
+
     /// Of what [`SHAPES`] tells.
-    pub(crate) fn parse(lines: &str) -> Result<Self, serde_json::Error> {
+    fn parse(lines: &str) -> Result<Self, serde_json::Error> {
         let shapes = lines.lines().filter(|line| !line.trim().is_empty()).map(|line| {
             let shape: Shape = serde_json::from_str(line)?;
             Ok((Table { schema: shape.schema.clone(), name: shape.name.clone() }, shape))
@@ -249,7 +256,7 @@ mod tests {
         let told = |change: &str| statement(change).unwrap().unwrap();
         assert_eq!(
             told("table public.\"a\"\"b\": INSERT: id[bigint]:1 x[text]:'it''s; \\! x' g[integer]:2"),
-            "INSERT INTO \"public\".\"a\"\"b\" (\"id\", \"x\") OVERRIDING SYSTEM VALUE VALUES ('1', 'it''s; \\! x')"
+            "INSERT INTO \"public\".\"a\"\"b\" (\"id\", \"x\") OVERRIDING SYSTEM VALUE VALUES ('1', E'it''s; \\\\! x')"
         );
         assert_eq!(
             told("table public.\"a\"\"b\": UPDATE: id[bigint]:1 x[text]:null g[integer]:2"),

@@ -6,18 +6,21 @@
 //! says of the database, and takes back before it becomes the tenant's ([`finish`]).
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::BufReader;
 use std::path::Path;
-use std::process::{ChildStdin, Stdio};
+use std::process::Stdio;
 
+use berth_protocol::{Failure, FailureCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::apply::{ApplyError, SHAPES, Shapes};
-use super::copy::{LIMIT, disconnect};
+use super::apply::Shapes;
+use super::copy::{self, LIMIT, Properties, disconnect};
 use super::decoding::Change;
 use super::lsn::Lsn;
+use super::quote::within_text;
 use super::segment::read;
-use super::slot::SESSION;
+use super::tell::{Untold, tell};
 use super::{account, as_user, identifier, literal, script, sql};
 use crate::failure::{Result, io, program};
 use crate::programs::run_ok;
@@ -53,16 +56,40 @@ pub(crate) fn position(database: &str) -> Result<Option<Position>> {
     Ok(stream.zip(at).map(|(stream, at)| Position { stream: stream.to_owned(), at }))
 }
 
+/// Makes a copy of a dump, which is at `position` then.
+pub(crate) fn load(
+    database: &str,
+    dump: &Path,
+    (properties, like): (&Properties, Option<&str>),
+    position: &Position,
+) -> std::result::Result<(), Untold> {
+    copy::load(database, dump, properties, like).map_err(untold)?;
+    Ok(begin(database, position)?)
+}
+
+/// What `pg_restore` could not do. It says in words alone whether it was the connection: words of PostgreSQL's library, which speaks
+/// English here whatever the server speaks.
+fn untold(failure: Failure) -> Untold {
+    let lost = ["server closed the connection", "connection to server", "no connection to the server"];
+    let is_passing =
+        failure.code != FailureCode::Program || lost.iter().any(|words| failure.message.contains(words));
+    if is_passing { Untold::Passing(failure) } else { Untold::Refused(failure) }
+}
+
 /// Makes a database that was loaded a copy, which is here.
-pub(crate) fn begin(database: &str, position: &Position) -> Result<()> {
+fn begin(database: &str, position: &Position) -> Result<()> {
     let rest = format!("ALTER DATABASE {} SET session_replication_role = replica", identifier(database));
     sql("postgres", &[&rest, &position.comment(database)]).map(drop)
 }
 
 /// Makes all changes of a piece, or none of them; from then on the copy is at `position`.
-pub(crate) fn advance(database: &str, owner: &str, piece: &Path, position: &Position) -> Result<()> {
-    let shapes =
-        Shapes::parse(&script(database, SHAPES)?).map_err(|error| program("psql", &error.to_string()))?;
+pub(crate) fn advance(
+    database: &str,
+    owner: &str,
+    piece: &Path,
+    position: &Position,
+) -> std::result::Result<(), Untold> {
+    let shapes = Shapes::of(database)?;
     let input = File::open(piece).map_err(io(format!("cannot read {}", piece.display())))?;
     tell(database, owner, &mut |psql| {
         psql.say("BEGIN")?;
@@ -95,9 +122,24 @@ SELECT format('SELECT json_build_object(''schema'', %L, ''name'', %L, ''last'', 
 
 /// What all sequences of a database gave last.
 pub(crate) fn sequences(database: &str) -> Result<Vec<Sequence>> {
-    let told = script(database, SEQUENCES)?;
+    rows(&script(database, SEQUENCES)?, "a sequence")
+}
+
+/// A view that is made of tables.
+#[derive(Debug, Deserialize)]
+struct View {
+    schema: String,
+    name: String,
+}
+
+/// Those that are filled, each behind those that it may be made of.
+const VIEWS: &str = "SELECT json_build_object('schema', n.nspname, 'name', c.relname) FROM pg_class c \
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid";
+
+/// What psql tells, a row a line.
+fn rows<T: DeserializeOwned>(told: &str, what: &str) -> Result<Vec<T>> {
     let read =
-        |line| serde_json::from_str(line).map_err(|error| program("psql", &format!("a sequence: {error}")));
+        |line| serde_json::from_str(line).map_err(|error| program("psql", &format!("{what}: {error}")));
     told.lines().filter(|line| !line.trim().is_empty()).map(read).collect()
 }
 
@@ -122,58 +164,31 @@ pub(crate) fn finish(
             .stdin(Stdio::from(objects));
         run_ok(restore, LIMIT)?;
     }
-    let views = sql(
-        database,
-        &["SELECT format('REFRESH MATERIALIZED VIEW %I.%I', n.nspname, c.relname) FROM pg_class c \
-        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid"],
-    )?;
+    let views: Vec<View> = rows(&sql(database, &[VIEWS])?, "a view")?;
     tell(database, owner, &mut |psql| {
         for Sequence { schema, name, last, called } in sequences {
-            let sequence = literal(&format!("{}.{}", identifier(schema), identifier(name)));
+            let sequence = literal(&format!("{}.{}", within_text(schema), within_text(name)));
             psql.say(&format!("SELECT setval({sequence}::regclass, {last}, {called})"))?;
         }
-        views.lines().filter(|view| !view.trim().is_empty()).try_for_each(|view| psql.say(view))
-    })?;
+        views.iter().try_for_each(|View { schema, name }| {
+            psql.say(&format!("REFRESH MATERIALIZED VIEW {}.{}", identifier(schema), identifier(name)))
+        })
+    })
+    .map_err(Untold::failure)?;
     let name = identifier(database);
     let again = format!("ALTER DATABASE {name} RESET session_replication_role");
     sql("postgres", &[&again, &format!("COMMENT ON DATABASE {name} IS NULL")]).map(drop)
 }
 
-/// A psql that is told statements.
-struct Psql(BufWriter<ChildStdin>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Psql {
-    fn say(&mut self, statement: &str) -> std::result::Result<(), ApplyError> {
-        let said = self.0.write_all(statement.as_bytes()).and_then(|()| self.0.write_all(b";\n"));
-        said.map_err(ApplyError::Ended)
-    }
-}
-
-/// Has the database's owner say something to it, all of which has to be done.
-fn tell(
-    database: &str,
-    owner: &str,
-    say: &mut dyn FnMut(&mut Psql) -> std::result::Result<(), ApplyError>,
-) -> Result<()> {
-    let mut psql = as_user("psql", account(owner))?;
-    psql.env("PGOPTIONS", SESSION);
-    psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--", database]);
-    psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = psql.spawn().map_err(io("cannot start psql"))?;
-    let said = child.stdin.take().map(BufWriter::new).map_or(Ok(()), |stdin| {
-        // Where it is not told everything, its input ends before it was to make anything last.
-        let mut psql = Psql(stdin);
-        psql.say(&format!("SET ROLE {}", identifier(owner)))?;
-        say(&mut psql)?;
-        psql.0.flush().map_err(ApplyError::Ended)
-    });
-    let output = child.wait_with_output().map_err(io("cannot wait for psql"))?;
-    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    match said {
-        Ok(()) | Err(ApplyError::Ended(_)) if !output.status.success() => {
-            Err(program("psql", &format!("{words} ({})", output.status)))
-        }
-        Err(error) => Err(program("what has changed", &error.to_string())),
-        Ok(()) => Ok(()),
+    #[test]
+    fn a_dump_whose_server_went_away_is_loaded_again_and_one_that_is_refused_is_not() {
+        let passing = |words: &str| matches!(untold(program("pg_restore", words)), Untold::Passing(_));
+        assert!(passing("error: could not execute query: server closed the connection unexpectedly"));
+        assert!(!passing("error: could not execute query: ERROR:  type \"other\" does not exist"));
+        assert!(matches!(untold(io("cannot start it")(std::io::Error::other("x"))), Untold::Passing(_)));
     }
 }

@@ -9,18 +9,22 @@
 //! | [`schema`] | whether a database is still made as it was |
 //! | [`segment`], [`decoding`], [`lsn`] | what has changed, as a file has it |
 //! | [`apply`] | changes as SQL |
+//! | [`quote`] | names and values in SQL |
+//! | [`tell`] | statements of others, said by a database's owner |
 //! | [`copied`] | a copy that follows what changes |
 
-mod apply;
+pub(crate) mod apply;
 pub(crate) mod copied;
 pub(crate) mod copy;
 mod decoding;
 pub(crate) mod emptied;
 pub(crate) mod fitness;
 pub(crate) mod lsn;
+mod quote;
 pub(crate) mod schema;
 pub(crate) mod segment;
 pub(crate) mod slot;
+pub(crate) mod tell;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -33,6 +37,7 @@ use crate::accounts::Accounts;
 use crate::failure::{Result, bad_manifest, failure, io, program};
 use crate::programs::{command, find, run_ok};
 use crate::units;
+pub(crate) use quote::{identifier, literal};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -105,16 +110,6 @@ pub(crate) fn script(database: &str, questions: &str) -> Result<String> {
     }
 }
 
-/// A name as SQL takes it.
-pub(crate) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text as SQL takes it.
-pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// Drops a database, whoever is connected to it.
 pub(crate) fn drop(name: &str) -> Result<()> {
     let mut drop = as_postgres("dropdb")?;
@@ -169,12 +164,6 @@ fn debian_folders() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_and_texts_cannot_end_their_quotes() {
-        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
-        assert_eq!(literal("a'; DROP"), "'a''; DROP'");
-    }
 
     #[test]
     fn options_and_postgresqls_own_databases_are_refused() {

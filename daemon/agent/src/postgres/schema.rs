@@ -10,9 +10,18 @@ use sha2::{Digest as _, Sha256};
 use super::{as_postgres, asking, literal};
 use crate::failure::{Result, io, program};
 
-/// Which number each table and column has: one that was made anew looks as before.
-const NUMBERS: &str = "SELECT c.oid, c.relkind, c.relreplident, a.attnum, a.attname, a.atttypid, a.atttypmod FROM pg_class c \
-    JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+/// Which number each table and column has: one that was made anew looks as before. Nor is it told when rows are written otherwise by
+/// what makes a table otherwise, even if it looks as before in the end:
+///
+/// - by which transaction each column was described last (`ALTER COLUMN … TYPE … USING`), and each table named last (two that change names);
+/// - where large values stand (TOAST): elsewhere after `SET UNLOGGED` and `SET LOGGED`, between which nothing is told, and in the same place
+///   after `TRUNCATE` and `VACUUM FULL`. A table without such has its rows elsewhere after any of them;
+/// - whether a view that is made of tables is filled.
+const NUMBERS: &str = "SELECT c.oid, c.relkind, c.relreplident, c.relispopulated, t.xmin, \
+      CASE WHEN c.relkind = 'r' THEN c.reltoastrelid END, CASE WHEN c.relkind = 'r' AND c.reltoastrelid = 0 THEN c.relfilenode END, \
+      a.attnum, a.attname, a.atttypid, a.atttypmod, a.xmin FROM pg_class c \
+    JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_type t ON t.oid = c.reltype \
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
     WHERE c.relkind IN ('r', 'p', 'm', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' \
     ORDER BY c.oid, a.attnum";
 

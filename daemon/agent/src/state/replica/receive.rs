@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use berth_delta::Snapshot as Listed;
 use berth_domain::ServiceName;
@@ -16,6 +18,7 @@ use crate::postgres;
 use crate::postgres::copied::{self, Position};
 use crate::postgres::copy::{self, Properties};
 use crate::postgres::lsn::Lsn;
+use crate::postgres::tell::Untold;
 use crate::state::fetched::fetched;
 use crate::state::notes::Meter;
 use crate::state::restic::{Restic, Status};
@@ -24,6 +27,10 @@ use crate::state::work::Job;
 
 /// How all copies are called in front.
 const COPIES: &str = "berth-ahead-";
+
+/// How long it is waited before it is tried again what may pass by itself, such as a server that starts anew.
+const PAUSES: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30)];
 
 /// Where a copy is that has the last piece as well.
 const END: Lsn = Lsn(u64::MAX);
@@ -53,8 +60,19 @@ pub(in crate::state) struct Receiving<'a> {
 enum Stop {
     /// It never will.
     Refused(Failure),
-    /// It may when it is tried again.
+    /// It may when all of this is tried again.
     Again(Failure),
+    /// It may in a moment.
+    Passing(Failure),
+}
+
+impl From<Untold> for Stop {
+    fn from(untold: Untold) -> Self {
+        match untold {
+            Untold::Refused(failure) => Self::Refused(failure),
+            Untold::Passing(failure) => Self::Passing(failure),
+        }
+    }
 }
 
 impl Receiving<'_> {
@@ -78,7 +96,7 @@ impl Receiving<'_> {
                     restored.snapshots.extend(chain.steps.iter().map(|step| (step.snapshot.id.clone(), 0)));
                 }
                 Err(Stop::Again(failure)) => return Err(failure),
-                Err(Stop::Refused(failure)) => {
+                Err(Stop::Refused(failure) | Stop::Passing(failure)) => {
                     let why = format!("the database {database} cannot be followed: {failure}");
                     job.notes.line(&format!("{}: {why}", self.service));
                     restored.refused.insert(chain.stream.to_owned(), why);
@@ -121,9 +139,11 @@ impl Receiving<'_> {
             postgres::drop(&copy)?;
         }
         let followed = self.follow(job, (&copy, like), &chain, properties);
-        followed.map_err(|(Stop::Again(failure) | Stop::Refused(failure))| failure)?;
+        let failed = |(Stop::Again(failure) | Stop::Refused(failure) | Stop::Passing(failure))| failure;
+        followed.map_err(failed)?;
         let end = Position { stream: last.stream.clone(), at: END };
-        copied::advance(&copy, &properties.owner, &regular(staging.changes(database))?, &end)?;
+        copied::advance(&copy, &properties.owner, &regular(staging.changes(database))?, &end)
+            .map_err(Untold::failure)?;
         let objects = match last.objects {
             true => {
                 let path = regular(staging.objects(database))?;
@@ -142,8 +162,33 @@ impl Receiving<'_> {
         if postgres::existing(&[&copy])?.is_empty() { Ok(()) } else { postgres::drop(&copy) }
     }
 
-    /// Brings a copy to the end of a chain, from where it is if that is on the way.
+    /// Brings a copy to the end of a chain. What may pass by itself is waited for.
     fn follow(
+        &self,
+        job: &mut Job,
+        target: (&str, Option<&str>),
+        chain: &Chain<'_>,
+        properties: &Properties,
+    ) -> std::result::Result<(), Stop> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            match (self.try_to_follow(job, target, chain, properties), pauses.next()) {
+                (Err(Stop::Passing(failure)), Some(pause)) => {
+                    job.notes.line(&format!(
+                        "{}: tried again in {} s: {failure}",
+                        self.service,
+                        pause.as_secs()
+                    ));
+                    sleep(pause);
+                }
+                (Err(Stop::Passing(failure)), None) => return Err(Stop::Refused(failure)),
+                (done, _) => return done,
+            }
+        }
+    }
+
+    /// Brings a copy to the end of a chain, from where it is if that is on the way.
+    fn try_to_follow(
         &self,
         job: &mut Job,
         (copy, like): (&str, Option<&str>),
@@ -168,12 +213,12 @@ impl Receiving<'_> {
             let file = file.ok_or_else(lacking)?;
             let position = Position { stream: chain.stream.to_owned(), at: step.until };
             let made = match index {
-                0 => copy::load(copy, &file, properties, like).and_then(|()| copied::begin(copy, &position)),
+                0 => copied::load(copy, &file, (properties, like), &position),
                 _ => copied::advance(copy, &properties.owner, &file, &position),
             };
             // It may be as large as the database.
             let _ = std::fs::remove_dir_all(&self.scratch);
-            made.map_err(Stop::Refused)?;
+            made?;
         }
         meter.say(Status { files_done: total_files, total_files, ..Status::default() });
         Ok(())

@@ -1,5 +1,6 @@
 //! The source: dumps a database once, and tells what has changed since.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{BufReader, Seek as _};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use berth_protocol::{Failure, Pass, Replica, TransferPhase};
 
 use super::{Chain, Last, SCHEMA, Said, Step, prefix, slots, stream};
 use crate::client::Client as _;
+use crate::postgres::apply::{ApplyError, Shapes};
 use crate::postgres::copy::{Dumping, Extent};
 use crate::postgres::lsn::Lsn;
 use crate::postgres::segment::{self, SegmentError};
@@ -43,6 +45,12 @@ impl From<Failure> for Stop {
 impl From<SegmentError> for Stop {
     fn from(error: SegmentError) -> Self {
         Self::Dump(format!("what changed cannot be told: {error}"))
+    }
+}
+
+impl From<ApplyError> for Stop {
+    fn from(error: ApplyError) -> Self {
+        Self::Dump(format!("what changed cannot be done again: {error}"))
     }
 }
 
@@ -198,7 +206,7 @@ impl Service<'_> {
             return Err(stop("its tables were made otherwise meanwhile"));
         }
         slot::disturb()?;
-        if standing.taken < last.until {
+        if is_to_be_taken(standing.taken, last.until)? {
             slot::take(chain.stream, last.until)?;
         }
         Ok(last)
@@ -289,7 +297,19 @@ impl Service<'_> {
     }
 }
 
-/// Writes what a slot holds into a file, and looks whether it can be read; where its last transaction ends, if it has one.
+/// Whether the server still keeps what is in the repository already. Where it has let go of more than that, something is nowhere.
+fn is_to_be_taken(taken: Lsn, told: Lsn) -> Result<bool, Stop> {
+    match taken.cmp(&told) {
+        Ordering::Less => Ok(true),
+        Ordering::Equal => Ok(false),
+        Ordering::Greater => Err(Stop::Dump(format!(
+            "what changed from {told} to {taken} in the log is not in the repository"
+        ))),
+    }
+}
+
+/// Writes what a slot holds into a file, and looks whether it can be done to tables as they are here; where its last transaction ends, if
+/// it has one.
 fn taken(
     slot: &str,
     database: &str,
@@ -300,5 +320,19 @@ fn taken(
     let mut written = file.try_clone().map_err(again)?;
     slot::peek(slot, database, upto, changes, file)?;
     written.rewind().map_err(again)?;
-    segment::read(BufReader::new(written), &mut |_| Ok::<_, Stop>(()))
+    let shapes = Shapes::of(database)?;
+    segment::read(BufReader::new(written), &mut |change| Ok::<_, Stop>(shapes.statement(change).map(drop)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_neither_the_server_nor_the_repository_has_is_not_passed_over() {
+        assert!(matches!(is_to_be_taken(Lsn(1), Lsn(2)), Ok(true)));
+        assert!(matches!(is_to_be_taken(Lsn(2), Lsn(2)), Ok(false)));
+        let gap = is_to_be_taken(Lsn(3), Lsn(2));
+        assert!(matches!(&gap, Err(Stop::Dump(why)) if why.contains("from 0/2 to 0/3")));
+    }
 }
