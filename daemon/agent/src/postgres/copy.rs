@@ -1,30 +1,29 @@
 //! Databases written to files, and made of them again under another name.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
+use berth_protocol::Failure;
 use serde::{Deserialize, Serialize};
 
+use super::waiting::{self, Waiting};
 use super::{account, as_postgres, as_user, identifier, literal, sql};
 use crate::accounts::Accounts;
 use crate::failure::{Result, io, program};
 use crate::files::Draft;
 use crate::places::VOLATILE;
-use crate::programs::{end_group, run, run_ok};
+use crate::programs::{collect, end_group, run, run_ok};
 
 /// A large database takes its time; the whole work has a limit of its own.
 pub(super) const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// How often it is looked whether a dump has begun.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// The most that is kept of what pg_dump complains of, in bytes.
-const MAX_WORDS: u64 = 64 * 1024;
 
 /// What a database is like, apart from what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +61,20 @@ pub(crate) enum Extent<'a> {
     LargeObjects,
 }
 
+/// Why a dump did not come to its end.
+pub(crate) enum Given {
+    /// To others, who waited for it.
+    Way,
+    Failed(Failure),
+}
+
 /// A database that is being written to a file. Where it is not wanted any more, it ends.
 pub(crate) struct Dumping {
     name: String,
     child: Child,
     file: File,
+    /// What it complains of. Whoever reads none of it would have it wait.
+    words: Option<JoinHandle<String>>,
 }
 
 impl Dumping {
@@ -82,16 +90,38 @@ impl Dumping {
             Extent::LargeObjects => drop(dump.args(["--data-only", "--blobs", "--exclude-table-data=*.*"])),
         }
         dump.arg("--").arg(name).stdout(Stdio::from(file)).stderr(Stdio::piped()).process_group(0);
-        let child = dump.spawn().map_err(io("cannot start pg_dump"))?;
-        Ok(Self { name: name.to_owned(), child, file: kept })
+        dump.env("PGAPPNAME", waiting::DUMP);
+        let mut child = dump.spawn().map_err(io("cannot start pg_dump"))?;
+        let stderr = child.stderr.take();
+        Ok(Self { name: name.to_owned(), child, file: kept, words: Some(spawn(|| collect(stderr))) })
     }
 
-    /// Waits until it writes: from then on nobody empties a table, or makes one otherwise.
-    pub(crate) fn wait_until_it_writes(&mut self) -> Result<()> {
-        let looked = || io("cannot look at a dump");
-        while self.file.metadata().map_err(looked())?.len() == 0
-            && self.child.try_wait().map_err(looked())?.is_none()
+    /// Waits until it writes: from then on nobody empties a table, or makes one otherwise. Ends where others wait for it.
+    pub(crate) fn wait_until_it_writes(
+        &mut self,
+        others: &mut Waiting<'_>,
+    ) -> std::result::Result<(), Given> {
+        self.wait_until(others, |file| file.metadata().is_ok_and(|found| found.len() > 0))
+    }
+
+    /// Waits until all of it is written. Ends where others wait for it.
+    pub(crate) fn finish_before(mut self, others: &mut Waiting<'_>) -> std::result::Result<(), Given> {
+        self.wait_until(others, |_| false)?;
+        self.finish().map_err(Given::Failed)
+    }
+
+    /// Waits until something is so, or it has ended.
+    fn wait_until(
+        &mut self,
+        others: &mut Waiting<'_>,
+        is_so: impl Fn(&File) -> bool,
+    ) -> std::result::Result<(), Given> {
+        while !is_so(&self.file)
+            && self.child.try_wait().map_err(io("cannot look at a dump")).map_err(Given::Failed)?.is_none()
         {
+            if others.are_kept_for_long().map_err(Given::Failed)? {
+                return Err(Given::Way);
+            }
             sleep(LOOK);
         }
         Ok(())
@@ -99,9 +129,8 @@ impl Dumping {
 
     /// Waits until all of it is written.
     pub(crate) fn finish(mut self) -> Result<()> {
-        let mut words = String::new();
-        let _ = self.child.stderr.take().map(|stderr| stderr.take(MAX_WORDS).read_to_string(&mut words));
         let status = self.child.wait().map_err(io("cannot wait for pg_dump"))?;
+        let words = self.words.take().and_then(|words| words.join().ok()).unwrap_or_default();
         match status.success() {
             true => Ok(()),
             false => Err(program("pg_dump", &format!("{}: {} ({status})", self.name, words.trim()))),

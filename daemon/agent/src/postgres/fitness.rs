@@ -47,24 +47,72 @@ pub(crate) fn obstacle(database: &str) -> Result<Option<String>> {
     if server.is_some() {
         return Ok(server);
     }
-    let reason = first(&sql(database, &[&obstacles()])?);
-    Ok(if reason.is_some() { reason } else { no_room()? })
+    sql(database, &[&obstacles()]).map(|told| first(&told))
 }
 
 fn first(told: &str) -> Option<String> {
     told.lines().find(|line| !line.trim().is_empty()).map(str::to_owned)
 }
 
-/// Why the disk has no room for what the server may keep at the most.
-fn no_room() -> Result<Option<String>> {
-    let question = "SELECT current_setting('data_directory'), setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'";
-    let told = sql("postgres", &[question])?;
-    let Some((folder, megabytes)) = told.trim().rsplit_once('|') else { return Ok(None) };
-    let found =
-        statvfs(Path::new(folder)).map_err(|error| io(format!("cannot look at {folder}"))(error.into()))?;
-    let room = found.f_bavail.saturating_mul(found.f_frsize) >> 20;
-    let needed = megabytes.parse().unwrap_or(u64::MAX);
+/// Why the server's disk has no room for what it may keep at the most.
+pub(crate) fn no_room() -> Result<Option<String>> {
+    let Some(Kept { folder, bytes }) = kept()? else { return Ok(None) };
+    let (room, needed) = (room(Path::new(&folder))? >> 20, bytes >> 20);
     Ok((room < needed).then(|| {
         format!("the server may keep {needed} MiB for it (max_slot_wal_keep_size), and its disk has {room} MiB left")
     }))
+}
+
+/// Why a folder has no room for a dump of a database of so many bytes, while the server keeps as much as it may: the services go on, and
+/// need the disk as well.
+pub(crate) fn no_room_for_dump(folder: &Path, bytes: u64) -> Result<Option<String>> {
+    let kept = kept()?.map_or(0, |kept| kept.bytes);
+    let (room, needed) = (room(folder)?, with_spare(bytes.saturating_add(kept)));
+    Ok((room < needed).then(|| {
+        format!(
+            "a dump of it while services go on may need {} MiB with what the server keeps meanwhile, and the disk has {} MiB left",
+            needed >> 20,
+            room >> 20
+        )
+    }))
+}
+
+/// A tenth more.
+fn with_spare(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 10)
+}
+
+/// What the server may keep at the most.
+struct Kept {
+    /// Where.
+    folder: String,
+    bytes: u64,
+}
+
+fn kept() -> Result<Option<Kept>> {
+    let question = "SELECT current_setting('data_directory'), setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'";
+    let told = sql("postgres", &[question])?;
+    Ok(told.trim().rsplit_once('|').map(|(folder, megabytes)| Kept {
+        folder: folder.to_owned(),
+        bytes: megabytes.parse::<u64>().map_or(u64::MAX, |megabytes| megabytes.saturating_mul(1 << 20)),
+    }))
+}
+
+fn room(folder: &Path) -> Result<u64> {
+    let problem = || io(format!("cannot look at {}", folder.display()));
+    let found = statvfs(folder).map_err(|error| problem()(error.into()))?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_not_filled_to_its_end() {
+        assert_eq!(with_spare(1000), 1100);
+        assert_eq!(with_spare(u64::MAX), u64::MAX);
+        assert!(room(Path::new("/")).unwrap() > 0);
+        assert!(room(Path::new("/nowhere")).is_err());
+    }
 }

@@ -3,6 +3,7 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`copy`] | databases written to files, and made of them |
+//! | [`waiting`] | whether others wait for a dump |
 //! | [`fitness`] | what keeps a database from being told by what changes in it |
 //! | [`slot`] | the server keeps what changes |
 //! | [`emptied`] | tables that were emptied just before they were dumped |
@@ -25,6 +26,7 @@ pub(crate) mod schema;
 pub(crate) mod segment;
 pub(crate) mod slot;
 pub(crate) mod tell;
+pub(crate) mod waiting;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -4,7 +4,8 @@
 //! nothing at all stands in the customer's database, and no table of theirs behaves otherwise because it is copied.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -13,12 +14,16 @@ use std::time::Duration;
 use super::lsn::Lsn;
 use super::{as_postgres, literal, sql, start_server};
 use crate::failure::{Result, io, program};
+use crate::programs::{collect, end_group};
 
 /// What all our slots are called in front.
 const OURS: &str = "berth_";
 
 /// How long a new slot is waited for: until every transaction has ended that had begun before it.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The most that a piece may have, in bytes: it lies on the disk of a machine whose services go on.
+const MAX_PIECE: u64 = 4 << 30;
 
 /// How values are written, and read: the same whatever the database's own settings are.
 pub(crate) const SESSION: &str = "-c client_encoding=UTF8 -c standard_conforming_strings=on -c datestyle=ISO \
@@ -112,8 +117,14 @@ pub(crate) fn end_of_log() -> Result<Lsn> {
 }
 
 /// Writes what changed up to a place into a file, a change a line ([`segment`](super::segment)), or about as many changes as are
-/// asked for; the slot keeps them.
-pub(crate) fn peek(slot: &str, database: &str, upto: Lsn, changes: Option<u32>, into: File) -> Result<()> {
+/// asked for; the slot keeps them. More than a piece may have is an error.
+pub(crate) fn peek(
+    slot: &str,
+    database: &str,
+    upto: Lsn,
+    changes: Option<u32>,
+    into: &mut File,
+) -> Result<()> {
     let copy = format!(
         "COPY (SELECT lsn, data FROM pg_logical_slot_peek_changes({}, {}, {}, 'include-xids', '0', 'skip-empty-xacts', '1')) TO STDOUT",
         literal(slot),
@@ -130,16 +141,28 @@ pub(crate) fn peek(slot: &str, database: &str, upto: Lsn, changes: Option<u32>, 
         "--",
         database,
     ]);
-    psql.stdout(Stdio::from(into)).stderr(Stdio::piped());
-    let child = psql.spawn().map_err(io("cannot start psql"))?;
-    let output = child.wait_with_output().map_err(io("cannot wait for psql"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(program(
-            "psql",
-            &format!("{} ({})", String::from_utf8_lossy(&output.stderr).trim(), output.status),
-        )),
+    psql.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = psql.spawn().map_err(io("cannot start psql"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let words = thread::spawn(move || collect(stderr));
+    let is_whole = stdout.map_or(Ok(true), |stdout| copy_up_to(MAX_PIECE, stdout, into));
+    if !matches!(is_whole, Ok(true)) {
+        end_group(&mut child);
     }
+    let status = child.wait().map_err(io("cannot wait for psql"))?;
+    let words = words.join().unwrap_or_default();
+    match is_whole.map_err(io("cannot write what has changed"))? {
+        false => {
+            Err(program("psql", &format!("more has changed than a piece may have ({} MiB)", MAX_PIECE >> 20)))
+        }
+        true if status.success() => Ok(()),
+        true => Err(program("psql", &format!("{} ({status})", words.trim()))),
+    }
+}
+
+/// Copies what there is to a file, if that is not more than so many bytes; whether it was not.
+fn copy_up_to(bytes: u64, from: impl Read, into: &mut File) -> std::io::Result<bool> {
+    Ok(std::io::copy(&mut from.take(bytes.saturating_add(1)), into)? <= bytes)
 }
 
 /// Lets go of what was changed up to a place: somebody else has it.
@@ -205,4 +228,18 @@ fn words(stream: Option<ChildStderr>) -> String {
         let _ = stream.take(64 * 1024).read_to_string(&mut words);
     }
     words.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_has_no_more_than_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = File::create_new(folder.path().join("x")).unwrap();
+        assert!(copy_up_to(3, &b"abc"[..], &mut file).unwrap());
+        assert!(!copy_up_to(3, std::io::repeat(b'x'), &mut file).unwrap(), "without an end");
+        assert_eq!(file.metadata().unwrap().len(), 3 + 4);
+    }
 }

@@ -116,12 +116,12 @@ fn ended(status: ExitStatus, words: &str) -> Untold {
 
 /// The number of the last failure (SQLSTATE), which is all that psql repeats of it.
 fn number(words: &str) -> Option<&str> {
-    let numbers =
+    let mut numbers =
         words.lines().filter_map(|line| line.trim_end().rsplit_once(":  ")).map(|(_, number)| number);
     let is_one = |number: &&str| {
         number.len() == 5 && number.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
     };
-    numbers.filter(is_one).next_back()
+    numbers.rfind(is_one)
 }
 
 /// A number in words, where it is one that our own statements have a meaning for.

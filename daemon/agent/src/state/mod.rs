@@ -194,6 +194,7 @@ fn start_unless_there(
         // What was left undone is put right before anything else is done.
         record.stopped = known.stopped;
         record.undo = known.undo;
+        record.dumped = known.dumped;
     }
     let handover = Handover::prepare(files.name)?;
     files.begin(&record)?;

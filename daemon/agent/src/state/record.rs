@@ -3,6 +3,7 @@
 //! Whatever has to be put right after a crash is written down before it is done: the units that are stopped, the directories
 //! and databases that are exchanged. Records outlive a boot; what was said on the way stands in `/run`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -169,6 +170,9 @@ pub(crate) struct Record {
     /// What was restored ahead before; only what is newer is restored again.
     #[serde(default)]
     pub(crate) ahead: RestoredAhead,
+    /// Databases that this operation does not tell by what changes in them, and why not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) dumped: BTreeMap<String, String>,
     /// How a restore is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) undo: Option<Undo>,
@@ -179,7 +183,16 @@ impl Record {
     pub(crate) fn new(asked: Asked) -> Self {
         let (boot, earlier) = (boot_id(), Capture::default());
         let (stopped, ahead) = (Vec::new(), RestoredAhead::default());
-        Self { asked, boot, stopped, earlier, ahead, undo: None, state: State::Running }
+        Self {
+            asked,
+            boot,
+            stopped,
+            earlier,
+            ahead,
+            dumped: BTreeMap::new(),
+            undo: None,
+            state: State::Running,
+        }
     }
 
     /// What it has restored ahead. One that was ended in the middle may have left files of a newer snapshot.

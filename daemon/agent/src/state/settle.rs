@@ -58,8 +58,13 @@ pub(crate) fn settle_all(machine: Machine, myself: &Myself) -> Result<()> {
         }
     }
     if machine == Machine::Boots {
-        // Nobody follows any more. The services need not wait for a server that does not answer: the next work tries it again.
-        let _ = slots::release_all();
+        // Nobody follows any more. The services need not wait for a server that does not answer: the timer tries it again, which
+        // the boot has ended.
+        if slots::release_all().is_err()
+            && let Err(failure) = slots::renew(myself)
+        {
+            ended = Err(failure);
+        }
     }
     unsettled::release(&nowhere);
     ended

@@ -108,7 +108,7 @@ fn work(job: &mut Job, repository: &Repository, myself: &Myself) -> Result<State
 }
 
 /// Whatever works with the state next, or the next boot, tries it again.
-fn tell_what_is_kept(job: &mut Job, released: Result<()>) {
+pub(super) fn tell_what_is_kept(job: &mut Job, released: Result<()>) {
     if let Err(failure) = released {
         job.notes.line(&format!("the database server may still keep what nobody follows: {failure}"));
     }

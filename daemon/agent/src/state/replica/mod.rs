@@ -15,9 +15,11 @@
 //! | module | subject |
 //! | --- | --- |
 //! | [`slots`] | how long slots live |
-//! | `send` | the source |
+//! | `first` | the source: its dump |
+//! | `send` | the source: what has changed since |
 //! | `receive` | whoever follows |
 
+mod first;
 mod receive;
 mod send;
 pub(super) mod slots;

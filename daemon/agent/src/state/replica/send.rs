@@ -1,4 +1,4 @@
-//! The source: dumps a database once, and tells what has changed since.
+//! The source: tells what has changed since a database was dumped.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -8,27 +8,24 @@ use std::path::PathBuf;
 use berth_delta::Snapshot as Listed;
 use berth_protocol::{Failure, Pass, Replica, TransferPhase};
 
-use super::{Chain, Last, SCHEMA, Said, Step, prefix, slots, stream};
+use super::{Chain, Last, SCHEMA, Said, Step, prefix, slots};
 use crate::client::Client as _;
 use crate::postgres::apply::{ApplyError, Shapes};
-use crate::postgres::copy::{Dumping, Extent};
+use crate::postgres::copy::Extent;
 use crate::postgres::lsn::Lsn;
 use crate::postgres::segment::{self, SegmentError};
-use crate::postgres::{copied, copy, emptied, fitness, schema, slot};
+use crate::postgres::{copied, copy, fitness, schema, slot};
 use crate::state::capture::{Service, new_file};
 use crate::state::notes::Meter;
-use crate::state::restic::{Backup, Status, Summary, What};
+use crate::state::restic::{Backup, Summary, What};
 use crate::state::snapshot::Staging;
-use crate::state::work::Job;
+use crate::state::work::{Job, tell_what_is_kept};
 
 /// About how many changes a piece has: each is one transaction for whoever follows.
 const CHANGES: u32 = 200_000;
 
-/// How often it is begun anew as a table was emptied just then.
-const TRIES: usize = 5;
-
 /// Why a database is not told by what changes in it.
-enum Stop {
+pub(super) enum Stop {
     /// It is dumped, as this stands in the way.
     Dump(String),
     /// It may be told when it is tried again.
@@ -69,8 +66,17 @@ impl Service<'_> {
         known: Option<&[Listed]>,
     ) -> Result<Told, Failure> {
         let mut told = Told::default();
-        let (Some(replicate), Some(known)) = (&self.asked.replicate, known) else { return Ok(told) };
+        let Some(replicate) = &self.asked.replicate else {
+            // Nobody follows any more.
+            tell_what_is_kept(job, slots::release(job.files.name.operation));
+            return Ok(told);
+        };
+        let Some(known) = known else { return Ok(told) };
         for database in &self.contract.state.databases {
+            if let Some(why) = job.record.dumped.get(database).cloned() {
+                self.is_dumped(job, database, &why);
+                continue;
+            }
             let own = prefix(job.files.name.operation);
             let chain = Chain::of((self.service, database), known, |stream| stream.starts_with(&own));
             let newest = match &chain {
@@ -83,7 +89,12 @@ impl Service<'_> {
             match newest {
                 Ok(newest) => told.replicas.push(Replica { database: database.clone(), newest }),
                 Err(Stop::Again(failure)) => return Err(failure),
-                Err(Stop::Dump(why)) => self.is_dumped(job, database, &why),
+                Err(Stop::Dump(why)) => {
+                    self.is_dumped(job, database, &why);
+                    // It would take its time at every pass, and be so each time.
+                    job.record.dumped.insert(database.clone(), why);
+                    job.save()?;
+                }
             }
         }
         slots::renew(self.myself)?;
@@ -97,58 +108,6 @@ impl Service<'_> {
     fn is_large(&self, database: &str, above: u64) -> bool {
         // One that is not there is somebody else's to complain of.
         copy::properties(database).is_ok_and(|found| found.bytes > above)
-    }
-
-    /// Dumps it as it was when the slot was made.
-    fn begin(&self, job: &mut Job, database: &str, bytes_added: &mut u64) -> Result<String, Stop> {
-        if let Some(obstacle) = fitness::obstacle(database)? {
-            return Err(Stop::Dump(obstacle));
-        }
-        // What was killed before its dump was kept has left one that nobody can go on from.
-        slots::release_of(&prefix(job.files.name.operation), database)?;
-        slots::expect(self.myself)?;
-        for _ in 0..TRIES {
-            let stream = stream(job.files.name.operation);
-            match self.first(job, database, &stream, bytes_added) {
-                Ok(Some(first)) => {
-                    let what = format!("of the database {database} only what changes is sent from here on");
-                    job.notes.line(&format!("{}: {what}", self.service));
-                    return Ok(first);
-                }
-                Ok(None) => slots::release_one(&stream)?,
-                Err(stop) => {
-                    slots::release_one(&stream)?;
-                    return Err(stop);
-                }
-            }
-            slots::expect(self.myself)?;
-        }
-        Err(Stop::Dump("tables of it are emptied again and again".into()))
-    }
-
-    /// Nothing where a table was emptied just when it began.
-    fn first(
-        &self,
-        job: &mut Job,
-        database: &str,
-        stream: &str,
-        bytes_added: &mut u64,
-    ) -> Result<Option<String>, Stop> {
-        let bytes = copy::properties(database)?.bytes;
-        let mut meter = Meter::of(&mut job.notes, TransferPhase::Dump, self.service);
-        meter.say(Status { total_bytes: bytes, total_files: 1, ..Status::default() });
-        let fresh = slot::create(stream, database)?;
-        let (path, file) = self.piece_file(job, database, "dump")?;
-        let mut dumping = Dumping::begin(database, Extent::Rows { snapshot: &fresh.snapshot }, file)?;
-        dumping.wait_until_it_writes()?;
-        if emptied::since(&fresh.snapshot, database)? {
-            return Ok(None);
-        }
-        dumping.finish()?;
-        let sum = schema::sum(database, Some(&fresh.snapshot))?;
-        let said = Said { stream, since: None, until: fresh.at };
-        drop(fresh);
-        self.kept(job, database, said, (path, Some(sum)), bytes_added).map(Some)
     }
 
     /// Tells what has changed since the last piece; gives the newest one.
@@ -174,6 +133,10 @@ impl Service<'_> {
         bytes_added: &mut u64,
     ) -> Result<String, Stop> {
         let Step { snapshot, until } = self.still_good(database, chain)?;
+        // While services go on, they need the disk as well. What is kept already only becomes less with the last piece.
+        if let Some(why) = fitness::no_room()? {
+            return Err(Stop::Dump(why));
+        }
         let (mut newest, mut since) = (snapshot.id.clone(), until);
         let end = slot::end_of_log()?;
         loop {
@@ -260,7 +223,12 @@ impl Service<'_> {
     }
 
     /// An empty file in the pass's folder, where there may be one of an earlier try.
-    fn piece_file(&self, job: &Job, database: &str, kind: &str) -> Result<(PathBuf, File), Failure> {
+    pub(super) fn piece_file(
+        &self,
+        job: &Job,
+        database: &str,
+        kind: &str,
+    ) -> Result<(PathBuf, File), Failure> {
         let staging = Staging::of(job.files.name.operation, self.service);
         staging.make_room()?;
         let path = match kind {
@@ -273,7 +241,7 @@ impl Service<'_> {
     }
 
     /// Brings a file to the repository; gives the snapshot's id.
-    fn kept(
+    pub(super) fn kept(
         &self,
         job: &mut Job,
         database: &str,
@@ -314,14 +282,13 @@ fn taken(
     slot: &str,
     database: &str,
     (upto, changes): (Lsn, Option<u32>),
-    file: File,
+    mut file: File,
 ) -> Result<Option<Lsn>, Stop> {
     let again = |error: std::io::Error| Stop::from(SegmentError::Io(error));
-    let mut written = file.try_clone().map_err(again)?;
-    slot::peek(slot, database, upto, changes, file)?;
-    written.rewind().map_err(again)?;
+    slot::peek(slot, database, upto, changes, &mut file)?;
+    file.rewind().map_err(again)?;
     let shapes = Shapes::of(database)?;
-    segment::read(BufReader::new(written), &mut |change| Ok::<_, Stop>(shapes.statement(change).map(drop)?))
+    segment::read(BufReader::new(file), &mut |change| Ok::<_, Stop>(shapes.statement(change).map(drop)?))
 }
 
 #[cfg(test)]
