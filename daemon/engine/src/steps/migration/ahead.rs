@@ -53,6 +53,8 @@ pub(super) struct Sent {
     pub(super) databases: BTreeSet<String>,
     /// Since when the target was waited for because of these, pass after pass.
     pub(super) loading_since: Option<Instant>,
+    /// From when on nobody waits for these, however many passes there were.
+    pub(super) until: Option<Instant>,
 }
 
 /// What the target has come to.
@@ -172,14 +174,13 @@ impl Source {
         sent: &Sent,
         sink: &Sink,
     ) -> Result<Restored, StepError> {
-        let longest = context.shared.options.timeouts.state / 2;
         let begun = Instant::now();
         let mut told = false;
         loop {
             // A target that does not answer is the next pass's concern.
             let view = self.look(context).await?;
             let loading = sent.loading_since.map_or_else(|| begun.elapsed(), |since| since.elapsed());
-            let followed = loading >= longest || are_followed(&view, &sent.databases, loading);
+            let followed = is_past(sent.until) || are_followed(&view, &sent.databases, loading);
             if followed && is_enough(view.ahead.as_deref(), &sent.files, begun.elapsed()) {
                 return Ok(Restored::Enough);
             }
@@ -192,6 +193,11 @@ impl Source {
             context.sleep(PAUSE).await?;
         }
     }
+}
+
+/// Whether a moment has come.
+pub(super) fn is_past(moment: Option<Instant>) -> bool {
+    moment.is_some_and(|moment| Instant::now() >= moment)
 }
 
 /// Whether there is nothing to be waited for any more.
@@ -226,5 +232,11 @@ mod tests {
         assert!(!enough(Some(&["a"]), 600) && enough(Some(&["a"]), 3600));
         assert!(!enough(None, 5) && enough(None, 20));
         assert!(is_enough(Some(&[]), &BTreeSet::new(), Duration::ZERO), "a tenant without files");
+    }
+    #[test]
+    fn databases_are_waited_for_up_to_one_moment_of_all_passes() {
+        let now = Instant::now();
+        assert!(is_past(Some(now)) && !is_past(now.checked_add(Duration::from_secs(600))));
+        assert!(!is_past(None), "one that is too far away to be told");
     }
 }

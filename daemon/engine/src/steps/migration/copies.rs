@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::super::context::unexpected;
 use super::super::state::{Depot, captured, failed, is_whole, pass, warn};
 use super::super::{Context, Outcome};
-use super::ahead::{Restored, Sent};
+use super::ahead::{Restored, Sent, is_past};
 use super::source::{QUIET_SECONDS, Source, Wait, came_to_nothing, refused};
 use crate::error::{NOT_QUIET, StepError};
 use crate::ports::{FarVault, Report, Sink};
@@ -29,12 +29,14 @@ pub(in super::super) async fn precopy(context: &mut Context, sink: &Sink) -> Res
     let mut source = context.source().await?;
     let mut depot = depot(context, &mut source).await?;
     let begun = Instant::now();
+    // Databases are waited for no longer than this in all: what was not followed by then goes as a dump.
+    let until = begun.checked_add(context.shared.options.timeouts.state / 2);
     let (mut whole, mut last, mut loading_since) = (0, u64::MAX, None);
     // Passes in between, while a database is loaded, do not count.
     let (mut number, mut counted) = (0, 0);
     while counted < PASSES {
         number += 1;
-        depot.replicate(replicate(context, &mut source).await?);
+        depot.replicate(replicate(context, &mut source).await?.filter(|_| !is_past(until)));
         let tag = format!("{}.{number}", context.operation);
         let capture = pass(context, &depot, Pass::Live, tag, sink).await?;
         let sent: u64 = captured(&capture).map(|(_, captured)| captured.bytes_added).sum();
@@ -44,7 +46,7 @@ pub(in super::super) async fn precopy(context: &mut Context, sink: &Sink) -> Res
         sink(Report::Line(format!("pass {number}: {sent} bytes sent")));
         whole += sent;
         context.sum_ahead(sink).await?;
-        let what = what_was_sent(&capture, loading_since);
+        let what = what_was_sent(&capture, loading_since, until);
         if source.wait_until_restored(context, &what, sink).await? == Restored::StillLoads {
             loading_since = what.loading_since;
             continue;
@@ -94,12 +96,12 @@ async fn replicate(context: &Context, source: &mut Source) -> Result<Option<Repl
 }
 
 /// What a pass has sent of which the target says whether it is in place.
-fn what_was_sent(capture: &Capture, loading_since: Option<Instant>) -> Sent {
+fn what_was_sent(capture: &Capture, loading_since: Option<Instant>, until: Option<Instant>) -> Sent {
     let files = captured(capture).filter_map(|(_, captured)| captured.snapshot.clone()).collect();
     let replicas = captured(capture).flat_map(|(_, captured)| &captured.replicas);
     let databases: BTreeSet<String> = replicas.map(|replica| replica.newest.clone()).collect();
     let loading_since = (!databases.is_empty()).then(|| loading_since.unwrap_or_else(Instant::now));
-    Sent { files, databases, loading_since }
+    Sent { files, databases, loading_since, until }
 }
 
 pub(in super::super) async fn capture(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
