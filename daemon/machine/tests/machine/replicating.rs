@@ -154,6 +154,8 @@ async fn what_is_written_all_the_time_arrives_row_by_row() {
         assert_ne!(next.replicas[0].newest, first.replicas[0].newest, "something was written");
         assert!(moving.followed().await.contains(&next.replicas[0].newest));
     }
+    let broken_out = sh(&target, "ls /tmp/mischief 2>/dev/null || true").await;
+    assert_eq!(broken_out, "", "a value was taken for a command");
     let triggered = "SELECT tgenabled FROM pg_trigger WHERE tgname = 'counting'; SELECT n FROM counted";
 
     pause().await;
@@ -254,8 +256,14 @@ async fn what_cannot_be_told_goes_as_a_dump_and_says_why() {
     says(&told, "the table public.keyless has no key");
     say(&source, "web", "UPDATE keyless SET a = 2; DELETE FROM keyless; DROP TABLE keyless").await;
     moving.is_over().await;
+    // It stays so in this operation.
+    let (live, told) = moving.told(Pass::Live, &[]).await;
+    assert!(live.replicas.is_empty());
+    says(&told, "the table public.keyless has no key");
+    moving.is_over().await;
 
     // Something is made otherwise in the middle.
+    let moving = Moving::of((&source, &target, &path));
     moving.live().await;
     moving.followed().await;
     say(&source, "web", "ALTER TABLE log ADD more text DEFAULT 'x'").await;
@@ -300,9 +308,102 @@ async fn what_cannot_be_told_goes_as_a_dump_and_says_why() {
     says(&told, "max_slot_wal_keep_size");
 }
 
-async fn resume(bench: &Bench, operation: Uuid) {
+#[tokio::test]
+async fn a_dump_gives_way_to_whoever_waits_for_its_tables() {
+    let Some((source, target, path)) = written("replway").await else { return };
+    sh(&source, "systemctl stop writer").await;
+    let large = "CREATE TABLE large (id int PRIMARY KEY, v text); \
+                 INSERT INTO large SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 200000) g";
+    say(&source, "web", large).await;
+    let moving = Moving::of((&source, &target, &path));
+    // It holds its tables, and gets nowhere.
+    let held = "until pgrep -x pg_dump >/dev/null; do sleep 0.01; done; sleep 0.3; pkill -STOP -x pg_dump";
+    let waiting = async {
+        sh(&source, held).await;
+        let begun = Instant::now();
+        say(&source, "web", "ALTER TABLE log SET (fillfactor = 90)").await;
+        begun.elapsed()
+    };
+    let ((live, told), waited) = tokio::join!(moving.told(Pass::Live, &[]), waiting);
+    assert!(waited > Duration::from_secs(8) && waited < Duration::from_secs(40), "{waited:?}");
+    assert!(live.replicas.is_empty());
+    assert!(told.lines.iter().any(|line| line.contains("others wait for its tables")), "{:?}", told.lines);
+    moving.is_over().await;
+}
+
+#[tokio::test]
+async fn tables_that_look_as_before_and_hold_something_else_go_as_a_dump() {
+    let Some((source, target, path)) = written("replrewritten").await else { return };
+    sh(&source, "systemctl stop writer").await;
+    let told_after = async |script: &str| {
+        let moving = Moving::of((&source, &target, &path));
+        moving.live().await;
+        say(&source, "web", script).await;
+        let (live, told) = moving.told(Pass::Live, &[]).await;
+        give_up(&source, moving.operation).await;
+        (live.replicas.len(), told)
+    };
+    say(
+        &source,
+        "web",
+        "CREATE TABLE numbers (id int PRIMARY KEY, n int); INSERT INTO numbers VALUES (1, 1); INSERT INTO log (what) VALUES ('Ä'); \
+         CREATE TABLE twin (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY, v text); \
+         CREATE MATERIALIZED VIEW unfilled AS SELECT count(*) FROM log WITH NO DATA",
+    )
+    .await;
+    for script in [
+        "ALTER TABLE log ALTER what TYPE text USING lower(what)",
+        "ALTER TABLE log SET UNLOGGED; UPDATE log SET what = 'x'; ALTER TABLE log SET LOGGED",
+        "ALTER TABLE numbers SET UNLOGGED; UPDATE numbers SET n = 2; ALTER TABLE numbers SET LOGGED",
+        "ALTER TABLE twin RENAME TO once; ALTER TABLE other RENAME TO twin; ALTER TABLE once RENAME TO other; INSERT INTO twin VALUES (1, 'x'); \
+         ALTER TABLE twin RENAME TO once; ALTER TABLE other RENAME TO twin; ALTER TABLE once RENAME TO other",
+        "REFRESH MATERIALIZED VIEW unfilled",
+    ] {
+        let (replicas, told) = told_after(script).await;
+        assert_eq!(replicas, 0, "{script}");
+        assert!(told.lines.iter().any(|line| line.contains("made otherwise")), "{script}: {:?}", told.lines);
+    }
+    // Nothing of this is another table.
+    for script in [
+        "ANALYZE; REFRESH MATERIALIZED VIEW totals",
+        "TRUNCATE log RESTART IDENTITY; INSERT INTO log (what) VALUES ('y')",
+        "VACUUM log",
+        "VACUUM FULL log",
+        "REINDEX TABLE log",
+    ] {
+        let (replicas, told) = told_after(script).await;
+        assert_eq!(replicas, 1, "{script}: {:?}", told.lines);
+    }
+
+    // A table that came and went behind the last live pass is found before the target would fail of it.
+    let moving = Moving::of((&source, &target, &path));
+    moving.live().await;
+    let followed = moving.followed().await;
+    say(
+        &source,
+        "web",
+        "CREATE TABLE scratch (id int PRIMARY KEY); INSERT INTO scratch VALUES (1); DROP TABLE scratch",
+    )
+    .await;
+    let (last, told) = moving.last(&followed).await;
+    assert!(last.replicas.is_empty());
+    assert!(
+        told.lines.iter().any(|line| line.contains("there is no table public.scratch")),
+        "{:?}",
+        told.lines
+    );
+    moving.is_over().await;
+    moving.restore(snapshot(&last)).await;
+    assert_eq!(everything(&target).await, everything(&source).await);
+}
+
+async fn give_up(bench: &Bench, operation: Uuid) {
     let told = bench.ask(Request::Resume { claim: claim(operation) }).await;
     assert_eq!(told.answer.unwrap(), Answer::Resumed { not_started: Vec::new() });
+}
+
+async fn resume(bench: &Bench, operation: Uuid) {
+    give_up(bench, operation).await;
     sh(bench, "systemctl is-active --quiet writer").await;
 }
 
@@ -314,6 +415,12 @@ async fn a_server_keeps_nothing_for_anybody_who_has_given_up_or_is_gone() {
     moving.live().await;
     assert_ne!(slots(&source).await, "");
     resume(&source, moving.operation).await;
+    moving.is_over().await;
+    // Nobody follows any more, in the middle.
+    let moving = Moving::of((&source, &target, &path));
+    moving.live().await;
+    assert_ne!(slots(&source).await, "");
+    source.ask(capture(moving.operation, &path, Pass::Live)).await.answer.unwrap();
     moving.is_over().await;
     // Another begins.
     let forgotten = Moving::of((&source, &target, &path));

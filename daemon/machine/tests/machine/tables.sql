@@ -1,4 +1,11 @@
 SET ROLE web;
+-- What runs while rows change may say much, and set how the session reads texts.
+CREATE FUNCTION mischief(v text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+  PERFORM set_config('standard_conforming_strings', 'off', false), set_config('backslash_quote', 'on', false);
+  RAISE INFO '%', repeat('x', 1000);
+  RETURN v;
+END $$;
+CREATE TABLE "Böse" ("schlüssel ä" int PRIMARY KEY, v text, g text GENERATED ALWAYS AS (mischief(v)) STORED);
 CREATE TYPE mood AS ENUM ('sad', 'it''s ok: [1]');
 CREATE DOMAIN pos AS int CHECK (VALUE > 0);
 CREATE TABLE "Odd ""T]" ("Id" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "we[ird" text[], b bytea, j jsonb, js json, m mood,
@@ -20,6 +27,8 @@ ALTER TABLE uniq ALTER t SET STORAGE EXTERNAL;
 ALTER TABLE uniq REPLICA IDENTITY USING INDEX uniq_k_key;
 CREATE SEQUENCE alone START 100 INCREMENT -3 MAXVALUE 1000;
 CREATE SEQUENCE "Never used" START 7;
+CREATE SEQUENCE "Nie ""ä" START 9;
+SELECT nextval('"Nie ""ä"');
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM pairs;
 CREATE SCHEMA "Other ""one";
 CREATE TABLE "Other ""one"."select" ("from" int PRIMARY KEY);

@@ -20,6 +20,9 @@ DO $$ BEGIN IF random() < 0.1 THEN TRUNCATE pairs CASCADE; END IF; END $$;
 INSERT INTO log (what) SELECT 'line ' || s FROM generate_series(1, 20) s;
 DO $$ BEGIN IF random() < 0.2 THEN TRUNCATE log RESTART IDENTITY; END IF; END $$;
 
+INSERT INTO "Böse" SELECT (random() * 1e6)::int, E'\\\'; \\! touch /tmp/mischief \n--\t😀ä' FROM generate_series(1, 5) ON CONFLICT DO NOTHING;
+UPDATE "Böse" SET v = v || E'\\''' WHERE random() < 0.1 AND length(v) < 60;
+
 INSERT INTO parts (id, v) SELECT (random() * 2000)::int, random()::text FROM generate_series(1, 5) ON CONFLICT (id) DO UPDATE SET v = excluded.v;
 UPDATE parts SET id = (id + 1000) % 2000 WHERE random() < 0.02 AND NOT EXISTS (SELECT 1 FROM parts o WHERE o.id = (parts.id + 1000) % 2000);
 
