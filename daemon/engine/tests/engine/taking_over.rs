@@ -147,15 +147,16 @@ async fn the_services_are_started_where_somebody_knows_that_nobody_else_serves_t
     assert_eq!(mode(&stage).await, Mode::Active);
 }
 
+/// What becomes of what the snapshot tells of a service.
+type Change = fn(&mut ToldService);
+
 #[tokio::test]
 async fn what_no_service_here_can_take_is_refused_before_the_machine_is_touched() {
-    let changes: [(&str, fn(&mut ToldService)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("data-newer", |web| web.data_version = Some("4.4".into())),
         ("state-mismatch", |web| web.directories.clear()),
         ("state-mismatch", |web| web.databases.clear()),
-        ("state-mismatch", |web| {
-            web.directories.push("/var/lib/other".into());
-        }),
+        ("state-mismatch", |web| web.directories.push("/var/lib/other".into())),
     ];
     for (expected, change) in changes {
         let stage = stage("4.3").await;
