@@ -11,8 +11,7 @@ use thiserror::Error;
 
 use super::decoding::{Act, Change, Row, Table, Value};
 use super::segment::SegmentError;
-use super::{identifier, literal, script};
-use crate::failure::program;
+use super::{identifier, literal, rows, script};
 
 /// What of a database has to be known to change it: its tables, a line each.
 const SHAPES: &str = "SELECT json_build_object('schema', n.nspname, 'name', c.relname, 'kind', c.relkind, \
@@ -65,16 +64,14 @@ pub(crate) struct Shapes(BTreeMap<Table, Shape>);
 impl Shapes {
     /// Those of a database as it is.
     pub(crate) fn of(database: &str) -> Result<Self, Failure> {
-        Self::parse(&script(database, SHAPES)?).map_err(|error| program("psql", &error.to_string()))
+        Self::parse(&script(database, SHAPES)?)
     }
 
     /// Of what [`SHAPES`] tells.
-    fn parse(lines: &str) -> Result<Self, serde_json::Error> {
-        let shapes = lines.lines().filter(|line| !line.trim().is_empty()).map(|line| {
-            let shape: Shape = serde_json::from_str(line)?;
-            Ok((Table { schema: shape.schema.clone(), name: shape.name.clone() }, shape))
-        });
-        shapes.collect::<Result<_, _>>().map(Self)
+    fn parse(told: &str) -> Result<Self, Failure> {
+        let shapes: Vec<Shape> = rows(told, "a table")?;
+        let named = |shape: Shape| (Table { schema: shape.schema.clone(), name: shape.name.clone() }, shape);
+        Ok(Self(shapes.into_iter().map(named).collect()))
     }
 
     /// A change as a statement; nothing for what changes nothing that is copied.

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::process::Stdio;
 
 use berth_protocol::{Failure, FailureCode};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::apply::Shapes;
@@ -21,8 +20,8 @@ use super::lsn::Lsn;
 use super::quote::within_text;
 use super::segment::read;
 use super::tell::{Untold, tell};
-use super::{account, as_user, identifier, literal, script, sql};
-use crate::failure::{Result, io, program};
+use super::{account, as_user, identifier, literal, rows, script, sql};
+use crate::failure::{Result, io};
 use crate::programs::run_ok;
 
 /// How the comment of a copy begins.
@@ -136,13 +135,6 @@ struct View {
 const VIEWS: &str = "SELECT json_build_object('schema', n.nspname, 'name', c.relname) FROM pg_class c \
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated ORDER BY c.oid";
 
-/// What psql tells, a row a line.
-fn rows<T: DeserializeOwned>(told: &str, what: &str) -> Result<Vec<T>> {
-    let read =
-        |line| serde_json::from_str(line).map_err(|error| program("psql", &format!("{what}: {error}")));
-    told.lines().filter(|line| !line.trim().is_empty()).map(read).collect()
-}
-
 /// Whether a database has large objects.
 pub(crate) fn has_objects(database: &str) -> Result<bool> {
     sql(database, &["SELECT 1 FROM pg_largeobject_metadata LIMIT 1"]).map(|told| !told.trim().is_empty())
@@ -183,6 +175,7 @@ pub(crate) fn finish(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::program;
 
     #[test]
     fn a_dump_whose_server_went_away_is_loaded_again_and_one_that_is_refused_is_not() {

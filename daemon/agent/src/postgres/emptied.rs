@@ -5,7 +5,7 @@
 //! from the snapshot on.
 
 use super::copy::LIMIT;
-use super::{asking, literal};
+use super::looking;
 use crate::failure::Result;
 use crate::programs::run_ok;
 
@@ -15,11 +15,6 @@ const STORAGES: &str = "SELECT c.oid, c.relfilenode FROM pg_class c JOIN pg_name
 
 /// Whether a table was emptied since a snapshot was taken.
 pub(crate) fn since(snapshot: &str, database: &str) -> Result<bool> {
-    let mut then = asking()?;
-    then.args(["--single-transaction", "--command=SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"]);
-    then.arg(format!("--command=SET TRANSACTION SNAPSHOT {}", literal(snapshot)));
-    then.arg(format!("--command={STORAGES}")).arg("--").arg(database);
-    let mut now = asking()?;
-    now.arg(format!("--command={STORAGES}")).arg("--").arg(database);
-    Ok(run_ok(then, LIMIT)? != run_ok(now, LIMIT)?)
+    let storages = |snapshot| run_ok(looking(database, snapshot, STORAGES)?, LIMIT);
+    Ok(storages(Some(snapshot))? != storages(None)?)
 }

@@ -34,6 +34,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use berth_protocol::FailureCode;
+use serde::de::DeserializeOwned;
 
 use crate::accounts::Accounts;
 use crate::failure::{Result, bad_manifest, failure, io, program};
@@ -90,6 +91,24 @@ fn asking() -> Result<Command> {
     psql.env("PGOPTIONS", "-c search_path=pg_catalog");
     psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
     Ok(psql)
+}
+
+/// A psql that asks a database one question, as a snapshot of it shows it or as it is.
+fn looking(database: &str, snapshot: Option<&str>, question: &str) -> Result<Command> {
+    let mut psql = asking()?;
+    if let Some(snapshot) = snapshot {
+        psql.args(["--single-transaction", "--command=SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"]);
+        psql.arg(format!("--command=SET TRANSACTION SNAPSHOT {}", literal(snapshot)));
+    }
+    psql.arg(format!("--command={question}")).arg("--").arg(database);
+    Ok(psql)
+}
+
+/// What psql tells as JSON, a row a line.
+fn rows<T: DeserializeOwned>(told: &str, what: &str) -> Result<Vec<T>> {
+    let read =
+        |line| serde_json::from_str(line).map_err(|error| program("psql", &format!("{what}: {error}")));
+    told.lines().filter(|line| !line.trim().is_empty()).map(read).collect()
 }
 
 /// Has psql read a script of questions; returns what they tell, a row a line, however much it is.

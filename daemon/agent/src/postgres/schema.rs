@@ -1,14 +1,15 @@
 //! What tells whether a database is still made as it was: only what changes of rows is told, and a table that was made since would
 //! not be there.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{as_postgres, asking, literal};
+use super::{as_postgres, looking};
 use crate::failure::{Result, io, program};
+use crate::programs::collect;
 
 /// Which number each table and column has: one that was made anew looks as before. Nor is it told when rows are written otherwise by
 /// what makes a table otherwise, even if it looks as before in the end:
@@ -33,13 +34,7 @@ pub(crate) fn sum(database: &str, snapshot: Option<&str>) -> Result<String> {
         .args(snapshot.map(|snapshot| format!("--snapshot={snapshot}")));
     dump.arg("--").arg(database);
     add(&mut sum, dump, "pg_dump")?;
-    let mut psql = asking()?;
-    if let Some(snapshot) = snapshot {
-        psql.args(["--single-transaction", "--command=SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"]);
-        psql.arg(format!("--command=SET TRANSACTION SNAPSHOT {}", literal(snapshot)));
-    }
-    psql.arg(format!("--command={NUMBERS}")).arg("--").arg(database);
-    add(&mut sum, psql, "psql")?;
+    add(&mut sum, looking(database, snapshot, NUMBERS)?, "psql")?;
     Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -49,11 +44,7 @@ fn add(sum: &mut Sha256, mut command: Command, name: &str) -> Result<()> {
     let mut child = command.spawn().map_err(io(format!("cannot start {name}")))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (read, words) = thread::scope(|scope| {
-        let words = scope.spawn(|| {
-            let mut words = String::new();
-            let _ = stderr.map(|stderr| stderr.take(64 * 1024).read_to_string(&mut words));
-            words
-        });
+        let words = scope.spawn(|| collect(stderr));
         let read = stdout.map(BufReader::new).map_or(Ok(()), |lines| {
             lines.split(b'\n').try_for_each(|line| {
                 let line = line?;

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -77,9 +77,9 @@ pub(crate) fn create(slot: &str, database: &str) -> Result<Fresh> {
         ([_, _, snapshot, ..], Some(at)) => Ok(Fresh { snapshot: (*snapshot).to_owned(), session, at }),
         _ => {
             drop(session.stdin.take());
-            let why = words(session.stderr.take());
+            let why = collect(session.stderr.take());
             let _ = session.wait();
-            Err(program("CREATE_REPLICATION_SLOT", &why))
+            Err(program("CREATE_REPLICATION_SLOT", why.trim()))
         }
     }
 }
@@ -220,14 +220,6 @@ pub(crate) fn any() -> Result<bool> {
 
 fn ours(what: &str) -> String {
     format!("FROM pg_replication_{what} WHERE starts_with(slot_name::text, {})", literal(OURS))
-}
-
-fn words(stream: Option<ChildStderr>) -> String {
-    let mut words = String::new();
-    if let Some(stream) = stream {
-        let _ = stream.take(64 * 1024).read_to_string(&mut words);
-    }
-    words.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use berth_domain::{MachineName, PlanName, TenantName};
+use berth_domain::MachineName;
 use clap::{Args, Subcommand, ValueEnum};
+
+use super::wish::Wish;
 
 /// `berth bundle …`
 #[derive(Debug, Subcommand)]
@@ -66,18 +68,9 @@ pub struct Import {
     /// The machine that the tenant comes to
     #[arg(long)]
     pub machine: MachineName,
-    /// What the tenant is to be called here [default: what it was called]
-    #[arg(long)]
-    pub name: Option<TenantName>,
-    /// Its domain here [default: the one that it had]
-    #[arg(long)]
-    pub domain: Option<String>,
-    /// The plan that it gets
-    #[arg(long)]
-    pub plan: Option<PlanName>,
-    /// What differs from the bundle's settings: a file with a JSON merge patch to the tenant's services; - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub services: Option<PathBuf>,
+    /// How the tenant is to be here.
+    #[command(flatten)]
+    pub wish: Wish,
     /// Accept this key, by its thumbprint, although the daemon does not trust it by itself
     #[arg(long, value_name = "THUMBPRINT")]
     pub accept_signer: Option<String>,

@@ -16,6 +16,7 @@ pub mod snapshot;
 pub mod tenant;
 pub mod token;
 pub mod vault;
+pub mod wish;
 
 use std::path::PathBuf;
 

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use berth_domain::{MachineName, PlanName, SnapshotId, TenantName};
+use berth_domain::{MachineName, SnapshotId};
 use clap::{Args, Subcommand};
+
+use super::wish::Wish;
 
 /// `berth vault …`
 #[derive(Debug, Subcommand)]
@@ -35,23 +37,6 @@ pub struct Which {
     /// The snapshot [default: the newest whole one]
     #[arg(long, value_name = "ID")]
     pub snapshot: Option<SnapshotId>,
-}
-
-/// How the tenant is to be here.
-#[derive(Debug, Args)]
-pub struct Wish {
-    /// What the tenant is to be called here [default: what it was called]
-    #[arg(long)]
-    pub name: Option<TenantName>,
-    /// Its domain here [default: the one that it had]
-    #[arg(long)]
-    pub domain: Option<String>,
-    /// The plan that it gets
-    #[arg(long)]
-    pub plan: Option<PlanName>,
-    /// What differs from its settings: a file with a JSON merge patch to the tenant's services; - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub services: Option<PathBuf>,
 }
 
 /// `berth vault look`

@@ -17,8 +17,9 @@ pub(super) fn text(file: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// What is to be changed of a tenant's services, from a file or standard input.
-pub(super) fn merge_patch(file: &Path) -> Result<serde_json::Map<String, serde_json::Value>> {
+/// What is to be changed of a tenant's services, from a file or standard input; nothing without one.
+pub(super) fn merge_patch(file: Option<&Path>) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let Some(file) = file else { return Ok(serde_json::Map::new()) };
     // What cannot be read may be secret, and is not shown.
     let unreadable = |error: serde_json::Error| {
         let (line, column) = (error.line(), error.column());

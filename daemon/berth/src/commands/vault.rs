@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use berth_contract::{NewVaultImport, NewVaultLook, RepositoryPlace, S3Place};
 use berth_domain::{OffsiteSnapshot, OffsiteTenant, OffsiteVault};
-use serde_json::{Map, Value};
 
 use super::tenant::followed;
 use super::{Context, input};
-use crate::args::vault::{Import, Look, Vault, Which, Wish};
+use crate::args::vault::{Import, Look, Vault, Which};
 use crate::failure::{Failure, Result};
 use crate::{table, words};
 
@@ -32,7 +31,7 @@ async fn look(context: &Context, options: &Look) -> Result<()> {
         name: wish.name.clone(),
         domain: wish.domain.clone(),
         plan: wish.plan.clone(),
-        services: services(wish)?,
+        services: input::merge_patch(wish.services.as_deref())?,
     };
     let found = context.client.look_at_vault(&wanted).await?;
     context.output.result(&found, |_| said(&found));
@@ -54,7 +53,7 @@ async fn import(context: &Context, options: &Import) -> Result<()> {
         name: wish.name.clone(),
         domain: wish.domain.clone(),
         plan: wish.plan.clone(),
-        services: services(wish)?,
+        services: input::merge_patch(wish.services.as_deref())?,
         go_live: *go_live,
     };
     let operation = context.client.import_vault(&wanted).await?;
@@ -113,13 +112,6 @@ fn variable(name: &str) -> Option<String> {
 
 fn unsaid(option: &str, variable: &str) -> Failure {
     Failure::Usage(format!("give {option}, or the variable {variable}"))
-}
-
-fn services(wish: &Wish) -> Result<Map<String, Value>> {
-    match &wish.services {
-        Some(file) => input::merge_patch(file),
-        None => Ok(Map::new()),
-    }
 }
 
 fn said(found: &OffsiteVault) -> String {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod backups;
+mod brought;
 mod bucket_state;
 mod buckets;
 mod cancelling;

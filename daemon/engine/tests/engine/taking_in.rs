@@ -1,12 +1,11 @@
 //! Tenants that are made of a bundle.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_bundle::{About, BundlePath, FileMode, Meta, ServiceAbout, Writer};
-use berth_domain::{BundleId, Mode, Operation, OperationKind, OperationStatus, StepName, StepStatus};
+use berth_domain::{BundleId, Mode, Operation, OperationStatus, StepName, StepStatus};
 use berth_engine::bundles::Order;
-use berth_protocol::{DirectoryFingerprint, Fingerprint, ServiceFingerprint};
+use berth_protocol::Fingerprint;
 use berth_sign::SigningKey;
 use berth_vault::object::{Key, Kind};
 use chrono::Utc;
@@ -14,6 +13,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::brought::{self, code, mode, operation};
 use crate::fakes::facts;
 use crate::stage::{BUNDLES, Stage};
 
@@ -43,35 +43,19 @@ fn there() -> Fingerprint {
     sum.update(5_u64.to_be_bytes());
     sum.update(Sha256::digest("hello"));
     let sha256 = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let directory = DirectoryFingerprint { files: 1, bytes: 5, sha256 };
-    let directories = BTreeMap::from([("/var/lib/web".to_owned(), directory)]);
-    let web = ServiceFingerprint { directories, ..ServiceFingerprint::default() };
-    Fingerprint { services: BTreeMap::from([("web".parse().unwrap(), web)]) }
+    brought::there(sha256)
 }
 
 /// A daemon that has such a bundle, and a tenant in standby that is to be made of it.
 async fn stage(version: &str) -> Stage {
-    let stage = Stage::set_up().await;
+    let stage = brought::awaited(there()).await;
     let path = stage.folder.path().join(BUNDLES).join(format!("{BUNDLE}.tar"));
     std::fs::write(path, bundle(version)).unwrap();
-    let directory = json!({"path": "/var/lib/web", "owner": "web", "group": "web", "mode": "0750"});
-    let web = json!({
-        "title": "Web", "url": "http://web.acme.example", "units": [], "probes": [], "data_version": "4.3",
-        "state": {"databases": ["web"], "directories": [directory]}
-    });
-    let services = BTreeMap::from([("web".parse().unwrap(), serde_json::from_value(web).unwrap())]);
-    *stage.world.services.lock().unwrap() = services;
-    *stage.world.state.fingerprint.lock().unwrap() = Some(there());
-    let record = stage.store.tenant(&"acme".parse().unwrap()).await.unwrap();
-    let spec = berth_domain::TenantSpec { mode: Mode::Standby, ..record.spec };
-    stage.store.update_tenant(&spec, Some(record.version), Utc::now()).await.unwrap();
     stage
 }
 
 async fn submit(stage: &Stage, go_live: bool) -> Operation {
-    let (tenant, machine) = ("acme".parse().unwrap(), "vm1".parse().unwrap());
-    let operation =
-        Operation::queued(tenant, machine, OperationKind::TakeIn, false, "test".into(), Utc::now());
+    let operation = operation();
     let list = json!([{"service": "web", "name": "key", "value": "hunter2"}]).to_string();
     let secrets = Order::seal(operation.id, stage.engine.keys(), &SecretString::from(list)).unwrap();
     let order = Order { bundle: BUNDLE, go_live, secrets };
@@ -83,14 +67,6 @@ async fn submit(stage: &Stage, go_live: bool) -> Operation {
 async fn taken_in(stage: &Stage, go_live: bool) -> Operation {
     let id = submit(stage, go_live).await.id;
     stage.ended(id).await.0
-}
-
-fn code(operation: &Operation) -> &str {
-    operation.error.as_ref().map_or("", |error| &error.code)
-}
-
-async fn mode(stage: &Stage) -> Mode {
-    stage.store.tenant(&"acme".parse().unwrap()).await.unwrap().spec.mode
 }
 
 fn written(stage: &Stage, wanted: Kind) -> usize {

@@ -4,20 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use berth_domain::{
-    Mode, Operation, OperationKind, OperationStatus, SnapshotId, StepName, StepStatus, TenantDraft,
-};
+use berth_domain::{Mode, Operation, OperationStatus, SnapshotId, StepName, StepStatus, TenantDraft};
 use berth_engine::StepError;
 use berth_engine::offsite::{Lies, Place, Told, ToldService};
 use berth_engine::ports::Extent;
-use berth_protocol::{
-    DirectoryFingerprint, Fingerprint, GivenSecret, SecretText, ServiceFingerprint, TenantFile, tenant_file,
-};
+use berth_protocol::{Fingerprint, GivenSecret, SecretText, TenantFile, tenant_file};
 use berth_store::OffsiteRecord;
 use chrono::Utc;
 use secrecy::SecretString;
-use serde_json::json;
 
+use crate::brought::{self, code, mode, operation};
 use crate::fakes::facts;
 use crate::offsites::REPOSITORY;
 use crate::stage::Stage;
@@ -54,37 +50,21 @@ fn told(version: &str) -> Told {
 }
 
 /// What the directory comes to.
-fn there() -> BTreeMap<berth_domain::ServiceName, ServiceFingerprint> {
-    let directory = DirectoryFingerprint { files: 1, bytes: 5, sha256: "ab".repeat(32) };
-    let directories = BTreeMap::from([("/var/lib/web".to_owned(), directory)]);
-    let web = ServiceFingerprint { directories, ..ServiceFingerprint::default() };
-    BTreeMap::from([("web".parse().unwrap(), web)])
+fn there() -> Fingerprint {
+    brought::there("ab".repeat(32))
 }
 
 /// A daemon for which there is such a repository, and a tenant in standby that is to be made of it.
 async fn stage(version: &str) -> Stage {
-    let stage = Stage::set_up().await;
+    let stage = brought::awaited(there()).await;
     *stage.world.offsites.told.lock().unwrap() = Some(told(version));
     *stage.world.offsites.extent.lock().unwrap() = Extent { files: 2, bytes: 10 };
-    *stage.world.offsites.sums.lock().unwrap() = there();
-    let directory = json!({"path": "/var/lib/web", "owner": "web", "group": "web", "mode": "0750"});
-    let web = json!({
-        "title": "Web", "url": "http://web.acme.example", "units": [], "probes": [], "data_version": "4.3",
-        "state": {"databases": ["web"], "directories": [directory]}
-    });
-    let services = BTreeMap::from([("web".parse().unwrap(), serde_json::from_value(web).unwrap())]);
-    *stage.world.services.lock().unwrap() = services;
-    *stage.world.state.fingerprint.lock().unwrap() = Some(Fingerprint { services: there() });
-    let record = stage.store.tenant(&"acme".parse().unwrap()).await.unwrap();
-    let spec = berth_domain::TenantSpec { mode: Mode::Standby, ..record.spec };
-    stage.store.update_tenant(&spec, Some(record.version), Utc::now()).await.unwrap();
+    *stage.world.offsites.sums.lock().unwrap() = there().services;
     stage
 }
 
 async fn submit(stage: &Stage, go_live: bool) -> Operation {
-    let (tenant, machine) = ("acme".parse().unwrap(), "vm1".parse().unwrap());
-    let operation =
-        Operation::queued(tenant, machine, OperationKind::TakeIn, false, "test".into(), Utc::now());
+    let operation = operation();
     let place = Place { lies: Lies::Folder("/srv/acme".into()), password: secret("of theirs") };
     let record = OffsiteRecord {
         operation: operation.id,
@@ -102,14 +82,6 @@ async fn submit(stage: &Stage, go_live: bool) -> Operation {
 async fn taken_in(stage: &Stage, go_live: bool) -> Operation {
     let id = submit(stage, go_live).await.id;
     stage.ended(id).await.0
-}
-
-fn code(operation: &Operation) -> &str {
-    operation.error.as_ref().map_or("", |error| &error.code)
-}
-
-async fn mode(stage: &Stage) -> Mode {
-    stage.store.tenant(&"acme".parse().unwrap()).await.unwrap().spec.mode
 }
 
 #[tokio::test]
@@ -190,7 +162,7 @@ async fn files_that_did_not_become_what_the_repository_holds_keep_the_services_f
     let operation = taken_in(&stage, true).await;
     assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "state-differs"));
     assert_eq!(mode(&stage).await, Mode::Standby);
-    *stage.world.state.fingerprint.lock().unwrap() = Some(Fingerprint { services: there() });
+    *stage.world.state.fingerprint.lock().unwrap() = Some(there());
     assert_eq!(taken_in(&stage, true).await.status, OperationStatus::Succeeded);
 }
 

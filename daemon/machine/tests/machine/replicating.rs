@@ -85,6 +85,13 @@ impl<'a> Moving<'a> {
         self.told(Pass::Live, &[]).await.0
     }
 
+    /// The first pass, from which on the database is followed.
+    async fn begun(&self) -> Captured {
+        let (live, told) = self.told(Pass::Live, &[]).await;
+        assert!(!live.replicas.is_empty(), "it goes as a dump: {:?}", told.lines);
+        live
+    }
+
     /// What the target has in place of what was sent.
     async fn followed(&self) -> Vec<String> {
         let restored = restored(self.target, ahead(self.operation, self.path)).await;
@@ -142,7 +149,7 @@ async fn pause() {
 async fn what_is_written_all_the_time_arrives_row_by_row() {
     let Some((source, target, path)) = written("replicate").await else { return };
     let moving = Moving::of((&source, &target, &path));
-    let first = moving.live().await;
+    let first = moving.begun().await;
     assert_eq!(first.replicas[0].database, "web");
     let base = slots(&source).await;
     assert!(base.starts_with("berth_") && !base.contains('\n'), "{base}");
@@ -266,7 +273,7 @@ async fn what_cannot_be_told_goes_as_a_dump_and_says_why() {
 
     // Something is made otherwise in the middle.
     let moving = Moving::of((&source, &target, &path));
-    moving.live().await;
+    moving.begun().await;
     moving.followed().await;
     say(&source, "web", "ALTER TABLE log ADD more text DEFAULT 'x'").await;
     let (live, told) = moving.told(Pass::Live, &[]).await;
@@ -276,7 +283,7 @@ async fn what_cannot_be_told_goes_as_a_dump_and_says_why() {
 
     // It comes back as it would look before, just before the end; nobody else is to take it for the same.
     let moving = Moving::of((&source, &target, &path));
-    moving.live().await;
+    moving.begun().await;
     let followed = moving.followed().await;
     say(&source, "web", "DROP TABLE \"Other \"\"one\".\"select\"; CREATE TABLE \"Other \"\"one\".\"select\" (\"from\" int PRIMARY KEY)").await;
     let (last, told) = moving.last(&followed).await;
@@ -294,7 +301,7 @@ async fn what_cannot_be_told_goes_as_a_dump_and_says_why() {
 
     // Whoever has not followed up to the last piece gets all of it.
     let moving = Moving::of((&source, &target, &path));
-    let first = moving.live().await;
+    let first = moving.begun().await;
     say(&source, "web", "INSERT INTO log (what) VALUES ('more')").await;
     moving.live().await;
     let (last, told) = moving.last(&[first.replicas[0].newest.clone()]).await;
@@ -339,7 +346,7 @@ async fn tables_that_look_as_before_and_hold_something_else_go_as_a_dump() {
     sh(&source, "systemctl stop writer").await;
     let told_after = async |script: &str| {
         let moving = Moving::of((&source, &target, &path));
-        moving.live().await;
+        moving.begun().await;
         say(&source, "web", script).await;
         let (live, told) = moving.told(Pass::Live, &[]).await;
         give_up(&source, moving.operation).await;
@@ -379,7 +386,7 @@ async fn tables_that_look_as_before_and_hold_something_else_go_as_a_dump() {
 
     // A table that came and went behind the last live pass is found before the target would fail of it.
     let moving = Moving::of((&source, &target, &path));
-    moving.live().await;
+    moving.begun().await;
     let followed = moving.followed().await;
     say(
         &source,
@@ -414,13 +421,13 @@ async fn a_server_keeps_nothing_for_anybody_who_has_given_up_or_is_gone() {
     let Some((source, target, path)) = written("replgone").await else { return };
     // Given up.
     let moving = Moving::of((&source, &target, &path));
-    moving.live().await;
+    moving.begun().await;
     assert_ne!(slots(&source).await, "");
     resume(&source, moving.operation).await;
     moving.is_over().await;
     // Nobody follows any more, in the middle.
     let moving = Moving::of((&source, &target, &path));
-    moving.live().await;
+    moving.begun().await;
     assert_ne!(slots(&source).await, "");
     source.ask(capture(moving.operation, &path, Pass::Live)).await.answer.unwrap();
     moving.is_over().await;
@@ -433,7 +440,7 @@ async fn a_server_keeps_nothing_for_anybody_who_has_given_up_or_is_gone() {
     moving.is_over().await;
     // The machine boots, by what every tenant's system has for that.
     let moving = Moving::of((&source, &target, &path));
-    moving.live().await;
+    moving.begun().await;
     assert_ne!(slots(&source).await, "");
     let agent = "/nix/var/nix/gcroots/berth/unsettled-agent/bin/berth-agent";
     sh(&source, &format!("test -x {agent} && {agent} settle --boot")).await;
@@ -447,7 +454,7 @@ async fn a_server_keeps_nothing_for_anybody_who_has_given_up_or_is_gone() {
     );
     // Nobody has gone on for long.
     let moving = Moving::of((&source, &target, &path));
-    moving.live().await;
+    moving.begun().await;
     sh(&source, "systemctl start berth-slots.service").await;
     let end = Instant::now() + Duration::from_secs(30);
     while !slots(&source).await.is_empty() {

@@ -1,10 +1,9 @@
 //! What a snapshot holds, and must hold.
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::MergeError;
-use crate::reader::{Node, Paths, Read, Reader};
+use crate::reader::{Node, Paths, Read, Reader, from_root};
 
 /// A snapshot that is looked into.
 pub(super) struct Found<'a> {
@@ -19,8 +18,7 @@ impl<'a> Found<'a> {
 
     /// The entry at a plain path.
     pub(super) fn node(&mut self, path: &Path) -> Result<Node, MergeError> {
-        let from_root = path.strip_prefix("/").unwrap_or(path);
-        let node = self.paths.node(from_root.as_os_str().as_bytes())?.cloned();
+        let node = self.paths.node(from_root(path))?.cloned();
         node.ok_or_else(|| self.lacks(path))
     }
 

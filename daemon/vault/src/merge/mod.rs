@@ -287,6 +287,6 @@ fn instead(tags: &[String], of: &str, tag: String) -> Vec<String> {
 }
 
 /// The names on the way from the root.
-pub(crate) fn names(path: &Path) -> impl Iterator<Item = &[u8]> {
+fn names(path: &Path) -> impl Iterator<Item = &[u8]> {
     path.components().skip(1).map(|part| part.as_os_str().as_bytes())
 }

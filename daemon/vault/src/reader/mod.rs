@@ -26,7 +26,7 @@ use crate::init::sealed::Keys;
 use crate::object::{BadName, Blob, Key, Kind, Sum};
 use crate::storage::{Part, StorageError};
 use index::{Index, Place as Spot};
-pub(crate) use paths::Paths;
+pub(crate) use paths::{Paths, from_root};
 pub(crate) use pieces::Pieces;
 pub(crate) use runs::SEAL;
 pub(crate) use source::{Place, Source, Within};

@@ -1,5 +1,8 @@
 //! What a snapshot holds at paths, which are best asked for in their order.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use super::{Node, ReadError, Reader, Tree};
 
 /// A snapshot's tree that is looked into. The folders of the path that was asked for last stay open.
@@ -8,6 +11,18 @@ pub(crate) struct Paths<'a> {
     root: Tree,
     /// From the one in the root on.
     open: Vec<(Vec<u8>, Tree)>,
+}
+
+impl Reader {
+    /// The entry at an absolute, plain path of a snapshot with this root; nothing where there is none.
+    pub(crate) fn node(&self, root: [u8; 32], path: &Path) -> Result<Option<Node>, ReadError> {
+        Ok(Paths::of(self, root)?.node(from_root(path))?.cloned())
+    }
+}
+
+/// An absolute path, as [`Paths::node`] takes it.
+pub(crate) fn from_root(path: &Path) -> &[u8] {
+    path.strip_prefix("/").unwrap_or(path).as_os_str().as_bytes()
 }
 
 impl<'a> Paths<'a> {

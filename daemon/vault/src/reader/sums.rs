@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Node, ReadError, Reader, Tree, unknown};
 use crate::author::node::unix_mode;
-use crate::merge::names;
 
 /// The bits with which a program runs as somebody else.
 const SET_ID: u32 = 0o6000;
@@ -66,14 +65,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]
     pub fn directory(&self, root: [u8; 32], path: &Path) -> Result<Option<[u8; 32]>, ReadError> {
-        let mut tree = root;
-        for name in names(path) {
-            match self.tree(tree)?.node(name).and_then(Node::subtree) {
-                Some(inner) => tree = inner,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(tree))
+        Ok(self.node(root, path)?.as_ref().and_then(Node::subtree))
     }
 
     /// A file of a snapshot with this root, of so many bytes at the most; nothing where it holds none.
@@ -98,11 +90,8 @@ impl Reader {
         root: [u8; 32],
         path: &Path,
     ) -> Result<Option<Vec<[u8; 32]>>, ReadError> {
-        let (Some(folder), Some(name)) = (path.parent(), names(path).last()) else { return Ok(None) };
-        let Some(tree) = self.directory(root, folder)? else { return Ok(None) };
-        let tree = self.tree(tree)?;
-        let Some(node) = tree.node(name) else { return Ok(None) };
-        node.pieces().map(Some).ok_or_else(|| misunderstood(name))
+        let Some(node) = self.node(root, path)? else { return Ok(None) };
+        node.pieces().map(Some).ok_or_else(|| misunderstood(node.name()))
     }
 
     /// Goes through everything below a directory with this tree, in the order in which the agent does. False where whoever hears of it

@@ -38,22 +38,17 @@ impl Service<'_> {
         }
         // What was killed before its dump was kept has left one that nobody can go on from.
         slots::release_of(&prefix(job.files.name.operation), database)?;
-        slots::expect(self.myself)?;
         for _ in 0..TRIES {
-            let stream = stream(job.files.name.operation);
-            match self.first(job, database, &stream, bytes_added) {
-                Ok(Some(first)) => {
-                    let what = format!("of the database {database} only what changes is sent from here on");
-                    job.notes.line(&format!("{}: {what}", self.service));
-                    return Ok(first);
-                }
-                Ok(None) => slots::release_one(&stream)?,
-                Err(stop) => {
-                    slots::release_one(&stream)?;
-                    return Err(stop);
-                }
-            }
             slots::expect(self.myself)?;
+            let stream = stream(job.files.name.operation);
+            let first = self.first(job, database, &stream, bytes_added);
+            if let Ok(Some(first)) = first {
+                let what = format!("of the database {database} only what changes is sent from here on");
+                job.notes.line(&format!("{}: {what}", self.service));
+                return Ok(first);
+            }
+            slots::release_one(&stream)?;
+            first?;
         }
         Err(Stop::Dump("tables of it are emptied again and again".into()))
     }

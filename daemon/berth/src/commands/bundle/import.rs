@@ -36,15 +36,12 @@ pub(in super::super) async fn run(context: &Context, options: &Import) -> Result
         Some(identity) => opened(&options.file, identity).await?,
         None => Vec::new(),
     };
-    let services = match &options.services {
-        Some(file) => input::merge_patch(file)?,
-        None => serde_json::Map::new(),
-    };
+    let wish = &options.wish;
     let wanted = NewImport {
-        name: options.name.clone(),
-        domain: options.domain.clone(),
-        plan: options.plan.clone(),
-        services,
+        name: wish.name.clone(),
+        domain: wish.domain.clone(),
+        plan: wish.plan.clone(),
+        services: input::merge_patch(wish.services.as_deref())?,
         accept_signer: options.accept_signer.clone(),
         secrets,
         without_secrets: options.without_secrets,

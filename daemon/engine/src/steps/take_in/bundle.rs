@@ -43,9 +43,11 @@ impl Source for Bundle {
         vault: &VaultRecord,
         sink: &Sink,
     ) -> Result<(BTreeMap<ServiceName, CapturedService>, Timestamp), StepError> {
-        let shared = &context.shared;
+        let (shared, key) = (&context.shared, context.vault_key(vault)?);
         if shared.records.snapshots_in(vault.id).await?.is_empty() {
-            context.empty_vault(vault).await?;
+            // What an earlier try left would be in the way.
+            shared.vaults.destroy(vault.id).await?;
+            shared.vaults.make(vault.id, &key).await?;
         }
         let (holdings, made_at) = self.inspected(context).await?;
         let file = shared.spool.content(self.0.bundle);
@@ -59,7 +61,7 @@ impl Source for Bundle {
             sink: sink.clone(),
         };
         let work = Box::new(move |author: &mut berth_vault::Author| unpack(&file, &unpacking, author));
-        Ok((shared.vaults.write(vault.id, &context.vault_key(vault)?, work).await?, made_at))
+        Ok((shared.vaults.write(vault.id, &key, work).await?, made_at))
     }
 
     /// Those that somebody gave to the bundle.

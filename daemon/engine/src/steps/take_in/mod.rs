@@ -11,7 +11,6 @@ mod bundle;
 mod offsite;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use berth_domain::{CapturedService, Mode, ServiceName, Snapshot, SnapshotPart, Timestamp};
@@ -166,12 +165,5 @@ impl Context {
             Err(StoreError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Makes the tenant's vault anew where it holds nothing that is written down: what an earlier try left would be in the way.
-    async fn empty_vault(&self, vault: &VaultRecord) -> Result<(), StepError> {
-        let (shared, key) = (Arc::clone(&self.shared), self.vault_key(vault)?);
-        shared.vaults.destroy(vault.id).await?;
-        shared.vaults.make(vault.id, &key).await
     }
 }
