@@ -6,7 +6,7 @@
 //! | [`waiting`] | whether others wait for a dump |
 //! | [`fitness`] | what keeps a database from being told by what changes in it |
 //! | [`slot`] | the server keeps what changes |
-//! | [`emptied`] | tables that were emptied just before they were dumped |
+//! | [`emptied`] | what is left out as tables were emptied just before they were dumped |
 //! | [`schema`] | whether a database is still made as it was |
 //! | [`segment`], [`decoding`], [`lsn`] | what has changed, as a file has it |
 //! | [`apply`] | changes as SQL |

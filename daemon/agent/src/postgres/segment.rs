@@ -1,7 +1,7 @@
 //! A piece of what has changed in a database: the lines in which `COPY` writes what a slot holds, one a change, as its place in the
 //! log, a tab and what `test_decoding` says of it.
 
-use std::io::{BufRead, Read as _};
+use std::io::{BufRead, Read as _, Write};
 
 use thiserror::Error;
 
@@ -24,8 +24,32 @@ pub(crate) enum SegmentError {
 
 /// Hands each change of a piece on, in whole transactions; what stands between them is passed over. Tells where the last one ended.
 pub(crate) fn read<E: From<SegmentError>>(
-    mut input: impl BufRead,
+    input: impl BufRead,
     on_change: &mut dyn FnMut(&Change) -> Result<(), E>,
+) -> Result<Option<Lsn>, E> {
+    each(input, |change, _| on_change(change))
+}
+
+/// Writes those changes of a piece that are to be kept into another; tells where the last transaction ended.
+pub(crate) fn sift<E: From<SegmentError>>(
+    input: impl BufRead,
+    mut output: impl Write,
+    keeps: &mut dyn FnMut(&Change) -> Result<bool, E>,
+) -> Result<Option<Lsn>, E> {
+    let end = each(input, |change, line| {
+        if keeps(change)? {
+            output.write_all(line).and_then(|()| output.write_all(b"\n")).map_err(SegmentError::from)?;
+        }
+        Ok::<_, E>(())
+    })?;
+    output.flush().map_err(SegmentError::from)?;
+    Ok(end)
+}
+
+/// Each change, with the line that tells it.
+fn each<E: From<SegmentError>>(
+    mut input: impl BufRead,
+    mut on_change: impl FnMut(&Change, &[u8]) -> Result<(), E>,
 ) -> Result<Option<Lsn>, E> {
     let (mut line, mut inside, mut end) = (Vec::new(), false, None);
     for number in 1.. {
@@ -49,7 +73,7 @@ pub(crate) fn read<E: From<SegmentError>>(
             (Change::Row(..) | Change::Truncate(_), true) => {}
             _ => return Err(bad("it is in no transaction, or begins one in another").into()),
         }
-        on_change(&change)?;
+        on_change(&change, &line)?;
     }
     match inside {
         true => Err(SegmentError::Line { line: 0, what: "the last transaction does not end" }.into()),
@@ -115,6 +139,19 @@ mod tests {
         assert_eq!(end.unwrap(), Some("1/0".parse().unwrap()));
         assert_eq!(texts, [r#"Insert([("x", Text("a\\b\n\tc"))])"#]);
         assert_eq!(changes("").unwrap(), (0, None));
+    }
+
+    #[test]
+    fn what_is_sifted_is_a_piece_again() {
+        let text = "0/10\tBEGIN\n0/10\ttable a.b: INSERT: x[text]:'a\\\\b'\n0/10\ttable a.c: INSERT: x[text]:'a'\n0/20\tCOMMIT\n";
+        let mut kept = Vec::new();
+        let end = sift(text.as_bytes(), &mut kept, &mut |change| {
+            Ok::<_, SegmentError>(!matches!(change, Change::Row(table, _) if table.name == "c"))
+        });
+        assert_eq!(end.unwrap(), Some("0/20".parse().unwrap()));
+        let kept = String::from_utf8(kept).unwrap();
+        assert_eq!(kept, text.replace("0/10\ttable a.c: INSERT: x[text]:'a'\n", ""));
+        assert_eq!(changes(&kept).unwrap(), (3, Some("0/20".parse().unwrap())));
     }
 
     #[test]

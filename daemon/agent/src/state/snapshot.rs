@@ -117,9 +117,9 @@ impl Staging {
         self.folder.join("databases").join(format!("{database}.{kind}"))
     }
 
-    /// Removes what was written of a database that is dumped after all.
-    pub(super) fn forget_last(&self, database: &str) {
-        for path in [self.changes(database), self.objects(database)] {
+    /// Removes what was written of a database that is begun anew, or dumped after all.
+    pub(super) fn forget(&self, database: &str) {
+        for path in [self.dump(database), self.changes(database), self.objects(database)] {
             let _ = std::fs::remove_file(path);
         }
     }

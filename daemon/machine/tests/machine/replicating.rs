@@ -200,6 +200,47 @@ async fn what_is_written_all_the_time_arrives_row_by_row() {
 }
 
 #[tokio::test]
+async fn tables_that_are_emptied_just_before_they_are_dumped_are_followed_all_the_same() {
+    let Some((source, target, path)) = written("replempty").await else { return };
+    sh(&source, "systemctl stop writer").await;
+    say(&source, "web", "INSERT INTO pairs SELECT g, 'b', 'v' FROM generate_series(1, 10) g").await;
+    // What has changed before cannot be done to a dump that has none of it, whichever table that is told of in between.
+    let emptying = "DO $$ DECLARE had text := ''; found text; BEGIN FOR i IN 1..8 LOOP \
+        LOOP SELECT string_agg(slot_name, ',') INTO found FROM pg_replication_slots WHERE confirmed_flush_lsn IS NOT NULL; \
+          EXIT WHEN found <> had; PERFORM pg_sleep(0.001); COMMIT; END LOOP; \
+        had := found; INSERT INTO log (what) VALUES ('before'); COMMIT; UPDATE pairs SET v = 'x'; INSERT INTO uniq (k) VALUES ('k' || i); COMMIT; \
+        TRUNCATE pairs CASCADE; COMMIT; INSERT INTO pairs VALUES (i, 'after', 'v'); INSERT INTO log (what) VALUES ('after'); COMMIT; \
+        UPDATE pairs SET v = 'y'; COMMIT; END LOOP; END $$";
+    std::fs::write(source.file("/srv/emptying.sql"), emptying).unwrap();
+    let unit = "systemd-run --quiet --unit emptying --property=User=postgres psql -Xqf /srv/emptying.sql web";
+    sh(
+        &source,
+        &format!("chmod 644 /srv/emptying.sql; {unit}; sleep 1; systemctl is-active --quiet emptying"),
+    )
+    .await;
+    let moving = Moving::of((&source, &target, &path));
+    let first = moving.begun().await;
+    assert_eq!(say(&source, "web", "SELECT count(*) FROM pairs").await, "1", "it was emptied but once");
+    sh(&source, "systemctl stop emptying").await;
+    let followed = moving.followed().await;
+    assert!(followed.contains(&first.replicas[0].newest), "{first:?} {followed:?}");
+    assert_eq!(
+        followed.len(),
+        3,
+        "all that is there, the dump, and what the dump could not have: {followed:?}"
+    );
+    say(&source, "web", "UPDATE pairs SET v = 'z'; INSERT INTO log (what) VALUES ('later')").await;
+    moving.live().await;
+    let (last, told) = moving.last(&moving.followed().await).await;
+    assert_eq!(last.replicas.len(), 1, "{:?}", told.lines);
+    say(&source, "postgres", "REFRESH MATERIALIZED VIEW totals").await;
+    let wanted = everything(&source).await;
+    moving.restore(snapshot(&last)).await;
+    assert_eq!(everything(&target).await, wanted);
+    moving.is_over().await;
+}
+
+#[tokio::test]
 async fn whatever_is_killed_in_the_middle_nothing_comes_twice_and_nothing_is_lost() {
     let Some((source, target, path)) = written("replkill").await else { return };
     let moving = Moving::of((&source, &target, &path));

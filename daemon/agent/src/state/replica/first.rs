@@ -1,19 +1,27 @@
 //! What a source begins with: a dump of a database at the very place from which on its server keeps what changes.
 
+use std::io::BufWriter;
+use std::path::PathBuf;
+
 use berth_protocol::TransferPhase;
 
-use super::send::Stop;
+use super::send::{Stop, peeked};
 use super::{Said, prefix, slots, stream};
 use crate::client::Client as _;
+use crate::postgres::apply::Shapes;
 use crate::postgres::copy::{self, Dumping, Extent, Given};
+use crate::postgres::emptied::Emptied;
+use crate::postgres::lsn::Lsn;
+use crate::postgres::slot::{self, Fresh};
 use crate::postgres::waiting::Waiting;
-use crate::postgres::{emptied, fitness, schema, slot};
+use crate::postgres::{fitness, schema, segment};
 use crate::state::capture::Service;
 use crate::state::notes::Meter;
 use crate::state::restic::Status;
+use crate::state::snapshot::Staging;
 use crate::state::work::Job;
 
-/// How often it is begun anew as a table was emptied just then.
+/// How often it is begun anew as a table was made or written anew just then.
 const TRIES: usize = 5;
 
 impl From<Given> for Stop {
@@ -47,13 +55,14 @@ impl Service<'_> {
                 job.notes.line(&format!("{}: {what}", self.service));
                 return Ok(first);
             }
+            Staging::of(job.files.name.operation, self.service).forget(database);
             slots::release_one(&stream)?;
             first?;
         }
-        Err(Stop::Dump("tables of it are emptied again and again".into()))
+        Err(Stop::Dump("tables of it are made or written anew again and again".into()))
     }
 
-    /// Nothing where a table was emptied just when it began.
+    /// Nothing where something became of a table just when it began, which is not told.
     fn first(
         &self,
         job: &mut Job,
@@ -73,18 +82,72 @@ impl Service<'_> {
         let extent = Extent::Rows { snapshot: &fresh.snapshot };
         let mut dumping = Dumping::begin(database, extent, file)?;
         let dumped = match dumping.wait_until_it_writes(&mut others) {
-            Ok(()) if emptied::since(&fresh.snapshot, database)? => return Ok(None),
-            Ok(()) => dumping.finish_before(&mut others),
-            given => given,
+            Ok(()) => match self.until_it_began(job, database, stream, &fresh)? {
+                Beginning::Untold => return Ok(None),
+                begun => dumping.finish_before(&mut others).map(|()| begun),
+            },
+            Err(given) => Err(given),
         };
-        if let Err(given) = dumped {
-            others.let_go()?;
-            let _ = std::fs::remove_file(&path);
-            return Err(given.into());
-        }
+        let begun = match dumped {
+            Ok(begun) => begun,
+            Err(given) => {
+                others.let_go()?;
+                return Err(given.into());
+            }
+        };
         let sum = schema::sum(database, Some(&fresh.snapshot))?;
-        let said = Said { stream, since: None, until: fresh.at };
+        let first = Said { stream, since: None, until: fresh.at };
         drop(fresh);
-        self.kept(job, database, said, (path, Some(sum)), bytes_added).map(Some)
+        // Nobody begins with the piece, so it is of no use until the first is there as well.
+        let next = match begun {
+            Beginning::Told { path, until } => {
+                let next = Said { stream, since: Some(first.until), until };
+                Some(self.kept(job, database, next, (path, None), bytes_added)?)
+            }
+            Beginning::Nothing | Beginning::Untold => None,
+        };
+        let newest = self.kept(job, database, first, (path, Some(sum)), bytes_added)?;
+        Ok(Some(next.unwrap_or(newest)))
     }
+
+    /// Writes down what the dump cannot have where tables were emptied between its snapshot and its beginning.
+    fn until_it_began(
+        &self,
+        job: &mut Job,
+        database: &str,
+        stream: &str,
+        fresh: &Fresh,
+    ) -> Result<Beginning, Stop> {
+        let Some(mut emptied) = Emptied::since(&fresh.snapshot, database)? else {
+            return Ok(Beginning::Untold);
+        };
+        if emptied.is_none() {
+            return Ok(Beginning::Nothing);
+        }
+        let all = self.unnamed_file(job, database)?;
+        let changes = peeked(stream, database, (slot::end_of_log()?, None), all)?;
+        let (path, file) = self.piece_file(job, database, "changes")?;
+        let shapes = Shapes::of(database)?;
+        let until = segment::sift(changes, BufWriter::new(file), &mut |change| {
+            let keeps = emptied.is_of_the_copy(change);
+            if keeps {
+                shapes.statement(change)?;
+            }
+            Ok::<_, Stop>(keeps)
+        })?;
+        match until {
+            Some(until) if emptied.is_none() => Ok(Beginning::Told { path, until }),
+            _ => Ok(Beginning::Untold),
+        }
+    }
+}
+
+/// What became of tables between a dump's snapshot and the moment from which on it holds them.
+enum Beginning {
+    /// Nothing that it would not show.
+    Nothing,
+    /// Some were emptied. The file has what is to be done to the dump up to a place in the log.
+    Told { path: PathBuf, until: Lsn },
+    /// Something else.
+    Untold,
 }

@@ -10,6 +10,7 @@ use berth_protocol::{Failure, Pass, Replica, TransferPhase};
 
 use super::{Chain, Last, SCHEMA, Said, Step, prefix, slots};
 use crate::client::Client as _;
+use crate::failure::io;
 use crate::postgres::apply::{ApplyError, Shapes};
 use crate::postgres::copy::Extent;
 use crate::postgres::lsn::Lsn;
@@ -195,7 +196,7 @@ impl Service<'_> {
             }
             Err(Stop::Dump(why) | Stop::Again(Failure { message: why, .. })) => {
                 self.is_dumped(job, database, &why);
-                staging.forget_last(database);
+                staging.forget(database);
                 None
             }
         }
@@ -240,6 +241,13 @@ impl Service<'_> {
         Ok((path, file))
     }
 
+    /// A file in the pass's folder that is gone once nobody uses it.
+    pub(super) fn unnamed_file(&self, job: &Job, database: &str) -> Result<File, Failure> {
+        let (path, file) = self.piece_file(job, database, "changes")?;
+        std::fs::remove_file(&path).map_err(io(format!("cannot remove {}", path.display())))?;
+        Ok(file)
+    }
+
     /// Brings a file to the repository; gives the snapshot's id.
     pub(super) fn kept(
         &self,
@@ -278,17 +286,22 @@ fn is_to_be_taken(taken: Lsn, told: Lsn) -> Result<bool, Stop> {
 
 /// Writes what a slot holds into a file, and looks whether it can be done to tables as they are here; where its last transaction ends, if
 /// it has one.
-fn taken(
+fn taken(slot: &str, database: &str, part: (Lsn, Option<u32>), file: File) -> Result<Option<Lsn>, Stop> {
+    let changes = peeked(slot, database, part, file)?;
+    let shapes = Shapes::of(database)?;
+    segment::read(changes, &mut |change| Ok::<_, Stop>(shapes.statement(change).map(drop)?))
+}
+
+/// Writes what a slot holds into a file, and opens that.
+pub(super) fn peeked(
     slot: &str,
     database: &str,
     (upto, changes): (Lsn, Option<u32>),
     mut file: File,
-) -> Result<Option<Lsn>, Stop> {
-    let again = |error: std::io::Error| Stop::from(SegmentError::Io(error));
+) -> Result<BufReader<File>, Stop> {
     slot::peek(slot, database, upto, changes, &mut file)?;
-    file.rewind().map_err(again)?;
-    let shapes = Shapes::of(database)?;
-    segment::read(BufReader::new(file), &mut |change| Ok::<_, Stop>(shapes.statement(change).map(drop)?))
+    file.rewind().map_err(|error| Stop::from(SegmentError::Io(error)))?;
+    Ok(BufReader::new(file))
 }
 
 #[cfg(test)]
