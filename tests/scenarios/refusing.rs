@@ -73,6 +73,92 @@ async fn every_bad_tenant_is_refused_with_the_field_that_is_wrong_and_nothing_is
     Ok(())
 }
 
+/// Where a repository might lie, with the field that the refusal must name, and by which rule.
+fn bad_places() -> Vec<(&'static str, &'static str, Value)> {
+    let s3 = |field: &str, value: Value| {
+        let mut place = json!({ "endpoint": "https://s3.example.net", "region": "r", "bucket": "b", "prefix": "p",
+            "access_key": "GK1", "secret_key": "of-nobody-else" });
+        place[field] = value;
+        json!({ "s3": place })
+    };
+    vec![
+        ("/repository/folder", "location", json!({ "folder": "/etc" })),
+        ("/repository/folder", "location", json!({ "folder": "a/../b" })),
+        ("/repository/s3/endpoint", "location", s3("endpoint", json!("ftp://s3.example.net"))),
+        ("/repository/s3/endpoint", "location", s3("endpoint", json!("http://169.254.169.254"))),
+        ("/repository/s3/prefix", "location", s3("prefix", json!("a/../b"))),
+        ("/repository/s3/region", "required", s3("region", json!(""))),
+        ("/repository/s3/bucket", "required", s3("bucket", json!(""))),
+        ("/repository/s3/access_key", "required", s3("access_key", json!(""))),
+        ("/repository/s3/secret_key", "required", s3("secret_key", json!(""))),
+        ("/repository/s3/colour", "unknown-field", s3("colour", json!("red"))),
+        ("/repository/s3/region", "type", s3("region", json!(7))),
+        ("/repository", "type", json!({ "ftp": "x" })),
+        ("/repository", "type", json!("/srv/vaults")),
+    ]
+}
+
+#[tokio::test]
+async fn every_bad_place_of_a_repository_is_refused_with_the_field_that_is_wrong_and_no_secret_is_repeated()
+-> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = format!("[vault]\nimport_folder = \"{}\"\n", folder.path().display());
+    let daemon = Daemon::start(DaemonOptions { config, ..DaemonOptions::default() })?;
+    let raw = Raw::with(daemon.url(), &daemon.admin_token()?)?;
+    let good = json!({ "folder": folder.path().join("none") });
+    let mut bodies: Vec<_> = bad_places()
+        .into_iter()
+        .map(|(field, rule, repository)| {
+            (field, rule, json!({ "repository": repository, "password": "hunter2" }))
+        })
+        .collect();
+    bodies.push(("/password", "required", json!({ "repository": good, "password": "" })));
+    bodies.push(("/password", "required", json!({ "repository": good })));
+    bodies.push((
+        "/snapshot",
+        "type",
+        json!({ "repository": good, "password": "hunter2", "snapshot": "newest" }),
+    ));
+    bodies.push((
+        "/machine",
+        "type",
+        json!({ "repository": good, "password": "hunter2", "machine": "Not A Name" }),
+    ));
+    bodies.push((
+        "/colour",
+        "unknown-field",
+        json!({ "repository": good, "password": "hunter2", "colour": "red" }),
+    ));
+    for (field, rule, mut body) in bodies {
+        for path in ["/v1/vaults/look", "/v1/vaults/import"] {
+            if path.ends_with("import") && body.get("machine").is_none() {
+                body["machine"] = json!("vm1");
+            }
+            let answer = raw.send(Method::POST, path, &body).await?;
+            assert!(answer.status.is_client_error(), "{path} {field}: {} {}", answer.status, answer.body);
+            let problem = answer.problem()?;
+            let fields: Vec<_> =
+                problem.errors.iter().map(|it| (it.field.as_str(), it.rule.as_str())).collect();
+            assert_eq!(fields, [(field, rule)], "{path} {body}: {}", answer.body);
+            assert!(
+                !answer.body.contains("of-nobody-else") && !answer.body.contains("hunter2"),
+                "{}",
+                answer.body
+            );
+        }
+    }
+    // One that keeps to all rules, and is not there.
+    let body = json!({ "repository": good, "password": "hunter2", "machine": "vm1" });
+    for path in ["/v1/vaults/look", "/v1/vaults/import"] {
+        let answer = raw.send(Method::POST, path, &body).await?;
+        let kind = answer.problem()?.kind;
+        assert!(answer.status == 409 && kind.ends_with("repository-missing"), "{path}: {}", answer.body);
+    }
+    assert_eq!(raw.get("/v1/tenants").await?.json()?["items"], json!([]));
+    assert!(!daemon.log().contains("hunter2") && !daemon.log().contains("of-nobody-else"));
+    Ok(())
+}
+
 #[tokio::test]
 async fn bodies_that_are_no_json_or_too_large_or_of_another_type_are_refused() -> Result<()> {
     let daemon = Daemon::start(DaemonOptions::default())?;

@@ -40,9 +40,27 @@ const BROKEN_MS: u64 = 6000;
 /// How long both sides may take to come to an end, once everything is mended.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// Machines wait for the commit for a short time after the switch, so that those that are left alone go back soon. Databases are followed
-/// by what changes in them, as that has more that can be broken off.
-const CONFIG: &str = "[timeouts]\nverify = 30\ndead_man = 10\n[migration]\nreplicate_databases_above = 0\n";
+/// Machines wait for the commit for a short time after the switch, so that those that are left alone go back soon.
+const CONFIG: &str = "[timeouts]\nverify = 30\ndead_man = 10\n";
+
+/// Which databases are followed by what changes in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// Those that are large, as it is where nobody says anything.
+    Large,
+    /// All of them, as that has more that can be broken off.
+    All,
+}
+
+impl Followed {
+    fn config(self) -> String {
+        let told = match self {
+            Self::Large => "",
+            Self::All => "[migration]\nreplicate_databases_above = 0\n",
+        };
+        format!("{CONFIG}{told}")
+    }
+}
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,10 +171,10 @@ impl Neighbours {
     ///
     /// # Errors
     /// If something of it does not start.
-    pub async fn settle(seed: u64) -> Result<Option<Self>> {
+    pub async fn settle(seed: u64, followed: Followed) -> Result<Option<Self>> {
         let mut houses = Vec::new();
         for number in 0..2 {
-            let options = DaemonOptions { config: CONFIG.into(), ..DaemonOptions::usual() };
+            let options = DaemonOptions { config: followed.config(), ..DaemonOptions::usual() };
             let Some(stage) = Stage::set_up_with(options).await? else { return Ok(None) };
             let machine = stage.machine(&machine_of(number)).await?;
             houses.push(House { stage, machine });
@@ -439,7 +457,7 @@ fn draft() -> TenantDraft {
 /// # Errors
 /// If something is beyond all help.
 pub async fn wreak(faults: usize, seed: u64, tell: impl Fn(&str)) -> Result<Option<Tally>> {
-    let Some(mut neighbours) = Neighbours::settle(seed).await? else { return Ok(None) };
+    let Some(mut neighbours) = Neighbours::settle(seed, Followed::All).await? else { return Ok(None) };
     let mut tally = Tally::new();
     let undisturbed = neighbours.move_once(Fault::None).await?;
     ensure!(undisturbed, "not even a migration that nothing disturbs succeeds");

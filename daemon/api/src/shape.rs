@@ -24,7 +24,9 @@ fn pointer(path: &Path) -> String {
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(format!("/{index}")),
             Segment::Map { key } => Some(format!("/{}", pointer_segment(key))),
-            Segment::Enum { .. } | Segment::Unknown => None,
+            // A variant's name is the key that its content stands under.
+            Segment::Enum { variant } => Some(format!("/{}", pointer_segment(variant))),
+            Segment::Unknown => None,
         })
         .collect()
 }

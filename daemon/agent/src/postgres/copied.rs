@@ -14,7 +14,7 @@ use berth_protocol::{Failure, FailureCode};
 use serde::{Deserialize, Serialize};
 
 use super::apply::Shapes;
-use super::copy::{self, LIMIT, Properties, disconnect};
+use super::copy::{self, Properties, disconnect};
 use super::decoding::Change;
 use super::lsn::Lsn;
 use super::quote::within_text;
@@ -22,7 +22,6 @@ use super::segment::read;
 use super::tell::{Untold, tell};
 use super::{account, as_user, identifier, literal, rows, script, sql};
 use crate::failure::{Result, io};
-use crate::programs::run_ok;
 
 /// How the comment of a copy begins.
 const MARK: &str = "berth copy";
@@ -67,11 +66,16 @@ pub(crate) fn load(
 }
 
 /// What `pg_restore` could not do. It says in words alone whether it was the connection: words of PostgreSQL's library, which speaks
-/// English here whatever the server speaks.
+/// English here whatever the server speaks. Of a full disk the server says what its system does.
 fn untold(failure: Failure) -> Untold {
-    let lost = ["server closed the connection", "connection to server", "no connection to the server"];
+    const PASSING: [&str; 4] = [
+        "server closed the connection",
+        "connection to server",
+        "no connection to the server",
+        "No space left on device",
+    ];
     let is_passing =
-        failure.code != FailureCode::Program || lost.iter().any(|words| failure.message.contains(words));
+        failure.code != FailureCode::Program || PASSING.iter().any(|words| failure.message.contains(words));
     if is_passing { Untold::Passing(failure) } else { Untold::Refused(failure) }
 }
 
@@ -154,7 +158,7 @@ pub(crate) fn finish(
             .arg(format!("--role={owner}"))
             .arg(format!("--dbname={database}"))
             .stdin(Stdio::from(objects));
-        run_ok(restore, LIMIT)?;
+        copy::run_restore(restore)?;
     }
     let views: Vec<View> = rows(&sql(database, &[VIEWS])?, "a view")?;
     tell(database, owner, &mut |psql| {
@@ -181,6 +185,9 @@ mod tests {
     fn a_dump_whose_server_went_away_is_loaded_again_and_one_that_is_refused_is_not() {
         let passing = |words: &str| matches!(untold(program("pg_restore", words)), Untold::Passing(_));
         assert!(passing("error: could not execute query: server closed the connection unexpectedly"));
+        assert!(passing(
+            "error: COPY failed: ERROR:  could not extend file \"base/5/1\": No space left on device"
+        ));
         assert!(!passing("error: could not execute query: ERROR:  type \"other\" does not exist"));
         assert!(matches!(untold(io("cannot start it")(std::io::Error::other("x"))), Untold::Passing(_)));
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
@@ -169,13 +169,30 @@ pub(crate) fn load(name: &str, file: &Path, properties: &Properties, like: Optio
         restore.arg("--use-list").arg(&list.path);
     }
     restore.stdin(open(file)?);
-    let output = run(restore, LIMIT)?;
-    if !output.status.success() {
-        return Err(program("pg_restore", &format!("{} ({})", output.stderr.trim(), output.status)));
-    }
+    run_restore(restore)?;
     // Without it the first queries are slow; where it takes too long, PostgreSQL does it by and by.
     let _ = sql(name, &["ANALYZE"]);
     Ok(())
+}
+
+/// Runs `pg_restore` to its end.
+pub(super) fn run_restore(restore: Command) -> Result<()> {
+    let output = run(restore, LIMIT)?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            Err(program("pg_restore", &format!("{} ({})", without_contents(&output.stderr), output.status)))
+        }
+    }
+}
+
+/// What `pg_restore` says of a failure, without what stands in rows: PostgreSQL has that in lines of their own (`DETAIL`, `CONTEXT`), the
+/// statement with the values it was given behind `Command was`, and a value that it could not read at a line's end, quoted, behind a colon.
+fn without_contents(words: &str) -> String {
+    let lines = words.lines().filter(|line| line.starts_with("pg_restore: "));
+    let lines = lines.filter(|line| !line.contains(" detail: ") && !line.contains(" from TOC entry "));
+    let told: Vec<&str> = lines.map(|line| line.split(": \"").next().unwrap_or(line)).collect();
+    told.join("\n")
 }
 
 /// Whether a role exists.
@@ -315,6 +332,23 @@ mod tests {
             kept,
             ";\n; Archive created\n;\n3; 3079 16386 EXTENSION - other \n215; 1259 16390 TABLE public EXTENSION postgres\n"
         );
+    }
+
+    #[test]
+    fn of_what_stands_in_rows_nothing_is_repeated() {
+        let words = "pg_restore: while PROCESSING TOC:\n\
+            pg_restore: from TOC entry 3308; 0 16390 TABLE DATA people web\n\
+            pg_restore: error: COPY failed for table \"people\": ERROR:  duplicate key value violates unique constraint \"people_pkey\"\n\
+            DETAIL:  Key (email)=(a@example.org) already exists.\nCONTEXT:  COPY people, line 2: \"a@example.org\"\n";
+        assert_eq!(
+            without_contents(words),
+            "pg_restore: while PROCESSING TOC:\n\
+             pg_restore: error: COPY failed for table \"people\": ERROR:  duplicate key value violates unique constraint \"people_pkey\""
+        );
+        let words = "pg_restore: error: COPY failed for table \"a\": ERROR:  invalid input syntax for type integer: \"a@example.org\"\n";
+        assert!(without_contents(words).ends_with("invalid input syntax for type integer"));
+        let words = "pg_restore: error: could not execute query: ERROR:  relation \"a\" exists\nCommand was: SELECT 'a@example.org';\n'b'\n";
+        assert!(without_contents(words).ends_with("relation \"a\" exists"));
     }
 
     #[test]

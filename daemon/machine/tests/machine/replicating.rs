@@ -311,6 +311,11 @@ async fn what_cannot_be_told_goes_as_a_dump_and_says_why() {
     assert!(live.replicas.is_empty());
     says(&told, "the table public.keyless has no key");
     moving.is_over().await;
+    // Whoever reads of the last pass alone learns it as well.
+    let (last, told) = moving.last(&[]).await;
+    assert!(last.replicas.is_empty());
+    says(&told, "the table public.keyless has no key");
+    give_up(&source, moving.operation).await;
 
     // Something is made otherwise in the middle.
     let moving = Moving::of((&source, &target, &path));

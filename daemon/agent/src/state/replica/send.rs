@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use berth_delta::Snapshot as Listed;
 use berth_protocol::{Failure, Pass, Replica, TransferPhase};
+use uuid::Uuid;
 
 use super::{Chain, Last, SCHEMA, Said, Step, prefix, slots};
 use crate::client::Client as _;
@@ -18,6 +19,7 @@ use crate::postgres::segment::{self, SegmentError};
 use crate::postgres::{copied, copy, fitness, schema, slot};
 use crate::state::capture::{Service, new_file};
 use crate::state::notes::Meter;
+use crate::state::record::{Files, Kind, Name};
 use crate::state::restic::{Backup, Summary, What};
 use crate::state::snapshot::Staging;
 use crate::state::work::{Job, tell_what_is_kept};
@@ -184,6 +186,10 @@ impl Service<'_> {
         known: Option<&[Listed]>,
     ) -> Option<(Last, String)> {
         let (replicate, known) = (self.asked.replicate.as_ref()?, known?);
+        if let Some(why) = refused_before(job.files.name.operation, database) {
+            self.is_dumped(job, database, &why);
+            return None;
+        }
         let own = prefix(job.files.name.operation);
         let chain = Chain::of((self.service, database), known, |stream| stream.starts_with(&own))?;
         let told = self.last_of(&chain, database, staging, &replicate.followed);
@@ -271,6 +277,12 @@ impl Service<'_> {
         *bytes_added += summary.bytes_added();
         Ok(summary.snapshot_id)
     }
+}
+
+/// Why passes while the services went on have not told of a database.
+fn refused_before(operation: Uuid, database: &str) -> Option<String> {
+    let live = Files::of(Name { operation, kind: Kind::Live }).read().ok()?;
+    live?.dumped.remove(database)
 }
 
 /// Whether the server still keeps what is in the repository already. Where it has let go of more than that, something is nowhere.

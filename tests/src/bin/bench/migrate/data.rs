@@ -3,10 +3,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use berth_simulation::dice::Dice;
 use berth_testbed::Machine;
+use tokio::time::sleep;
 
 /// Where it is on the machine.
 pub(super) const FOLDER: &str = "/var/lib/gitea/measured";
@@ -22,10 +24,15 @@ const SMALL_BYTES: usize = 4_096;
 /// How many folders the small ones are in.
 const FOLDERS: usize = 100;
 
+/// What was changed within so much time before it was read is read once more while nobody serves (docs/src/state.md). Nearly all of a
+/// tenant's data is older, so this is as well before it moves.
+const SETTLED: Duration = Duration::from_secs(125);
+
 /// What was written.
 pub(super) struct Data {
     pub(super) bytes: u64,
     pub(super) files: usize,
+    written: Instant,
 }
 
 impl Data {
@@ -52,7 +59,12 @@ impl Data {
             fs::write(folder.join(number.to_string()), &block)?;
         }
         let bytes = (LARGE * LARGE_BYTES + SMALL * SMALL_BYTES) as u64;
-        Ok(Self { bytes, files: LARGE + SMALL })
+        Ok(Self { bytes, files: LARGE + SMALL, written: Instant::now() })
+    }
+
+    /// Waits until it is as old as a tenant's.
+    pub(super) async fn is_settled(&self) {
+        sleep(SETTLED.saturating_sub(self.written.elapsed())).await;
     }
 
     /// Changes a hundredth of the bytes: in one large file, and in every hundredth small one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use berth_domain::{EventKind, MovePhase, OperationId, OperationStatus, StepName};
-use berth_tests::moving::{self, Neighbours, ticket_for};
+use berth_tests::moving::{self, Followed, Neighbours, ticket_for};
 use berth_tests::stage::name;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -45,7 +45,8 @@ pub async fn measure(seed: Option<u64>, faults: Option<usize>, tell: &Tell) -> R
 /// The same data, on the same machines, one after the other: by `tar`, by a migration that is cancelled once everything is
 /// copied, by one after a hundredth was changed.
 async fn speed(seed: u64, tell: &Tell) -> Result<Value> {
-    let neighbours = Neighbours::settle(seed).await?.context("machines cannot be booted here")?;
+    let neighbours = Neighbours::settle(seed, Followed::Large).await?;
+    let neighbours = neighbours.context("machines cannot be booted here")?;
     let (source, target) = neighbours.sides();
     let data = Data::write(&source.machine, seed)?;
     tell.say(&format!("{} bytes in {} files", data.bytes, data.files));
@@ -62,6 +63,7 @@ async fn speed(seed: u64, tell: &Tell) -> Result<Value> {
     let first_copy = first_pass(source, first).await?;
     tell.say(&format!("first copy: {:.1} s", first_copy.as_secs_f64()));
 
+    data.is_settled().await;
     data.change_a_hundredth(&source.machine)?;
     let arrival = target.stage.client.ticket(issued.info.id).await?;
     ensure!(arrival.phase == MovePhase::Failed, "it was to be given up: {arrival:?}");
