@@ -4,6 +4,7 @@ it shows that the page is enough, and anybody may take it along with a bundle.
 
     bundle_reader.py verify FILE... [--trust KEY_ID]...    a line of JSON for each file; exit status 1 if one is not whole
     bundle_reader.py list FILE                             the entries that the manifest lists
+    bundle_reader.py objects FILE                          the objects of buckets: service, bucket, key, and what each has
 
 It keeps the manifest in memory and looks for damage only where things should be. What is missing or was moved it sees, but
 does not name.
@@ -18,6 +19,7 @@ import sys
 
 BLOCK = 512
 MANIFEST, SIGNATURE = "manifest.jsonl", "manifest.jws"
+HEADERS = ("cache_control", "content_disposition", "content_encoding", "content_language")
 
 
 class Refused(Exception):
@@ -232,6 +234,31 @@ def entry_header(entry):
     return member(name, kind, target, mode, entry["uid"], entry["gid"], owner, group, size, entry["mtime"])
 
 
+def check_object(entry):
+    """What an object or a bucket has is written as it should be."""
+    media_type, about, bucket = entry.get("media_type"), entry.get("object"), entry.get("bucket")
+    about = {} if about is None else about
+    assert isinstance(about, dict) and (bucket is None or isinstance(bucket, dict))
+    texts = [media_type] + [about.get(name) for name in HEADERS]
+    metadata = about.get("metadata", {})
+    assert all(text is None or isinstance(text, str) for text in texts)
+    assert isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+    assert bucket is None or all(isinstance(bucket[name], str) for name in ("endpoint", "region"))
+
+
+def objects(entries):
+    """The objects of buckets, each with its key: that of a folder ends with a slash."""
+    for entry in entries:
+        components = decode(entry["path"]).split(b"/")
+        if len(components) < 5 or (components[0], components[2]) != (b"services", b"buckets"):
+            continue
+        key = b"/".join(components[4:]) + (b"/" if entry["kind"] == "directory" else b"")
+        names = {"service": components[1], "bucket": components[3], "key": key}
+        told = {name: value.decode("utf-8") for name, value in names.items()}
+        told.update(size=entry.get("size", 0), media_type=entry.get("media_type"), **entry.get("object") or {})
+        yield told
+
+
 def own_header(name, size, created):
     return member(name.encode(), b"0", b"", 0o644, 0, 0, "root", "root", size, created)
 
@@ -331,6 +358,7 @@ class Bundle:
                 assert entry["path"] not in (MANIFEST, SIGNATURE) and components > last[0]
                 assert last[1] == "directory" or components[: len(last[0])] != last[0]
             assert components[0] != b"secrets" or entry["kind"] != "symlink"
+            check_object(entry)
             last = components, entry["kind"]
             counted[{"file": "files", "directory": "directories", "symlink": "symlinks"}[entry["kind"]]] += 1
             counted["bytes"] += entry["size"] if entry["kind"] == "file" else 0
@@ -380,9 +408,11 @@ def main():
     verify.add_argument("files", nargs="+")
     verify.add_argument("--trust", action="append", default=[], metavar="KEY_ID")
     commands.add_parser("list").add_argument("file")
+    commands.add_parser("objects").add_argument("file")
     arguments = parser.parse_args()
-    if arguments.command == "list":
-        for entry in Bundle(arguments.file).manifest():
+    if arguments.command in ("list", "objects"):
+        entries = Bundle(arguments.file).manifest()
+        for entry in objects(entries) if arguments.command == "objects" else entries:
             print(json.dumps(entry))
         return 0
     whole = True

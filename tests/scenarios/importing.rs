@@ -50,7 +50,7 @@ async fn kept() -> Result<Option<Kept>> {
 }
 
 /// `berth bundle import FILE --machine new …`
-fn import(stage: &Stage, file: &Path, more: &[&str]) -> Result<Output> {
+pub(super) fn import(stage: &Stage, file: &Path, more: &[&str]) -> Result<Output> {
     let file = file.display().to_string();
     stage.berth(&[&["bundle", "import", &file, "--machine", "new"], more].concat())
 }

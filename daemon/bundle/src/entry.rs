@@ -3,6 +3,7 @@
 use berth_sign::Sha256Hex;
 use serde::{Deserialize, Serialize};
 
+use crate::object::{BucketAbout, ObjectAbout};
 use crate::path::{self, BundlePath};
 
 /// The longest target of a symbolic link, in bytes: what Linux takes.
@@ -61,13 +62,20 @@ pub struct Meta {
     /// The media type that a bucket has it under, such as `image/png`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// What else a bucket has it with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectAbout>,
+    /// Where the bucket was, of a bucket's own folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketAbout>,
 }
 
 impl Meta {
     /// Of something that the bundle's writer made: root's, for everybody to read.
     pub fn made(mode: FileMode, mtime: i64) -> Self {
         let root = || Some("root".to_owned());
-        Self { mode, uid: 0, gid: 0, owner: root(), group: root(), mtime, media_type: None }
+        let (media_type, object, bucket) = (None, None, None);
+        Self { mode, uid: 0, gid: 0, owner: root(), group: root(), mtime, media_type, object, bucket }
     }
 }
 

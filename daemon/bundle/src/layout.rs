@@ -19,13 +19,21 @@ pub fn files(service: &str, absolute: &[u8]) -> Result<BundlePath, BadPath> {
     place(&[b"services", service.as_bytes(), b"files"])?.join(path)
 }
 
+/// A bucket's own folder.
+///
+/// # Errors
+/// [`BadPath`]
+pub fn bucket(service: &str, bucket: &str) -> Result<BundlePath, BadPath> {
+    place(&[b"services", service.as_bytes(), b"buckets", bucket.as_bytes()])
+}
+
 /// An object of a bucket. A key with a slash at its end, which some programs make to show an empty folder, is a folder
 /// here. Of a key that is no path, such as `a//b`, there is no place.
 ///
 /// # Errors
 /// [`BadPath`]
 pub fn object(service: &str, bucket: &str, key: &str) -> Result<BundlePath, BadPath> {
-    object_in(&place(&[b"services", service.as_bytes(), b"buckets", bucket.as_bytes()])?, key)
+    object_in(&self::bucket(service, bucket)?, key)
 }
 
 /// The same in a folder for the objects of one bucket, wherever that is.

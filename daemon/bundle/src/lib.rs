@@ -14,7 +14,7 @@
 //! | `contents` | the same, entry by entry, without writing it anywhere |
 //! | [`beneath`] | reading in a folder whose content somebody else made |
 //! | [`layout`] | where things are in a bundle |
-//! | [`about`], [`entry`], [`path`] | what is said of a bundle, and of each entry |
+//! | [`about`], [`entry`], [`object`], [`path`] | what is said of a bundle, of each entry, and of those in buckets |
 //! | [`header`], `parse` | the archive's own bytes; headers that may be anything |
 //! | [`rules`], `manifest`, `locate` | what holds between entries; reading the manifest; finding it |
 //!
@@ -33,6 +33,7 @@ pub mod layout;
 mod locate;
 mod manifest;
 pub mod names;
+pub mod object;
 mod parse;
 pub mod path;
 pub mod progress;
@@ -50,6 +51,7 @@ pub use error::{ExtractError, ReadError, WriteError};
 pub use extract::{Extracted, Leaving, Ownership, Selection, Verified};
 pub use inspect::{Inspection, inspect, inspect_source};
 pub use names::Names;
+pub use object::{BucketAbout, ObjectAbout};
 pub use path::{BadPath, BundlePath};
 pub use progress::Progress;
 pub use source::ReadAt;

@@ -114,6 +114,8 @@ impl Tree<'_> {
             group: self.names.group(stat.st_gid),
             mtime: stat.st_mtime,
             media_type: None,
+            object: None,
+            bucket: None,
         }
     }
 }

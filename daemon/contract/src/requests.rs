@@ -111,7 +111,8 @@ pub struct NewImport {
     /// closed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_secrets: bool,
-    /// Whether the services are started at the end. A bundle is a copy: whoever says so knows that nobody else serves the tenant.
+    /// Whether the services are started at the end, and objects come back into buckets. A bundle is a copy: whoever says so knows that
+    /// nobody else serves the tenant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub go_live: bool,
 }

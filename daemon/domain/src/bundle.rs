@@ -112,6 +112,24 @@ pub struct BundledService {
     pub files: u64,
     /// How many bytes they and the databases' dumps have.
     pub bytes: u64,
+    /// The buckets of object stores that it kept files in, by name; what they hold counts in none of the fields above.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub buckets: BTreeMap<String, BundledBucket>,
+}
+
+/// What a bundle holds of a bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BundledBucket {
+    /// The address of the store that it was in, where the bundle says so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub endpoint: String,
+    /// That store's region.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub region: String,
+    /// How many objects there are.
+    pub objects: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
 }
 
 /// The tenant that is made of a bundle.

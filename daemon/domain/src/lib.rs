@@ -65,7 +65,8 @@ pub mod window;
 
 pub use backup::{BackupDraft, BackupFailure, BackupPlan, Backups, DrillPlan, LastWhole, Pause};
 pub use bundle::{
-    BundleAbout, BundleId, BundleRefusal, BundleStatus, BundledService, IncomingBundle, TakenIn,
+    BundleAbout, BundleId, BundleRefusal, BundleStatus, BundledBucket, BundledService, IncomingBundle,
+    TakenIn,
 };
 pub use catalogue::Catalogue;
 pub use condition::{Condition, Finding, FindingKind};

@@ -41,6 +41,21 @@ pub(crate) fn tags_of(service: &ServiceName, bucket: &str) -> Vec<String> {
     vec![format!("bucket:{bucket}"), format!("{BUCKET_OF}{service}")]
 }
 
+/// The bucket of a service that objects go to: the one that they are of, by its name and its store's address; else the only one, where
+/// there are no others' objects (`alone`).
+pub(crate) fn target<'a>(
+    own: &'a [Bucket],
+    (name, endpoint): (&str, &str),
+    alone: bool,
+) -> Option<&'a Bucket> {
+    let same = own.iter().find(|bucket| bucket.name == name && bucket.endpoint == endpoint);
+    match (same, own) {
+        (Some(bucket), _) => Some(bucket),
+        (None, [only]) if alone => Some(only),
+        (None, _) => own.iter().find(|bucket| bucket.name == name),
+    }
+}
+
 /// The setting that gives a service the key of a bucket, and the number of the value.
 pub(crate) fn key_setting<'a>(
     contract: &'a ServiceManifest,

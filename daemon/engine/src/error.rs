@@ -38,6 +38,9 @@ pub const BUCKET_FAILED: &str = "bucket-failed";
 /// The code of a refusal where a copy of a tenant would share its bucket.
 pub const BUCKET_SHARED: &str = "bucket-shared";
 
+/// The code of a refusal where objects of a bucket are to come back, and the tenant has no bucket for them.
+pub const NO_BUCKET: &str = "no-bucket";
+
 /// The code of a failure of the store behind the vault.
 pub const VAULT_FAILED: &str = "vault-failed";
 

@@ -1,8 +1,10 @@
-//! Bundles: all that a tenant owns in one signed file, made of a snapshot that was read out of its vault.
+//! Bundles: all that a tenant owns in one signed file, made of a snapshot that was read out of its vault; objects of buckets come
+//! straight from there.
 //!
 //! docs/src/bundle-format.md is the format. What comes from the machine (`snapshot.json`) is read as what it is: something that
 //! the machine wrote.
 
+mod buckets;
 mod contents;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use berth_domain::OperationId;
 use berth_sign::SigningKey;
 
+pub(crate) use buckets::carriable;
 pub(crate) use contents::{Contents, ServiceContents};
 
 /// How long a bundle can be downloaded.

@@ -30,7 +30,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::error::StepError;
-pub use buckets::{BucketConfig, BucketCopy, Buckets, Copied, Earlier, News, PutBack, Tell};
+pub use buckets::{
+    BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, News, ObjectRecord, PutBack,
+    ReadingOut, Tell,
+};
 pub use offsite::{Extent, Offsites, Summing, TakenOver, Wanted};
 
 /// Tells the time that is written down. What is waited for is measured by tokio's clock.

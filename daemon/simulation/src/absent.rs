@@ -11,8 +11,8 @@ use berth_domain::{
 };
 use berth_engine::offsite::{Contents, Place, Told};
 use berth_engine::ports::{
-    Bounds, BucketConfig, BucketCopy, Buckets, Copied, Extent, Offsites, PutBack, Summing, TakenOver, Tell,
-    Wanted,
+    Bounds, BucketConfig, BucketCopy, Buckets, Copied, Extent, Offsites, PutBack, ReadingOut, Summing,
+    TakenOver, Tell, Wanted,
 };
 use berth_engine::records::{BackupRecords, DrillRecords, MoveRecords, Result, StateRecords};
 use berth_engine::{Exports, StepError};
@@ -259,6 +259,16 @@ impl Buckets for NoBuckets {
         _: &Bounds,
         _: Tell,
     ) -> std::result::Result<PutBack, StepError> {
+        Err(StepError::failed("absent", "nothing of that kind is here"))
+    }
+
+    async fn read_out(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: ReadingOut,
+        _: &Bounds,
+    ) -> std::result::Result<u64, StepError> {
         Err(StepError::failed("absent", "nothing of that kind is here"))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use berth_contract::NewImport;
 use berth_domain::{BundleAbout, Obstacle, OperationId};
 
+use super::buckets::without_bucket;
 use super::wish::{Brought, Wish};
 use crate::given;
 use crate::problem::Problem;
@@ -31,7 +32,14 @@ pub(crate) async fn examine_bundle(
     let mut draft = about.specification.clone();
     let given_before = given::take_numbers(&mut draft, &api.offer);
     obstacles.extend(wish.lacks(given_before, "which is in no bundle"));
-    wish.examine(api, earlier, draft, obstacles).await
+    let mut brought = wish.examine(api, earlier, draft, obstacles).await?;
+    if let (Some(spec), true) = (&brought.spec, wanted.go_live) {
+        let with_objects =
+            about.services.iter().filter(|(_, held)| held.buckets.values().any(|bucket| bucket.objects > 0));
+        let services = with_objects.map(|(service, _)| service);
+        brought.obstacles.extend(without_bucket(&api.offer, spec, services));
+    }
+    Ok(brought)
 }
 
 /// Secrets of the bundle that are missing, and such that it does not have.

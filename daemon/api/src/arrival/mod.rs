@@ -8,6 +8,7 @@
 //! | `wish` | how one is to be here that was brought otherwise, and what keeps it from that |
 //! | `bundle` | the same of one that a bundle holds |
 //! | `vault` | the same of one that a repository of snapshots holds |
+//! | `buckets` | whether it has buckets for the objects that come with it |
 //! | `again` | such a tenant is made, or an earlier try gone on with |
 //! | `answer` | how a ticket stands, signed, for the source |
 //! | `bearer` | who presents a ticket |
@@ -16,6 +17,7 @@ mod acceptance;
 mod again;
 mod answer;
 mod bearer;
+mod buckets;
 mod bundle;
 mod preflight;
 mod vault;

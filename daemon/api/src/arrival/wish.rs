@@ -62,7 +62,7 @@ impl Wish<'_> {
             message: format!("was given to the old provider in confidence, {why}: give it anew, or null"),
             field: Some(format!("/services{at}")),
         };
-        places.into_iter().filter(|at| patch.pointer(at).is_none()).map(obstacle).collect()
+        places.into_iter().filter(|at| !says(&patch, at)).map(obstacle).collect()
     }
 
     /// The tenant as it would be here, its services stopped.
@@ -95,6 +95,19 @@ impl Wish<'_> {
     }
 }
 
+/// Whether a merge patch says something of a place, or puts something else in place of what is around it.
+fn says(patch: &Value, at: &str) -> bool {
+    let mut around = patch;
+    for name in at.split('/').skip(1) {
+        let Value::Object(members) = around else { return true };
+        match members.get(&name.replace("~1", "/").replace("~0", "~")) {
+            Some(inner) => around = inner,
+            None => return false,
+        }
+    }
+    true
+}
+
 /// Everything that is in the way, as one refusal.
 pub(crate) fn refused(obstacles: &[Obstacle]) -> Problem {
     let words: Vec<_> = obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
@@ -106,4 +119,22 @@ pub(crate) fn refused(obstacles: &[Obstacle]) -> Problem {
     });
     problem.errors = fields.collect();
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_taken_away_as_a_whole_needs_no_secret_any_more() {
+        let patch =
+            json!({ "gitea": { "smtp": { "password": "new", "host": "a" }, "object_storage": null } });
+        for said in ["/gitea/smtp/password", "/gitea/object_storage/secret_key", "/gitea/object_storage"] {
+            assert!(says(&patch, said), "{said}");
+        }
+        for unsaid in ["/gitea/smtp/other", "/mastodon/smtp/password", "/gitea/later/key"] {
+            assert!(!says(&patch, unsaid), "{unsaid}");
+        }
+    }
 }

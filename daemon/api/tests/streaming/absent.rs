@@ -16,8 +16,8 @@ use berth_engine::StepError;
 use berth_engine::offsite::{Contents, Place, Told};
 use berth_engine::ports::{
     Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, Extent,
-    FarVault, Keep, Login, MachineSession, Machines, Offsites, Platform, PutBack, Rebuild, RebuildEnding,
-    Report, Sink, Summing, TakenOver, Tell, Title, VaultAccess, Vaults, Wanted, Writing,
+    FarVault, Keep, Login, MachineSession, Machines, Offsites, Platform, PutBack, ReadingOut, Rebuild,
+    RebuildEnding, Report, Sink, Summing, TakenOver, Tell, Title, VaultAccess, Vaults, Wanted, Writing,
 };
 use berth_protocol::ServiceFingerprint;
 use berth_render::{PlatformPin, Rendered, Tls};
@@ -251,6 +251,16 @@ impl Buckets for Nobody {
         _: &Bounds,
         _: Tell,
     ) -> Result<PutBack, StepError> {
+        absent()
+    }
+
+    async fn read_out(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        _: ReadingOut,
+        _: &Bounds,
+    ) -> Result<u64, StepError> {
         absent()
     }
 }

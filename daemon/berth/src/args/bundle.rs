@@ -80,7 +80,7 @@ pub struct Import {
     /// Take it in although secrets of it are missing; what they opened stays closed
     #[arg(long, conflicts_with = "identity")]
     pub without_secrets: bool,
-    /// Start the services at the end: nobody else serves the tenant any more
+    /// Put objects back into their buckets, and start the services at the end: nobody else serves the tenant any more
     #[arg(long)]
     pub go_live: bool,
     /// Follow it to its end

@@ -65,7 +65,7 @@ pub struct Import {
     /// How the tenant is to be here.
     #[command(flatten)]
     pub wish: Wish,
-    /// Start the services at the end: nobody else serves the tenant any more
+    /// Put objects back into their buckets, and start the services at the end: nobody else serves the tenant any more
     #[arg(long)]
     pub go_live: bool,
     /// Follow it to its end

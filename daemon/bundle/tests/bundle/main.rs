@@ -1,6 +1,7 @@
 //! What the bundle promises.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod buckets;
 mod damaging;
 mod documented;
 mod extracting;

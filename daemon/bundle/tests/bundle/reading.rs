@@ -36,6 +36,20 @@ fn read(bundles: &[Vec<u8>], trust: &str) -> Option<(Vec<Value>, bool)> {
     Some((lines, output.status.success()))
 }
 
+/// What it says of a bundle by another word, line by line.
+pub(crate) fn asked(word: &str, bundle: &[u8]) -> Option<Vec<Value>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("acme.berth.tar");
+    fs::write(&file, bundle).unwrap();
+    let Ok(output) = Command::new("python3").arg(reader()).arg(word).arg(&file).output() else {
+        eprintln!("SKIPPED: there is no python3");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    Some(said.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
 fn named_by_us(report: &Report) -> BTreeSet<Option<String>> {
     report.problems.iter().map(|problem| problem.path.clone()).collect()
 }

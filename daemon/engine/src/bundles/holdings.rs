@@ -8,6 +8,7 @@ use berth_domain::{BundledService, Manifest, ServiceName};
 use berth_protocol::DirectoryFingerprint;
 use sha2::{Digest as _, Sha256};
 
+use super::buckets::{self, InBuckets};
 use crate::directory_sum::DirectorySum;
 use crate::error::{DATA_NEWER, StepError};
 use crate::offsite::ToldService;
@@ -55,8 +56,8 @@ pub(crate) enum Place<'a> {
     Database(&'a str),
     /// A file, folder or link of the machine, by its path without the slash that it begins with.
     File(&'a [u8]),
-    /// An object of a bucket.
-    Object,
+    /// Of the buckets; nothing where no bucket has such a name.
+    Buckets(Option<InBuckets<'a>>),
 }
 
 /// The service that an entry is of, and where it belongs.
@@ -67,7 +68,7 @@ pub(crate) fn place(entry: &Entry) -> Option<(&str, Place<'_>)> {
     let service = std::str::from_utf8(service).ok()?;
     match kind {
         b"files" => Some((service, Place::File(rest))),
-        b"buckets" => Some((service, Place::Object)),
+        b"buckets" => Some((service, Place::Buckets(buckets::place(rest)))),
         b"databases" => {
             let name = std::str::from_utf8(rest).ok()?.strip_suffix(".dump")?;
             Some((service, Place::Database(name)))
@@ -107,9 +108,18 @@ impl Holdings {
         }
     }
 
-    /// How many bytes there are altogether.
+    /// How many bytes are to come onto the machine.
     pub(crate) fn bytes(&self) -> u64 {
         self.services.values().fold(0, |sum, held| sum.saturating_add(held.about.bytes))
+    }
+
+    /// The buckets whose objects have no bucket of a system's to come into, each with why.
+    pub(crate) fn without_bucket(&self, system: &Manifest) -> Vec<String> {
+        let all = self.services.iter().flat_map(|(service, held)| {
+            let own = system.services.get(service).map_or(&[][..], |contract| &contract.state.buckets);
+            buckets::without_target(&held.about.buckets, own).map(move |why| format!("{service}: {why}"))
+        });
+        all.collect()
     }
 
     /// Whether a system can take all of it, and misses nothing.
@@ -141,12 +151,12 @@ impl Held {
         let declared = contract.map_or(&[][..], |contract| &contract.state.directories);
         let there = |path: &str| told.directories.iter().any(|directory| directory == path);
         let here = |path: &str| declared.iter().any(|directory| directory.path == path);
-        let Extent { files, bytes } = extent;
+        let (Extent { files, bytes }, buckets) = (extent, BTreeMap::new());
         let (databases, data_version) = (told.databases.keys().cloned().collect(), told.data_version.clone());
         let stray = told.directories.iter().find(|directory| !here(directory));
         let lacking = declared.iter().find(|directory| !there(&directory.path));
         Self {
-            about: BundledService { data_version, databases, files, bytes },
+            about: BundledService { data_version, databases, files, bytes, buckets },
             databases: told.databases.clone(),
             stray: stray.cloned(),
             lacking: lacking.map(|directory| directory.path.clone()),
@@ -155,6 +165,13 @@ impl Held {
     }
 
     fn add(&mut self, entry: &Entry, place: Place<'_>) {
+        if let Place::Buckets(place) = place {
+            let fits = place.is_some_and(|place| buckets::add(&mut self.about.buckets, entry, place));
+            if !fits {
+                self.stray.get_or_insert_with(|| entry.path.encoded());
+            }
+            return;
+        }
         if let Kind::File { size, .. } = entry.kind {
             self.about.files += 1;
             self.about.bytes = self.about.bytes.saturating_add(size);
@@ -167,9 +184,7 @@ impl Held {
                 }
             }
             Place::File(path) => self.add_file(entry, path),
-            Place::Object => {
-                self.stray.get_or_insert_with(|| entry.path.encoded());
-            }
+            Place::Buckets(_) => {}
         }
     }
 
@@ -269,117 +284,5 @@ fn mismatch(what: String) -> StepError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use berth_bundle::{BundlePath, FileMode, Meta, Target};
-    use serde_json::json;
-
-    fn system() -> Manifest {
-        let directory = json!({"path": "/var/lib/web", "owner": "web", "group": "web", "mode": "0750"});
-        let service = json!({
-            "title": "Web", "url": "http://web.acme.example", "units": [], "probes": [], "data_version": "4.3",
-            "state": {"databases": ["web"], "directories": [directory]}
-        });
-        serde_json::from_value(json!({
-            "version": 1, "platform": "nixos", "tenant": "acme", "mode": "standby", "services": {"web": service}
-        }))
-        .unwrap()
-    }
-
-    fn entry(path: &[u8], kind: Kind) -> Entry {
-        let meta = Meta { owner: Some("www".into()), ..Meta::made(FileMode::of(0o640), 0) };
-        Entry { path: BundlePath::new(path).unwrap(), kind, meta }
-    }
-
-    fn file(path: &str) -> Entry {
-        entry(path.as_bytes(), Kind::File { size: 3, sha256: [1; 32].into() })
-    }
-
-    fn holdings(version: Option<&str>, entries: &[Entry]) -> Holdings {
-        let about = ServiceAbout { name: "web".into(), data_version: version.map(str::to_owned) };
-        let mut holdings = Holdings::begin(&[about], Some(&system()));
-        entries.iter().for_each(|entry| holdings.add(entry));
-        holdings
-    }
-
-    fn whole() -> Vec<Entry> {
-        vec![
-            file("services/web/databases/web.dump"),
-            entry(b"services/web/files/var/lib/web", Kind::Directory),
-            file("services/web/files/var/lib/web/a"),
-        ]
-    }
-
-    fn refused(holdings: &Holdings) -> Option<&'static str> {
-        match holdings.fit(&system()) {
-            Err(StepError::Failed(failure)) => Some(failure.code),
-            Err(_) => Some("other"),
-            Ok(()) => None,
-        }
-    }
-
-    #[test]
-    fn what_a_system_cannot_read_or_has_no_place_for_or_misses_is_refused() {
-        assert_eq!(refused(&holdings(Some("4.3.9"), &whole())), Some("data-newer"));
-        assert_eq!(refused(&holdings(Some("4.3"), &whole())), None);
-        assert_eq!(refused(&holdings(None, &whole())), None);
-        let with = |path: &str| {
-            let mut entries = whole();
-            entries.push(file(path));
-            entries.sort_by(|one, other| one.path.cmp(&other.path));
-            refused(&holdings(None, &entries))
-        };
-        for stray in [
-            "services/web/files/etc/shadow",
-            "services/web/files/var/lib/web-other/x",
-            "services/web/files/var/lib/x",
-            "services/web/databases/postgres.dump",
-            "services/web/buckets/media/x",
-        ] {
-            assert_eq!(with(stray), Some("state-mismatch"), "{stray}");
-        }
-        assert_eq!(with("services/web/later/x"), None, "folders that are not known are passed over");
-        assert_eq!(refused(&holdings(None, &whole()[1..])), Some("state-mismatch"), "no database");
-        assert_eq!(refused(&Holdings::begin(&[], Some(&system()))), Some("state-mismatch"), "no service");
-        let other = ServiceAbout { name: "other".into(), data_version: None };
-        assert_eq!(refused(&Holdings::begin(&[other], Some(&system()))), Some("state-mismatch"));
-    }
-
-    #[test]
-    fn a_directory_that_is_not_there_and_an_owner_are_told() {
-        let found = holdings(None, &whole()[..1]);
-        assert_eq!(refused(&found), None);
-        assert!(found.services["web"].directories[0].there.is_none());
-        let found = holdings(None, &whole());
-        let web = &found.services["web"];
-        assert_eq!(web.directories[0].there.as_ref().unwrap().0, "www");
-        assert_eq!((web.about.files, web.about.bytes, found.bytes()), (2, 6, 6));
-        assert_eq!(web.users[&0], "www");
-    }
-
-    #[test]
-    fn links_folders_and_names_are_part_of_what_a_directory_must_come_to() {
-        let sum = |entries: &[Entry]| {
-            holdings(None, entries).services["web"].directories[0].fingerprint().sha256.clone()
-        };
-        let link = |target: &str| {
-            let kind = Kind::Symlink { target: Target::new(target).unwrap() };
-            [entry(b"services/web/files/var/lib/web/a", kind)]
-        };
-        let all = [
-            sum(&[file("services/web/files/var/lib/web/a")]),
-            sum(&[file("services/web/files/var/lib/web/b")]),
-            sum(&[entry(b"services/web/files/var/lib/web/a", Kind::Directory)]),
-            sum(&link("x")),
-            sum(&link("y")),
-        ];
-        let different: std::collections::BTreeSet<_> = all.iter().collect();
-        assert_eq!(different.len(), all.len());
-    }
-
-    #[test]
-    fn secrets_are_listed_by_service_and_name() {
-        let found = holdings(None, &[file("secrets/web/key.age"), file("secrets/web/deep/er.age")]);
-        assert_eq!(found.secrets, ["web/key"]);
-    }
-}
+#[path = "holdings_tests.rs"]
+mod tests;

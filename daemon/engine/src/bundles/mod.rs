@@ -11,11 +11,12 @@
 //! | `examine` | whether it is whole, and what it says of itself |
 //! | `specification` | the tenant that it is of |
 //! | `stoppable` | reading one until somebody wishes to stop |
-//! | `holdings` | what it holds of each service, and whether a system can take that |
+//! | `holdings`, `buckets` | what it holds of each service, and whether a system can take that |
 //! | `unpack` | from there into a vault |
 //! | `order` | what an operation was asked to make of it |
 
 mod arriving;
+mod buckets;
 mod examine;
 mod holdings;
 mod order;

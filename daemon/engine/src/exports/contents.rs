@@ -11,6 +11,8 @@ use berth_domain::revision::Files;
 use berth_domain::{CapturedService, ServiceName, TenantName, Timestamp};
 
 use super::Exports;
+use super::buckets;
+use crate::ports::HeldBuckets;
 use crate::snapshot_json::SnapshotJson;
 
 /// What a folder of the machine's staged state is called (docs/src/state.md).
@@ -34,11 +36,12 @@ pub(crate) struct ServiceContents {
 }
 
 impl Contents {
-    /// Writes the bundle; under its name it is there whole or not at all.
+    /// Writes the bundle, with what is held of its buckets; under its name it is there whole or not at all.
     pub(crate) fn write(
         &self,
         exports: &Exports,
         path: &Path,
+        held: &dyn HeldBuckets,
         mut tell: impl FnMut(u64) + 'static,
     ) -> Result<u64, WriteError> {
         let about = About::new(self.tenant.as_str(), exports.provider.as_str(), self.made);
@@ -49,13 +52,13 @@ impl Contents {
         let services = self.services.iter().map(service).collect();
         let finished = berth_bundle::create(path, about, services, &exports.key, |writer| {
             writer.on_progress(move |progress| tell(progress.bytes));
-            self.fill(writer)
+            self.fill(writer, held)
         })?;
         Ok(finished.size)
     }
 
     /// In the order of the paths, part by part, as the format wants it.
-    fn fill(&self, writer: &mut FileWriter<'_>) -> Result<(), WriteError> {
+    fn fill(&self, writer: &mut FileWriter<'_>, held: &dyn HeldBuckets) -> Result<(), WriteError> {
         let made = Meta::made(FileMode::FILE, self.made.timestamp());
         let mut small = BTreeMap::new();
         for (name, text) in &self.configuration {
@@ -68,6 +71,7 @@ impl Contents {
             writer.bytes(place, made.clone(), content)?;
         }
         for (service, contents) in &self.services {
+            contents.fill_buckets(service, writer, held, made.mtime)?;
             contents.fill(service, writer, &made)?;
         }
         Ok(())
@@ -75,6 +79,22 @@ impl Contents {
 }
 
 impl ServiceContents {
+    /// Buckets come before whatever else a service has.
+    fn fill_buckets(
+        &self,
+        service: &ServiceName,
+        writer: &mut FileWriter<'_>,
+        held: &dyn HeldBuckets,
+        made: i64,
+    ) -> Result<(), WriteError> {
+        for (name, bucket) in &self.captured.buckets {
+            let held =
+                held.open(&bucket.restic).map_err(|error| WriteError::Write(io::Error::other(error)))?;
+            buckets::fill(writer, (service, name), &*held, (&bucket.endpoint, made))?;
+        }
+        Ok(())
+    }
+
     fn fill(
         &self,
         service: &ServiceName,

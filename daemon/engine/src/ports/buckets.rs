@@ -1,11 +1,12 @@
-//! Buckets of tenants' object stores: from there into vaults, and back.
+//! Buckets of tenants' object stores: from there into vaults, and back; and out of vaults.
 
+use std::io::Read;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::VaultId;
 use berth_vault::Title;
-pub use berth_vault::buckets::{BucketConfig, Copied, Earlier, News, PutBack, Tell};
+pub use berth_vault::buckets::{BucketConfig, Copied, Earlier, News, ObjectRecord, PutBack, Tell};
 use secrecy::SecretString;
 
 use super::Bounds;
@@ -23,6 +24,33 @@ pub struct BucketCopy {
     /// For how long objects are fetched before a snapshot is made of what came.
     pub limit: Duration,
 }
+
+/// The buckets that a vault holds, for a thread that may wait.
+pub trait HeldBuckets {
+    /// What a bucket's snapshot holds.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn open<'a>(&'a self, restic: &str) -> Result<Box<dyn HeldBucket + 'a>, StepError>;
+}
+
+/// A bucket's snapshot.
+pub trait HeldBucket {
+    /// The region of the store that it was copied from.
+    fn region(&self) -> &str;
+
+    /// Its objects, in any order.
+    fn objects(&self) -> Box<dyn Iterator<Item = &ObjectRecord> + '_>;
+
+    /// What one of them holds, as it is read. Quickest in the order of their paths.
+    ///
+    /// # Errors
+    /// The vault does not have it.
+    fn content<'a>(&'a self, object: &ObjectRecord) -> Result<Box<dyn Read + 'a>, StepError>;
+}
+
+/// What is done with the buckets of a vault; gives a number of bytes.
+pub type ReadingOut = Box<dyn FnOnce(&dyn HeldBuckets) -> Result<u64, StepError> + Send>;
 
 /// Copies buckets. What a tenant gave in confidence stands in no error.
 #[async_trait]
@@ -48,4 +76,13 @@ pub trait Buckets: Send + Sync {
         bounds: &Bounds,
         tell: Tell,
     ) -> Result<PutBack, StepError>;
+
+    /// Has `work` read what snapshots of buckets hold, on a thread for that. Where it may go on no longer, no content gives any more.
+    async fn read_out(
+        &self,
+        vault: VaultId,
+        key: &SecretString,
+        work: ReadingOut,
+        bounds: &Bounds,
+    ) -> Result<u64, StepError>;
 }

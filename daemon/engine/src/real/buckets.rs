@@ -1,15 +1,21 @@
 //! Buckets that this host itself copies into the vaults behind its server, and back.
 
+use std::io::{self, Read};
+
 use async_trait::async_trait;
 use berth_domain::VaultId;
-use berth_vault::Vault;
-use berth_vault::buckets::{Bucket, BucketError, Copying, PuttingBack, Reach};
+use berth_vault::buckets::{Bucket, BucketError, Copying, Held, PuttingBack, Reach};
+use berth_vault::{ReadError, Reader, Vault};
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::in_time::{Ended, in_time};
 use super::vaults::repository;
-use crate::error::{BUCKET_FAILED, StepError};
-use crate::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, PutBack, Tell};
+use crate::error::{BUCKET_FAILED, StepError, VAULT_FAILED};
+use crate::ports::{
+    Bounds, BucketConfig, BucketCopy, Buckets, Copied, HeldBucket, HeldBuckets, ObjectRecord, PutBack,
+    ReadingOut, Tell,
+};
 
 /// Copies buckets into the vaults of this daemon's own server.
 pub struct LocalBuckets {
@@ -61,6 +67,100 @@ impl Buckets for LocalBuckets {
         let put = self.vault.put_bucket_back(&repository, key, what, tell);
         in_time(bounds, &cancel, is_the_end, put).await.map_err(ended)
     }
+
+    async fn read_out(
+        &self,
+        vault: VaultId,
+        key: &SecretString,
+        work: ReadingOut,
+        bounds: &Bounds,
+    ) -> Result<u64, StepError> {
+        let (repository, cancel) = (repository(vault)?, bounds.cancel.child_token());
+        let stop = cancel.clone();
+        let read = self.vault.read(&repository, key, move |reader| {
+            work(&InVault { reader, stop: stop.clone() }).map_err(|error| {
+                // Whatever a wish to stop has come to on its way.
+                Unread(if stop.is_cancelled() { StepError::Cancelled } else { error })
+            })
+        });
+        let stopped = |Unread(error): &Unread| *error == StepError::Cancelled;
+        in_time(bounds, &cancel, stopped, read).await.map_err(|ended| match ended {
+            Ended::Late => late(),
+            Ended::Failed(Unread(error)) => error,
+        })
+    }
+}
+
+/// The buckets of a vault, until somebody wishes to stop.
+struct InVault<'a> {
+    reader: &'a Reader,
+    stop: CancellationToken,
+}
+
+impl HeldBuckets for InVault<'_> {
+    fn open<'a>(&'a self, restic: &str) -> Result<Box<dyn HeldBucket + 'a>, StepError> {
+        let held = Held::of(self.reader, restic).map_err(unread)?;
+        Ok(Box::new(OneHeld { held, stop: &self.stop }))
+    }
+}
+
+struct OneHeld<'a> {
+    held: Held<'a>,
+    stop: &'a CancellationToken,
+}
+
+impl HeldBucket for OneHeld<'_> {
+    fn region(&self) -> &str {
+        &self.held.bucket.region
+    }
+
+    fn objects(&self) -> Box<dyn Iterator<Item = &ObjectRecord> + '_> {
+        Box::new(self.held.objects.values())
+    }
+
+    fn content<'a>(&'a self, object: &ObjectRecord) -> Result<Box<dyn Read + 'a>, StepError> {
+        let content = self.held.content(object).map_err(unread)?;
+        Ok(Box::new(Stoppable { content, stop: self.stop }))
+    }
+}
+
+/// A content that is read until somebody wishes to stop.
+struct Stoppable<'a, R> {
+    content: R,
+    stop: &'a CancellationToken,
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other(StepError::Cancelled));
+        }
+        self.content.read(buffer).map_err(|error| match error.downcast::<ReadError>() {
+            Ok(error) => io::Error::other(unread(error.into())),
+            Err(error) => error,
+        })
+    }
+}
+
+/// Why the buckets of a vault were not read.
+struct Unread(StepError);
+
+impl From<ReadError> for Unread {
+    fn from(error: ReadError) -> Self {
+        Self(unread(error.into()))
+    }
+}
+
+/// Only a place that fails may be better the next time.
+fn unread(error: BucketError) -> StepError {
+    let message = error.to_string();
+    match error {
+        BucketError::Cancelled => StepError::Cancelled,
+        BucketError::Read(ReadError::Storage(_)) | BucketError::Storage(_) => {
+            StepError::transient(VAULT_FAILED, message)
+        }
+        _ => StepError::failed(VAULT_FAILED, message),
+    }
 }
 
 fn is_the_end(error: &BucketError) -> bool {
@@ -69,9 +169,13 @@ fn is_the_end(error: &BucketError) -> bool {
 
 fn ended(ended: Ended<BucketError>) -> StepError {
     match ended {
-        Ended::Late => StepError::retryable("timeout", "the bucket took longer than it may"),
+        Ended::Late => late(),
         Ended::Failed(error) => failed(error),
     }
+}
+
+fn late() -> StepError {
+    StepError::retryable("timeout", "the bucket took longer than it may")
 }
 
 fn failed(error: BucketError) -> StepError {

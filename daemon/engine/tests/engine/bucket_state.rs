@@ -1,13 +1,17 @@
 //! Buckets that exist only in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use berth_domain::VaultId;
 use berth_engine::StepError;
-use berth_engine::error::BUCKET_FAILED;
-use berth_engine::ports::{Bounds, BucketConfig, BucketCopy, Buckets, Copied, Earlier, News, PutBack, Tell};
+use berth_engine::error::{BUCKET_FAILED, VAULT_FAILED};
+use berth_engine::ports::{
+    Bounds, BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, News, ObjectRecord,
+    PutBack, ReadingOut, Tell,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// What happens to buckets, and what was done with them.
@@ -29,6 +33,39 @@ pub struct BucketState {
     pub foreign: Mutex<bool>,
     /// What cannot be had of each bucket.
     pub skipped: Mutex<BTreeMap<String, Vec<String>>>,
+    /// What vaults hold of each bucket, by its name.
+    pub held: Mutex<BTreeMap<String, Vec<(ObjectRecord, Option<Vec<u8>>)>>>,
+    /// Of which bucket each snapshot is.
+    pub names: Mutex<BTreeMap<String, String>>,
+}
+
+/// The buckets of every vault.
+struct FakeHeld(Arc<BucketState>);
+
+struct OneHeld(Vec<(ObjectRecord, Option<Vec<u8>>)>);
+
+impl HeldBuckets for FakeHeld {
+    fn open<'a>(&'a self, restic: &str) -> Result<Box<dyn HeldBucket + 'a>, StepError> {
+        let name = self.0.names.lock().unwrap()[restic].clone();
+        Ok(Box::new(OneHeld(self.0.held.lock().unwrap().get(&name).cloned().unwrap_or_default())))
+    }
+}
+
+impl HeldBucket for OneHeld {
+    fn region(&self) -> &str {
+        "r"
+    }
+
+    fn objects(&self) -> Box<dyn Iterator<Item = &ObjectRecord> + '_> {
+        Box::new(self.0.iter().map(|(object, _)| object))
+    }
+
+    fn content<'a>(&'a self, object: &ObjectRecord) -> Result<Box<dyn Read + 'a>, StepError> {
+        let found = self.0.iter().find(|(known, _)| known.key == object.key).unwrap();
+        let content =
+            found.1.as_deref().ok_or_else(|| StepError::transient(VAULT_FAILED, "the disk is away"))?;
+        Ok(Box::new(content))
+    }
 }
 
 pub struct FakeBuckets(pub Arc<BucketState>);
@@ -72,6 +109,7 @@ impl Buckets for FakeBuckets {
         copied.push((place, secret, copy.title.tags.clone()));
         self.0.earlier.lock().unwrap().push(copy.earlier);
         let restic = format!("{:064}", copied.len());
+        self.0.names.lock().unwrap().insert(restic.clone(), copy.config.name.clone());
         let complete = {
             let mut left = self.0.hurried.lock().unwrap();
             let before = *left;
@@ -95,5 +133,16 @@ impl Buckets for FakeBuckets {
         let secret = config.secret.expose_secret().to_owned();
         self.0.put.lock().unwrap().push((place, secret, restic.to_owned()));
         Ok(PutBack { objects: 2, bytes: 50, there: 1 })
+    }
+
+    async fn read_out(
+        &self,
+        _: VaultId,
+        _: &SecretString,
+        work: ReadingOut,
+        _: &Bounds,
+    ) -> Result<u64, StepError> {
+        let held = FakeHeld(Arc::clone(&self.0));
+        tokio::task::spawn_blocking(move || work(&held)).await.unwrap()
     }
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::stage::Stage;
 
 /// A service with a bucket in a store, whose key is a setting's.
-fn service(endpoint: &str, name: &str, version: u64) -> ServiceManifest {
+pub fn service(endpoint: &str, name: &str, version: u64) -> ServiceManifest {
     let file = format!("/var/lib/berth/given/object-key-{version}");
     serde_json::from_value(json!({
         "title": "Service", "url": "https://acme.example", "units": [], "probes": [],
@@ -36,7 +36,7 @@ fn service(endpoint: &str, name: &str, version: u64) -> ServiceManifest {
 }
 
 /// Gives a tenant's service the key of its bucket.
-async fn give_key(stage: &Stage, tenant: &str, service: &str, value: &str) {
+pub async fn give_key(stage: &Stage, tenant: &str, service: &str, value: &str) {
     let name = tenant.parse().unwrap();
     let record = stage.store.tenant(&name).await.unwrap();
     let setting = "/object_storage/secret_key".to_owned();
@@ -52,7 +52,7 @@ async fn give_key(stage: &Stage, tenant: &str, service: &str, value: &str) {
 }
 
 /// A tenant whose two services have a bucket each.
-async fn deployed() -> Stage {
+pub async fn deployed() -> Stage {
     let stage = Stage::set_up().await;
     let promised =
         [("gitea", service("https://s3", "code", 1)), ("mastodon", service("https://s3", "media", 1))];
@@ -66,18 +66,23 @@ async fn deployed() -> Stage {
     stage
 }
 
-async fn snapshot(stage: &Stage) -> (Operation, Vec<Event>) {
+pub async fn snapshot(stage: &Stage) -> (Operation, Vec<Event>) {
     let id = stage.submit(OperationKind::Snapshot, false).await;
     stage.ended(id).await
 }
 
-async fn made(stage: &Stage) -> Snapshot {
+pub async fn made(stage: &Stage) -> Snapshot {
     let (operation, _) = snapshot(stage).await;
     assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
     stage.store.snapshot(operation.id).await.unwrap().0
 }
 
-async fn restored(stage: &Stage, from: &Snapshot, tenant: &str, machine: &str) -> (Operation, Vec<Event>) {
+pub async fn restored(
+    stage: &Stage,
+    from: &Snapshot,
+    tenant: &str,
+    machine: &str,
+) -> (Operation, Vec<Event>) {
     let (tenant, machine) = (tenant.parse().unwrap(), machine.parse().unwrap());
     let operation =
         Operation::queued(tenant, machine, OperationKind::Restore, false, "test".into(), Utc::now());
@@ -86,7 +91,7 @@ async fn restored(stage: &Stage, from: &Snapshot, tenant: &str, machine: &str) -
     stage.ended(operation.id).await
 }
 
-fn warnings(events: &[Event]) -> String {
+pub fn warnings(events: &[Event]) -> String {
     let warned = events.iter().filter(|event| event.kind == EventKind::Warning);
     warned.map(|event| event.message.clone()).collect::<Vec<_>>().join("; ")
 }

@@ -107,7 +107,7 @@ async fn a_vault_goes_with_a_tenant_whose_data_is_removed_and_stays_otherwise() 
     }
 }
 
-async fn export(stage: &Stage, from: Option<&Operation>, recipient: Option<String>) -> Operation {
+pub async fn export(stage: &Stage, from: Option<&Operation>, recipient: Option<String>) -> Operation {
     let (tenant, machine) = ("acme".parse().unwrap(), "vm1".parse().unwrap());
     let operation =
         Operation::queued(tenant, machine, OperationKind::Export, false, "test".into(), Utc::now());

@@ -17,10 +17,15 @@ use crate::brought::{self, code, mode, operation};
 use crate::fakes::facts;
 use crate::stage::{BUNDLES, Stage};
 
-const BUNDLE: BundleId = BundleId::from_u128(0xb0);
+pub const BUNDLE: BundleId = BundleId::from_u128(0xb0);
 
 /// A bundle of the service `web`, whose data is of this version.
 fn bundle(version: &str) -> Vec<u8> {
+    bundle_with(version, &|_| ())
+}
+
+/// The same with buckets.
+pub fn bundle_with(version: &str, buckets: &dyn Fn(&mut Writer<'_, Vec<u8>>)) -> Vec<u8> {
     let key = SigningKey::from_seed(&[9; 32]);
     let about = About::new("acme", "Pier", "2026-01-02T03:04:05Z".parse().unwrap());
     let services = vec![ServiceAbout { name: "web".into(), data_version: Some(version.into()) }];
@@ -28,6 +33,7 @@ fn bundle(version: &str) -> Vec<u8> {
     let path = |path: &str| BundlePath::try_from(path).unwrap();
     let meta = |mode| Meta { owner: Some("www".into()), ..Meta::made(FileMode::of(mode), 0) };
     writer.bytes(path("configuration/tenant.nix"), meta(0o644), b"{ }").unwrap();
+    buckets(&mut writer);
     writer.bytes(path("services/web/databases/web.dump"), meta(0o600), b"PGDMP").unwrap();
     writer.directory(path("services/web/files/var/lib/web"), meta(0o750)).unwrap();
     writer.bytes(path("services/web/files/var/lib/web/note"), meta(0o640), b"hello").unwrap();
@@ -35,7 +41,7 @@ fn bundle(version: &str) -> Vec<u8> {
 }
 
 /// As a machine sums the directory up that the bundle holds.
-fn there() -> Fingerprint {
+pub fn there() -> Fingerprint {
     let mut sum = Sha256::new();
     sum.update(4_u64.to_be_bytes());
     sum.update("notef");
@@ -64,12 +70,12 @@ async fn submit(stage: &Stage, go_live: bool) -> Operation {
     operation
 }
 
-async fn taken_in(stage: &Stage, go_live: bool) -> Operation {
+pub async fn taken_in(stage: &Stage, go_live: bool) -> Operation {
     let id = submit(stage, go_live).await.id;
     stage.ended(id).await.0
 }
 
-fn written(stage: &Stage, wanted: Kind) -> usize {
+pub fn written(stage: &Stage, wanted: Kind) -> usize {
     let written = stage.world.state.written.lock().unwrap();
     written.iter().filter(|key| matches!(key, Key::Object(kind, _) if *kind == wanted)).count()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use berth_bundle::{Meta, ObjectAbout};
 use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,9 @@ use super::error::BucketError;
 
 /// What the names of an object's own metadata begin with.
 const OWN: &str = "x-amz-meta-";
+
+/// How long all of it may be, in bytes. Amazon's own metadata have 2 KiB, and all headers of a request some eight.
+const MOST: usize = 16 * 1024;
 
 /// What an object has beside its content. Who may read it (Amazon's access control lists) is not in it: a store does not say so with
 /// the object, and newer ones do not have it.
@@ -36,6 +40,46 @@ pub struct ObjectAttributes {
 }
 
 impl ObjectAttributes {
+    /// What a bundle says of an object.
+    pub fn carried(meta: &Meta) -> Self {
+        let object = meta.object.clone().unwrap_or_default();
+        let ObjectAbout { cache_control, content_disposition, content_encoding, content_language, metadata } =
+            object;
+        let content_type = meta.media_type.clone();
+        Self {
+            content_type,
+            cache_control,
+            content_disposition,
+            content_encoding,
+            content_language,
+            metadata,
+        }
+    }
+
+    /// The same, as a bundle is to say it.
+    #[must_use]
+    pub fn carry(self, meta: Meta) -> Meta {
+        let Self {
+            content_type,
+            cache_control,
+            content_disposition,
+            content_encoding,
+            content_language,
+            metadata,
+        } = self;
+        let object =
+            ObjectAbout { cache_control, content_disposition, content_encoding, content_language, metadata };
+        Meta { media_type: content_type, object: Some(object).filter(|it| !it.is_empty()), ..meta }
+    }
+
+    /// Whether a store can be told of it at all: texts without line feeds, and no more of them than stores take.
+    pub fn can_be_told(&self) -> bool {
+        let length = |headers: HeaderMap| -> usize {
+            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+        };
+        self.headers().is_ok_and(|headers| length(headers) <= MOST)
+    }
+
     /// What a store tells of an object.
     pub(super) fn told(headers: &HeaderMap) -> Self {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
@@ -100,7 +144,15 @@ mod tests {
         assert_eq!(ObjectAttributes::told(&headers), told);
         let text = serde_json::to_string(&told).unwrap();
         assert_eq!(serde_json::from_str::<ObjectAttributes>(&text).unwrap(), told);
+        assert!(told.can_be_told());
+        let meta = told.clone().carry(Meta::made(berth_bundle::FileMode::FILE, 0));
+        assert_eq!(meta.media_type.as_deref(), Some("image/webp"));
+        assert_eq!(ObjectAttributes::carried(&meta), told);
+        let plain = ObjectAttributes::default().carry(Meta::made(berth_bundle::FileMode::FILE, 0));
+        assert_eq!(plain.object, None);
+        let long = ObjectAttributes { content_language: Some("d".repeat(MOST)), ..Default::default() };
+        assert!(!long.can_be_told());
         let forged = ObjectAttributes { content_type: Some("a\nb: c".into()), ..Default::default() };
-        assert!(matches!(forged.headers(), Err(BucketError::Record(_))));
+        assert!(matches!(forged.headers(), Err(BucketError::Record(_))) && !forged.can_be_told());
     }
 }

@@ -11,11 +11,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::BucketError;
 use super::fetch::{Content, Fetched, Told, md5_of};
-use super::held::relative;
 use super::listing::Listed;
-use super::place::{BUCKETS, ODD, Place};
+use super::place::Place;
 use super::plan::{Plan, Planned, plan};
-use super::record::{BucketRecord, FORMAT, Lines, ObjectRecord, PATH};
+use super::record::{BucketRecord, FORMAT, Lines, ObjectRecord};
+use super::written::written;
 use super::{Bucket, Copied, Copying, News, Tell};
 use crate::author::{Attributes, Author, AuthorError};
 use crate::reader::Reader;
@@ -81,8 +81,7 @@ impl Copier<'_> {
     fn copy(mut self, planned: Vec<(Place, Planned)>, before: u64) -> Result<Copied, BucketError> {
         self.say();
         let mut records = Vec::with_capacity(planned.len());
-        let (mut by_key, mut folder) = (None, self.copying.bucket.name().to_owned());
-        let (mut fetched, mut complete) = (false, true);
+        let (mut by_key, mut fetched, mut complete) = (None, false, true);
         for (place, one) in planned {
             // One is fetched in any case, so that whoever goes on from it comes to an end.
             if one.held.is_none() && fetched && self.until.is_some_and(|until| Instant::now() >= until) {
@@ -103,26 +102,18 @@ impl Copier<'_> {
         let bytes = records.iter().map(|record| record.size).sum();
         let bucket = BucketRecord {
             format: FORMAT,
-            bucket: folder.clone(),
+            bucket: self.copying.bucket.name().to_owned(),
             endpoint: self.copying.endpoint.clone(),
             region: self.copying.bucket.region().to_owned(),
             objects: records.len() as u64,
             bytes,
         };
-        let made = Attributes::of_root(0o700, self.copying.title.at);
-        let file = Attributes::of_root(0o600, self.copying.title.at);
-        let mut lines = Lines::new(&bucket, &records)?;
-        self.author.file(relative(PATH), &file, &mut lines)?;
-        if let Some(odd) = odd {
-            self.author.graft(ODD.as_bytes(), &made, odd)?;
-        }
-        folder.insert_str(0, &format!("{BUCKETS}/"));
-        self.author.graft(folder.as_bytes(), &made, by_key)?;
         let mut title = self.copying.title.clone();
         if !complete {
             title.tags.push(INCOMPLETE.into());
         }
-        let restic = self.author.snapshot(&title)?;
+        let mut lines = Lines::new(&bucket, &records)?;
+        let restic = written(self.author, &title, &bucket.bucket, &mut lines, (by_key, odd))?;
         let bytes_added = self.author.written() - before;
         Ok(Copied { restic, objects: bucket.objects, bytes, bytes_added, skipped: self.skipped, complete })
     }

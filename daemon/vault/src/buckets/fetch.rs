@@ -229,6 +229,7 @@ pub(super) fn md5_of(bytes: &[u8]) -> String {
     digits(&Md5::digest(bytes))
 }
 
-fn digits(sum: &[u8]) -> String {
+/// A sum in hexadecimal digits.
+pub(super) fn digits(sum: &[u8]) -> String {
     sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Read;
 
 use super::error::BucketError;
 use super::place::path_by_key;
@@ -11,22 +12,36 @@ use crate::reader::{Paths, Pieces, ReadError, Reader};
 /// The ids of the pieces that a content consists of, in order.
 pub(super) type Content = Vec<[u8; 32]>;
 
-/// A bucket's snapshot.
-pub(super) struct Held<'a> {
+/// A bucket's snapshot, from a thread that may wait.
+pub struct Held<'a> {
     reader: &'a Reader,
-    pub(super) bucket: BucketRecord,
-    pub(super) objects: HashMap<String, ObjectRecord>,
+    /// What it says of the bucket.
+    pub bucket: BucketRecord,
+    /// What it says of the objects, by their keys.
+    pub objects: HashMap<String, ObjectRecord>,
     paths: RefCell<Paths<'a>>,
 }
 
 impl<'a> Held<'a> {
     /// A snapshot by its id.
-    pub(super) fn of(reader: &'a Reader, restic: &str) -> Result<Self, BucketError> {
+    ///
+    /// # Errors
+    /// [`BucketError::Record`] where it is not a bucket's; [`BucketError::Read`]
+    pub fn of(reader: &'a Reader, restic: &str) -> Result<Self, BucketError> {
         let mut paths = Paths::of(reader, reader.snapshot(restic)?.tree)?;
         let (_, pieces) = file(&mut paths, relative(record::PATH))?
             .ok_or_else(|| BucketError::Record("it does not say what is in it".into()))?;
-        let (bucket, objects) = record::read(Pieces::new(reader, &pieces))?;
+        let (bucket, objects) = record::read(Pieces::new(reader, pieces))?;
         Ok(Self { reader, bucket, objects, paths: RefCell::new(paths) })
+    }
+
+    /// What an object holds, as it comes out of the repository; each piece is compared with its sum.
+    ///
+    /// # Errors
+    /// [`BucketError::Record`] where the repository does not have all of it; [`BucketError::Read`]
+    pub fn content(&self, object: &ObjectRecord) -> Result<impl Read + use<'a>, BucketError> {
+        let lost = || BucketError::Record("the vault does not have its content any more".into());
+        Ok(Pieces::new(self.reader, self.pieces(object)?.ok_or_else(lost)?))
     }
 
     /// The pieces that an object consists of; nothing where the repository does not have all of them. What is asked for in the order of

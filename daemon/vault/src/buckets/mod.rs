@@ -12,10 +12,13 @@
 //! | `place` | where in a snapshot the content of each is |
 //! | `held` | what a vault has of a bucket |
 //! | `plan`, `copy` | into the vault |
+//! | `bring` | into the vault from elsewhere than a store |
+//! | `written` | what both end with |
 //! | `put_back` | and back |
 //! | [`error`] | why not |
 
 pub mod attributes;
+mod bring;
 mod client;
 mod copy;
 pub mod error;
@@ -28,6 +31,7 @@ mod put;
 mod put_back;
 mod reach;
 pub mod record;
+mod written;
 
 use std::time::Duration;
 
@@ -36,10 +40,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub use attributes::ObjectAttributes;
+pub use bring::{Bringing, Brought, Coming};
 pub use client::{Bucket, BucketConfig};
 pub use error::BucketError;
+pub use held::Held;
 pub use listing::Listed;
 pub use reach::Reach;
+pub use record::ObjectRecord;
 
 use crate::author::Title;
 use crate::name::RepositoryName;

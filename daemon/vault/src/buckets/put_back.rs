@@ -1,7 +1,7 @@
 //! From a vault back into a bucket: what is missing there, or is another. What the snapshot does not know stays.
 
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use super::listing::Listed;
 use super::put::{PART, part_of};
 use super::record::ObjectRecord;
 use super::{News, PutBack, PuttingBack, Tell};
-use crate::reader::{Pieces, Reader};
+use crate::reader::Reader;
 
 /// How many objects are sent at once, each of which is in memory.
 const AT_ONCE: usize = 4;
@@ -39,7 +39,7 @@ pub(super) fn put_back(
     missing.sort_by(|one, other| one.key.cmp(&other.key));
     let expected = missing.iter().map(|object| object.size).sum();
     let (turns, sent) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
-    let mut sender = Sender { what, held: &held, runtime, reader, tell, turns, sent, done: 0, expected };
+    let mut sender = Sender { what, held: &held, runtime, tell, turns, sent, done: 0, expected };
     sender.say();
     for object in &missing {
         sender.send(object).map_err(|error| error.of(&object.key))?;
@@ -53,7 +53,6 @@ struct Sender<'a> {
     what: &'a PuttingBack,
     held: &'a Held<'a>,
     runtime: Handle,
-    reader: &'a Reader,
     tell: Tell,
     turns: Arc<Semaphore>,
     /// What is under way; it ends with this.
@@ -67,13 +66,12 @@ impl Sender<'_> {
         if self.what.cancel.is_cancelled() {
             return Err(BucketError::Cancelled);
         }
-        let lost = || BucketError::Record("the vault does not have its content any more".into());
-        let pieces = self.held.pieces(object)?.ok_or_else(lost)?;
+        let mut content = self.held.content(object)?;
         if object.size > PART {
-            return self.send_in_parts(object, &pieces);
+            return self.send_in_parts(object, &mut content);
         }
         let mut bytes = Vec::with_capacity(object.size as usize);
-        Pieces::new(self.reader, &pieces).read_to_end(&mut bytes).map_err(of_the_vault)?;
+        content.read_to_end(&mut bytes).map_err(of_the_vault)?;
         is_as_long(object, bytes.len() as u64)?;
         self.send_beside(object, bytes.into())
     }
@@ -97,16 +95,15 @@ impl Sender<'_> {
         Ok(())
     }
 
-    fn send_in_parts(&mut self, object: &ObjectRecord, pieces: &[[u8; 32]]) -> Result<(), BucketError> {
+    fn send_in_parts(&mut self, object: &ObjectRecord, content: &mut dyn Read) -> Result<(), BucketError> {
         let (bucket, headers) = (&self.what.bucket, object.attributes.headers()?);
         let begun = bucket.begin(&object.key, headers);
         let begun = self.runtime.block_on(self.what.cancel.run_until_cancelled(begun));
         let mut parts = begun.ok_or(BucketError::Cancelled)??;
-        let mut content = Pieces::new(self.reader, pieces);
         let (mut all, part) = (0, part_of(object.size));
         let sent = loop {
             let mut bytes = Vec::with_capacity(part as usize);
-            if let Err(error) = (&mut content).take(part).read_to_end(&mut bytes) {
+            if let Err(error) = content.take(part).read_to_end(&mut bytes) {
                 break Err(of_the_vault(error));
             }
             if bytes.is_empty() {

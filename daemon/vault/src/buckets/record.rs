@@ -21,6 +21,9 @@ pub const PATH: &str = "/berth/bucket.jsonl";
 /// How long a line may be, in bytes: a key has 1024, and metadata 2048, some of which JSON writes as six.
 const LINE: u64 = 256 * 1024;
 
+/// How long all lines together may be, in bytes: all of them are in memory at once where a bucket is copied or put back.
+pub(super) const LONGEST: u64 = 3 * 1024 * 1024 * 1024;
+
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketRecord {
@@ -106,10 +109,14 @@ impl Read for Lines<'_> {
     }
 }
 
-fn line(what: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+/// Something as a line; refused where nobody would read it.
+pub(super) fn line(what: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
-    Ok(line)
+    match line.len() as u64 > LINE {
+        true => Err(serde::ser::Error::custom("too much is said of it")),
+        false => Ok(line),
+    }
 }
 
 /// The first line of the file in a bucket's snapshot whose root has this tree.
@@ -121,7 +128,7 @@ pub fn head(reader: &Reader, root: [u8; 32]) -> Result<BucketRecord, BucketError
     let pieces = reader.file_pieces(root, Path::new(PATH))?;
     let pieces = pieces.ok_or_else(|| bad(&"it does not say what is in it"))?;
     let mut line = Vec::new();
-    let file = io::BufReader::new(Pieces::new(reader, &pieces));
+    let file = io::BufReader::new(Pieces::new(reader, pieces));
     file.take(LINE).read_until(b'\n', &mut line).map_err(unread)?;
     let bucket: BucketRecord = serde_json::from_slice(&line).map_err(|error| bad(&error))?;
     match bucket.format {
@@ -141,7 +148,7 @@ fn unread(error: io::Error) -> BucketError {
 /// Reads the lines; objects by their keys.
 pub(super) fn read(file: impl Read) -> Result<(BucketRecord, HashMap<String, ObjectRecord>), BucketError> {
     let bad = |error: &dyn std::fmt::Display| BucketError::Record(error.to_string());
-    let mut file = io::BufReader::new(file);
+    let mut file = io::BufReader::new(file.take(LONGEST));
     let mut text = Vec::new();
     let mut next = || -> Result<Option<Vec<u8>>, BucketError> {
         text.clear();

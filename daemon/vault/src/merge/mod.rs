@@ -237,7 +237,7 @@ fn follow(reader: &Reader, author: &mut Author, whole: &Read, delta: &Read) -> R
         Ok(error) => error.into(),
         Err(why) => MergeError::Changes { delta: delta.id.clone(), why },
     };
-    let mut changes = Changes::new(Pieces::new(reader, &pieces)).map_err(failed)?;
+    let mut changes = Changes::new(Pieces::new(reader, pieces)).map_err(failed)?;
     let mut directories: Vec<&Path> = files_of(whole).map(Path::new).collect();
     directories.sort();
     let exact = if changes.complete { directories.clone() } else { Vec::new() };

@@ -7,13 +7,13 @@ use super::Reader;
 /// What is read of the pieces that a file consists of. An error of the reader's is within that of reading.
 pub(crate) struct Pieces<'a> {
     reader: &'a Reader,
-    left: std::slice::Iter<'a, [u8; 32]>,
+    left: std::vec::IntoIter<[u8; 32]>,
     piece: io::Cursor<Vec<u8>>,
 }
 
 impl<'a> Pieces<'a> {
-    pub(crate) fn new(reader: &'a Reader, pieces: &'a [[u8; 32]]) -> Self {
-        Self { reader, left: pieces.iter(), piece: io::Cursor::default() }
+    pub(crate) fn new(reader: &'a Reader, pieces: Vec<[u8; 32]>) -> Self {
+        Self { reader, left: pieces.into_iter(), piece: io::Cursor::default() }
     }
 }
 
@@ -26,7 +26,7 @@ impl io::Read for Pieces<'_> {
             }
             match self.left.next() {
                 Some(piece) => {
-                    self.piece = io::Cursor::new(self.reader.data(*piece).map_err(io::Error::other)?);
+                    self.piece = io::Cursor::new(self.reader.data(piece).map_err(io::Error::other)?);
                 }
                 None => return Ok(0),
             }

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use berth_garage::{Garage, Owner};
 use berth_vault::buckets::{
     Bucket, BucketConfig, BucketError, Copied, Copying, Earlier, News, PutBack, PuttingBack, Reach,
 };
@@ -12,8 +13,6 @@ use berth_vault::{Mode, StorageError, Title};
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
-use crate::garage::Garage;
-use crate::owner::Owner;
 use crate::place::Place;
 use crate::restic::{self, PASSWORD};
 use crate::server::{Server, name, noise};
@@ -64,7 +63,7 @@ async fn copied(server: &Server, copying: Copying) -> Result<(Copied, u64), Buck
     Ok((copied, fetched))
 }
 
-async fn put_back(server: &Server, config: &BucketConfig, restic: &str) -> PutBack {
+pub async fn put_back(server: &Server, config: &BucketConfig, restic: &str) -> PutBack {
     let bucket = Bucket::new(config, &here()).unwrap();
     let what = PuttingBack { bucket, restic: restic.into(), cancel: CancellationToken::new() };
     let (repository, password) = (name("acme"), PASSWORD.into());

@@ -4,16 +4,15 @@
 
 mod alone;
 mod authoring;
+mod bringing;
 mod buckets;
 mod cutting;
-mod garage;
 mod init;
 mod life;
 mod memory;
 mod merging;
 mod modes;
 mod offsite;
-mod owner;
 mod place;
 mod protocol;
 mod quotas;

@@ -133,7 +133,7 @@ async fn what_any_restic_keeps_anywhere_is_taken_over_as_it_is_and_only_once() {
             // A repository of each version at the same place, one after the other.
             let fresh = match &place {
                 Place::Folder(_) => Place::folder(),
-                Place::S3(_) => Place::S3(Box::new(crate::garage::Garage::start().await.unwrap())),
+                Place::S3(_) => Place::S3(Box::new(berth_garage::Garage::start().await.unwrap())),
             };
             let host = theirs(&restic, &fresh, 9_000_000).await;
             fs::set_permissions(host.tree().join("empty"), fs::Permissions::from_mode(0o1600)).unwrap();

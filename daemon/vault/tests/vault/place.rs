@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use berth_garage::Garage;
 use berth_vault::{FolderStorage, S3Storage, Storage};
 use tempfile::TempDir;
-
-use crate::garage::Garage;
 
 /// A place that is empty at first, and gone with this value.
 pub enum Place {

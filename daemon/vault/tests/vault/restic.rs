@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Once;
 use std::time::Duration;
 
+use berth_garage::cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -59,13 +60,6 @@ fn programs() -> Vec<PathBuf> {
     let images = images.filter(|entry| entry.file_name().to_string_lossy().starts_with("image-"));
     programs.extend(images.map(|image| image.path().join("usr/bin/restic")));
     programs
-}
-
-/// Where tests/run and the testbed keep what was costly to make.
-pub fn cache() -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    Some(base.join("berth"))
 }
 
 /// A host that backs itself up.

@@ -1,16 +1,19 @@
 //! A snapshot becomes a bundle: it is read out of the vault on this host, and written into one signed file.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
 use super::super::{Context, Outcome};
 use super::tell_what_is_missing;
 use crate::error::{EXPORT_FAILED, StepError};
-use crate::exports::{Contents, ServiceContents};
-use crate::ports::{Report, Sink};
+use crate::exports::{Contents, ServiceContents, carriable};
+use crate::ports::{HeldBucket, HeldBuckets, Report, Sink};
+use berth_bundle::WriteError;
 use berth_domain::progress::Unit;
-use berth_domain::{Progress, ServiceName};
+use berth_domain::{CapturedService, Progress, ServiceName, Snapshot};
+use berth_store::VaultRecord;
 
 pub(in super::super) async fn bundle(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     context.take_what_is_deployed().await?;
@@ -23,38 +26,39 @@ pub(in super::super) async fn bundle(context: &mut Context, sink: &Sink) -> Resu
     let failed = |error: std::io::Error| StepError::failed(EXPORT_FAILED, error.to_string());
     exports.clear(&work).map_err(failed)?;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&work).map_err(failed)?;
-    let contents = contents(context, sink).await;
-    let written = match contents {
-        Ok(contents) => write(context, contents, sink).await,
+    let written = match contents(context, sink).await {
+        Ok((contents, vault)) => write(context, contents, &vault, sink).await,
         Err(error) => Err(error),
     };
     exports.clear(&work).map_err(failed)?;
     Ok(Outcome::Done(format!("a bundle of {} bytes", written?)))
 }
 
-async fn contents(context: &mut Context, sink: &Sink) -> Result<Contents, StepError> {
+async fn contents(context: &mut Context, sink: &Sink) -> Result<(Contents, VaultRecord), StepError> {
     let missing = || StepError::failed("internal", "the operation names no snapshot");
     let (snapshot, vault) = context.readable(context.snapshot.ok_or_else(missing)?, sink).await?;
     tell_what_is_missing(&snapshot, sink);
+    for (service, captured) in snapshot.captured() {
+        for left_out in &captured.left_out {
+            sink(Report::Warning(format!("{service}: not in the bundle: {left_out}")));
+        }
+    }
+    // Before anything is read out that a disk has to have room for.
+    may_be_carried(context, &snapshot, &vault).await?;
     let key = context.vault_key(&vault)?;
     let (bounds, work) = (
         context.bounds(context.shared.options.timeouts.state),
         context.shared.exports.work(context.operation),
     );
     let mut services: BTreeMap<ServiceName, ServiceContents> = BTreeMap::new();
-    let whole: u64 = snapshot.captured().map(|(_, captured)| captured.bytes_total).sum();
+    let whole = snapshot.captured().map(|(_, captured)| passing(captured)).sum();
     let mut done = 0;
     for (service, captured) in snapshot.captured() {
         let root = work.join(service.as_str());
         sink(Report::Line(format!("{service} is read out of the vault")));
-        for name in captured.buckets.keys() {
-            let words = format!("{service}: the bucket {name} is in the snapshot, and not in the bundle");
-            sink(Report::Warning(words));
-        }
         context.shared.vaults.read_out(vault.id, &key, &captured.restic, &root, &bounds).await?;
         done += captured.bytes_total;
-        // Everything is read once, and written once.
-        sink(Report::Progress(Progress::of(done, whole * 2, Unit::Bytes)));
+        sink(Report::Progress(Progress::of(done, whole, Unit::Bytes)));
         services.insert(service.clone(), ServiceContents { captured: captured.clone(), root });
     }
     let configuration = match &snapshot.revision {
@@ -63,7 +67,32 @@ async fn contents(context: &mut Context, sink: &Sink) -> Result<Contents, StepEr
     };
     let secrets = secrets(context, sink).await?;
     let (tenant, made) = (context.tenant.clone(), snapshot.created_at);
-    Ok(Contents { tenant, made, configuration, secrets, services })
+    Ok((Contents { tenant, made, configuration, secrets, services }, vault))
+}
+
+/// How many bytes of a service are read and written: everything is read out once and written once, but objects, which are read as they
+/// are written.
+fn passing(captured: &CapturedService) -> u64 {
+    captured.bytes_total.saturating_mul(2).saturating_add(bytes_of_buckets(captured))
+}
+
+fn bytes_of_buckets(captured: &CapturedService) -> u64 {
+    captured.buckets.values().fold(0, |sum, bucket| sum.saturating_add(bucket.bytes))
+}
+
+/// Refuses keys of objects that no bundle can carry.
+async fn may_be_carried(
+    context: &Context,
+    snapshot: &Snapshot,
+    vault: &VaultRecord,
+) -> Result<(), StepError> {
+    if snapshot.captured().all(|(_, captured)| captured.buckets.is_empty()) {
+        return Ok(());
+    }
+    let (key, bounds) = (context.vault_key(vault)?, context.bounds(context.shared.options.timeouts.state));
+    let snapshot = snapshot.clone();
+    let work = Box::new(move |held: &dyn HeldBuckets| carriable(snapshot.captured(), held).map(|()| 0));
+    context.shared.buckets.read_out(vault.id, &key, work, &bounds).await.map(drop)
 }
 
 /// The secrets whose loss would cost something, sealed to whom the tenant chose.
@@ -83,12 +112,46 @@ async fn secrets(
     sealed.collect()
 }
 
-async fn write(context: &Context, contents: Contents, sink: &Sink) -> Result<u64, StepError> {
+async fn write(
+    context: &Context,
+    contents: Contents,
+    vault: &VaultRecord,
+    sink: &Sink,
+) -> Result<u64, StepError> {
     let exports = Arc::clone(&context.shared.exports);
     let (path, sink) = (exports.bundle(context.operation), sink.clone());
-    let whole: u64 = contents.services.values().map(|service| service.captured.bytes_total).sum();
-    let tell = move |bytes| sink(Report::Progress(Progress::of(whole + bytes, whole * 2, Unit::Bytes)));
-    let writing = tokio::task::spawn_blocking(move || contents.write(&exports, &path, tell));
-    let written = writing.await.map_err(|error| StepError::failed("internal", error.to_string()))?;
-    written.map_err(|error| StepError::failed(EXPORT_FAILED, error.to_string()))
+    let captured = || contents.services.values().map(|service| &service.captured);
+    let (whole, read): (u64, u64) =
+        (captured().map(passing).sum(), captured().map(|captured| captured.bytes_total).sum());
+    let no_buckets = captured().all(|captured| captured.buckets.is_empty());
+    let tell = move |bytes| sink(Report::Progress(Progress::of(read + bytes, whole, Unit::Bytes)));
+    let work = move |held: &dyn HeldBuckets| contents.write(&exports, &path, held, tell).map_err(unwritten);
+    if no_buckets {
+        let writing = tokio::task::spawn_blocking(move || work(&NoBuckets));
+        return writing.await.map_err(|error| StepError::failed("internal", error.to_string()))?;
+    }
+    let (key, bounds) = (context.vault_key(vault)?, context.bounds(context.shared.options.timeouts.state));
+    context.shared.buckets.read_out(vault.id, &key, Box::new(work), &bounds).await
+}
+
+/// Why a bundle was not written; what a vault said is told as it did.
+fn unwritten(error: WriteError) -> StepError {
+    let source = match error {
+        WriteError::Read { source, .. } | WriteError::Write(source) if is_the_vaults(&source) => source,
+        error => return StepError::failed(EXPORT_FAILED, error.to_string()),
+    };
+    source.downcast().unwrap_or_else(|error| StepError::failed(EXPORT_FAILED, error.to_string()))
+}
+
+fn is_the_vaults(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<StepError>())
+}
+
+/// A vault that nobody has to look into.
+struct NoBuckets;
+
+impl HeldBuckets for NoBuckets {
+    fn open<'a>(&'a self, _: &str) -> Result<Box<dyn HeldBucket + 'a>, StepError> {
+        Err(StepError::failed("internal", "the snapshot holds no buckets"))
+    }
 }

@@ -13,7 +13,7 @@ mod offsite;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use berth_domain::{CapturedService, Mode, ServiceName, Snapshot, SnapshotPart, Timestamp};
+use berth_domain::{CapturedService, Manifest, Mode, ServiceName, Snapshot, SnapshotPart, Timestamp};
 use berth_protocol::{GivenSecret, RestorePart, ServiceFingerprint};
 use berth_store::{StoreError, VaultRecord};
 
@@ -21,7 +21,7 @@ use super::deployment::Gate;
 use super::state::{Bringing, put_buckets_back, restore_parts};
 use super::{Context, Outcome};
 use crate::bundles::Holdings;
-use crate::error::StepError;
+use crate::error::{NO_BUCKET, StepError};
 use crate::ports::{Report, Sink};
 use bundle::Bundle;
 use offsite::Offsite;
@@ -65,12 +65,27 @@ trait Source: Send + Sync {
 pub(super) async fn prepare(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
     context.bring(&Mode::Standby, sink).await?;
     // Until here nothing of the machine was changed.
-    let holdings = context.brought().await?.holdings(context).await?;
-    holdings.fit(&context.manifest().await?)?;
+    let source = context.brought().await?;
+    let holdings = source.holdings(context).await?;
+    let system = context.manifest().await?;
+    holdings.fit(&system)?;
+    have_buckets(&holdings, &system, source.go_live(), sink)?;
     context.has_room_for(holdings.bytes(), sink).await?;
     context.settle_in(&Mode::Standby, Gate::Open, sink).await?;
     context.vault().await?;
     Ok(Outcome::Done("the tenant is set up, its services are stopped".into()))
+}
+
+/// Where the services are started, objects come back before that. Otherwise they can still be given a bucket.
+fn have_buckets(holdings: &Holdings, system: &Manifest, go_live: bool, sink: &Sink) -> Result<(), StepError> {
+    let without = holdings.without_bucket(system);
+    if go_live && !without.is_empty() {
+        return Err(StepError::failed(NO_BUCKET, without.join("; ")));
+    }
+    for why in without {
+        sink(Report::Warning(format!("{why}: give it one before the services are started")));
+    }
+    Ok(())
 }
 
 pub(super) async fn unpacked(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {

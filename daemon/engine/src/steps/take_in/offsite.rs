@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use berth_domain::progress::Unit;
-use berth_domain::{CapturedBucket, CapturedService, Progress, ServiceName, Snapshot, Timestamp};
+use berth_domain::{
+    BundledBucket, CapturedBucket, CapturedService, Progress, ServiceName, Snapshot, Timestamp,
+};
 use berth_protocol::{GivenSecret, Pass, ServiceFingerprint};
 use berth_store::{OffsiteRecord, VaultRecord};
 
@@ -13,7 +15,7 @@ use super::Source;
 use crate::buckets::tags_of;
 use crate::bundles::{Held, Holdings};
 use crate::error::StepError;
-use crate::offsite::{Place, TAKEN_OVER, Told};
+use crate::offsite::{Place, TAKEN_OVER, Told, ToldBucket};
 use crate::ports::{News, Report, Sink, Summing, TakenOver, Tell, Wanted};
 
 /// The repository that an operation was asked for.
@@ -43,7 +45,14 @@ impl Source for Offsite {
             let held = Held::told(&service, extent, system.services.get(&name));
             (name, held)
         });
-        Ok(Holdings { services: held.collect(), secrets: Vec::new() })
+        let mut services: BTreeMap<_, _> = held.collect();
+        for ToldBucket { service, name, endpoint, objects, bytes, .. } in told.buckets {
+            if let Some(held) = services.get_mut(&service) {
+                let bucket = BundledBucket { endpoint, objects, bytes, ..BundledBucket::default() };
+                held.about.buckets.insert(name, bucket);
+            }
+        }
+        Ok(Holdings { services, secrets: Vec::new() })
     }
 
     async fn unpack(

@@ -2,12 +2,12 @@
 //! object that comes back under its old key harms nothing.
 
 use berth_domain::manifest::{Bucket, Manifest};
-use berth_domain::{CapturedBucket, CapturedService, ServiceName, Snapshot};
+use berth_domain::{CapturedBucket, ServiceName, Snapshot};
 use berth_store::VaultRecord;
 
 use super::super::super::Context;
 use super::Meter;
-use crate::buckets::SharedBucket;
+use crate::buckets::{SharedBucket, target};
 use crate::error::{BUCKET_FAILED, BUCKET_SHARED, StepError};
 use crate::ports::{PutBack, Report, Sink};
 
@@ -36,7 +36,8 @@ pub(in super::super::super) async fn put_back(
     let meter = Meter::default();
     for (service, captured) in snapshot.captured() {
         for (name, held) in &captured.buckets {
-            match target(&manifest, service, captured, name, held) {
+            let own = manifest.services.get(service).map_or(&[][..], |contract| &contract.state.buckets);
+            match target(own, (name, &held.endpoint), captured.buckets.len() == 1) {
                 Some(bucket) => {
                     let put = one(context, &manifest, (service, bucket, held), vault, &meter, sink).await?;
                     sink(Report::Line(told(service, bucket, put)));
@@ -56,23 +57,6 @@ fn told(service: &ServiceName, bucket: &Bucket, put: PutBack) -> String {
         "{service}, bucket {}: {objects} objects put back, {bytes} bytes; {there} were there",
         bucket.name
     )
-}
-
-/// The bucket that objects go to: the one that they are of; else the service's only one, where they are all of one.
-fn target<'a>(
-    manifest: &'a Manifest,
-    service: &ServiceName,
-    captured: &CapturedService,
-    name: &str,
-    held: &CapturedBucket,
-) -> Option<&'a Bucket> {
-    let own = &manifest.services.get(service)?.state.buckets;
-    let same = own.iter().find(|bucket| bucket.name == name && bucket.endpoint == held.endpoint);
-    match (same, own.as_slice()) {
-        (Some(bucket), _) => Some(bucket),
-        (None, [only]) if captured.buckets.len() == 1 => Some(only),
-        (None, _) => own.iter().find(|bucket| bucket.name == name),
-    }
 }
 
 async fn one(

@@ -1,4 +1,4 @@
-//! A real Garage (<https://garagehq.deuxfleurs.fr>) in a folder of its own: one node, one bucket, one key.
+//! A Garage in a folder of its own: one node, one bucket, one key.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::restic::{cache, say};
-
 const BUCKET: &str = "vault";
 const PREFIX: &str = "of/berth";
 
 static SKIPPED: Once = Once::new();
 
 /// A Garage that runs; it ends with this value.
+#[derive(Debug)]
 pub struct Garage {
     program: PathBuf,
     folder: TempDir,
@@ -33,8 +32,9 @@ impl Garage {
     /// Starts one; without a Garage on this host, says so once. `BERTH_GARAGE` names the program.
     pub async fn start() -> Option<Self> {
         let Some(program) = program() else {
-            let words = "SKIPPED: the S3 half of this suite: there is no Garage, and BERTH_GARAGE names none";
-            SKIPPED.call_once(|| say(words));
+            let words =
+                "SKIPPED: what is tried with a real S3: there is no Garage, and BERTH_GARAGE names none";
+            SKIPPED.call_once(|| eprintln!("{words}"));
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
@@ -48,6 +48,7 @@ impl Garage {
         Some(garage)
     }
 
+    /// The bucket of a vault.
     pub fn config(&self) -> S3Config {
         S3Config {
             endpoint: self.endpoint.clone(),
@@ -133,6 +134,13 @@ fn program() -> Option<PathBuf> {
     }
     let built = cache()?.join("garage-2.5.0/bin/garage");
     built.exists().then_some(built)
+}
+
+/// Where tests/run and the testbed keep what was costly to make.
+pub fn cache() -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(base.join("berth"))
 }
 
 fn command(program: &Path, folder: &Path) -> Command {

@@ -24,17 +24,22 @@ const OF_THE_STORE: [&str; 12] = [
     "x-amz-version-id",
 ];
 
+/// An owner of the bucket that is named, by its key.
+#[derive(Debug)]
 pub struct Owner(pub BucketConfig, reqwest::Client);
 
 impl Owner {
+    /// Whoever has this key.
     pub fn of(config: BucketConfig) -> Self {
         Self(config, reqwest::Client::builder().no_proxy().build().unwrap())
     }
 
+    /// Puts an object there, with these headers.
     pub async fn put(&self, key: &str, attributes: &[(&str, &str)], content: &[u8]) {
         self.ask(Method::PUT, key, attributes, content).await.error_for_status().unwrap();
     }
 
+    /// Removes an object.
     pub async fn delete(&self, key: &str) {
         self.ask(Method::DELETE, key, &[], b"").await.error_for_status().unwrap();
     }
