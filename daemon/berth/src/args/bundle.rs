@@ -72,7 +72,8 @@ pub struct Import {
     #[command(flatten)]
     pub wish: Wish,
     /// Accept this key, by its thumbprint, although the daemon does not trust it by itself
-    #[arg(long, value_name = "THUMBPRINT")]
+    // One in 64 begins with a hyphen.
+    #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
     pub accept_signer: Option<String>,
     /// The age identity (AGE-SECRET-KEY-1…) that opens the bundle's secrets: its file; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -97,4 +98,30 @@ pub enum Links {
     Skip,
     /// Make them as they are
     Keep,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    #[test]
+    fn a_key_is_accepted_whatever_its_thumbprint_begins_with() {
+        let line = [
+            "berth",
+            "bundle",
+            "import",
+            "a.berth.tar",
+            "--machine",
+            "vm7",
+            "--accept-signer",
+            "-x1",
+            "--go-live",
+        ];
+        let parsed = Cli::try_parse_from(line).unwrap().command;
+        let Command::Bundle(Bundle::Import(import)) = parsed else { panic!("{parsed:?}") };
+        assert_eq!((import.accept_signer.as_deref(), import.go_live), (Some("-x1"), true));
+    }
 }

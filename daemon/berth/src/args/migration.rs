@@ -122,10 +122,11 @@ pub struct Verify {
     #[arg(value_name = "COUNTERSIGNATURE")]
     pub countersignature: PathBuf,
     /// Accept the manifest only if it is signed with this key (its JWK thumbprint)
-    #[arg(long, value_name = "ID")]
+    // One in 64 begins with a hyphen.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub source_key: Option<String>,
     /// Accept the countersignature only if it is made with this key (its JWK thumbprint)
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub target_key: Option<String>,
 }
 
@@ -151,6 +152,8 @@ mod tests {
         let verified = migration(&["verify", "m.jws", "c.jws", "--source-key", "k"]).unwrap();
         let Some(Proof::Verify(verify)) = verified.command else { panic!("{verified:?}") };
         assert_eq!((verify.source_key.as_deref(), verify.target_key), (Some("k"), None));
+        let hyphen = migration(&["verify", "m.jws", "c.jws", "--target-key", "-k"]).unwrap();
+        assert!(matches!(hyphen.command, Some(Proof::Verify(it)) if it.target_key.as_deref() == Some("-k")));
         assert!(migration(&[]).is_err(), "a tenant is missing");
         assert!(migration(&["verify", "m.jws"]).is_err(), "a file is missing");
     }

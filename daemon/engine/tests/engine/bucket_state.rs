@@ -14,6 +14,9 @@ use berth_engine::ports::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
+/// What a vault holds of an object, and its content; without one, the vault fails.
+pub type Held = (ObjectRecord, Option<Vec<u8>>);
+
 /// What happens to buckets, and what was done with them.
 #[derive(Default)]
 pub struct BucketState {
@@ -34,7 +37,7 @@ pub struct BucketState {
     /// What cannot be had of each bucket.
     pub skipped: Mutex<BTreeMap<String, Vec<String>>>,
     /// What vaults hold of each bucket, by its name.
-    pub held: Mutex<BTreeMap<String, Vec<(ObjectRecord, Option<Vec<u8>>)>>>,
+    pub held: Mutex<BTreeMap<String, Vec<Held>>>,
     /// Of which bucket each snapshot is.
     pub names: Mutex<BTreeMap<String, String>>,
 }
@@ -42,7 +45,7 @@ pub struct BucketState {
 /// The buckets of every vault.
 struct FakeHeld(Arc<BucketState>);
 
-struct OneHeld(Vec<(ObjectRecord, Option<Vec<u8>>)>);
+struct OneHeld(Vec<Held>);
 
 impl HeldBuckets for FakeHeld {
     fn open<'a>(&'a self, restic: &str) -> Result<Box<dyn HeldBucket + 'a>, StepError> {
