@@ -1,7 +1,7 @@
 //! An object store in memory, of one bucket, as far as Berth asks for one.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
@@ -14,6 +14,7 @@ pub type Object = (String, Vec<u8>);
 #[derive(Clone, Default)]
 pub struct Store {
     objects: Arc<Mutex<BTreeMap<String, Object>>>,
+    asked: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Store {
@@ -73,8 +74,13 @@ impl Store {
         Ok(())
     }
 
+    /// The keys of the objects that somebody has asked for.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Object>> {
-        self.objects.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,6 +106,7 @@ async fn list(store: Data<Store>) -> HttpResponse {
 }
 
 async fn get(store: Data<Store>, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+    store.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(path.1.clone());
     let found = store.held().get(&path.1).cloned();
     match found {
         Some((media_type, content)) => {

@@ -16,6 +16,9 @@ use berth_sign::SigningKey;
 pub(crate) use buckets::carriable;
 pub(crate) use contents::{Contents, ServiceContents};
 
+use crate::disk;
+use crate::error::{EXPORT_FAILED, StepError};
+
 /// How long a bundle can be downloaded.
 pub const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -61,6 +64,30 @@ impl Exports {
         Ok(removed)
     }
 
+    /// Refuses what the folder's disk has no room for; so many bytes are read out and written.
+    ///
+    /// # Errors
+    /// `no-space`; the folder cannot be looked at.
+    pub(crate) fn has_room_for(&self, needed: u64) -> Result<(), StepError> {
+        let room = disk::room(&self.folder);
+        let room = room.map_err(|error| StepError::failed(EXPORT_FAILED, error.to_string()))?;
+        if room < needed {
+            let message =
+                format!("making the bundle takes {needed} bytes on this host, which has room for {room}");
+            return Err(StepError::failed("no-space", message));
+        }
+        Ok(())
+    }
+
+    /// Gives a bundle that is whole its name.
+    ///
+    /// # Errors
+    /// It is not there, or the folder cannot be written.
+    pub(crate) fn keep(&self, draft: &Path, bundle: &Path) -> std::io::Result<()> {
+        std::fs::rename(draft, bundle)?;
+        std::fs::File::open(&self.folder)?.sync_all()
+    }
+
     /// Removes what an earlier try left.
     pub(crate) fn clear(&self, work: &Path) -> std::io::Result<()> {
         match std::fs::remove_dir_all(work) {
@@ -88,5 +115,15 @@ mod tests {
         assert_eq!(exports.purge(now + KEPT * 2).unwrap(), 2);
         assert!(!exports.bundle(operation).exists());
         exports.clear(&exports.work(operation)).unwrap();
+    }
+
+    #[test]
+    fn what_a_disk_has_no_room_for_is_refused_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_seed(&[1; 32]);
+        let exports = Exports { folder: folder.path().to_owned(), provider: "Harbour".into(), key };
+        exports.has_room_for(1).unwrap();
+        let refused = exports.has_room_for(u64::MAX).unwrap_err();
+        assert!(matches!(&refused, StepError::Failed(failure) if failure.code == "no-space"), "{refused}");
     }
 }

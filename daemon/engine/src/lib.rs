@@ -56,6 +56,7 @@ pub mod conditions;
 mod configuration;
 mod difference;
 mod directory_sum;
+mod disk;
 mod drivers;
 pub mod engine;
 pub mod error;

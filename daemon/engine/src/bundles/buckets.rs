@@ -81,8 +81,9 @@ pub(super) fn without_target<'a>(
     held: &'a BTreeMap<String, BundledBucket>,
     own: &'a [Bucket],
 ) -> impl Iterator<Item = String> + 'a {
-    let some = held.iter().filter(|(_, bucket)| bucket.objects > 0);
-    some.filter_map(|(name, bucket)| match target(own, (name, &bucket.endpoint), held.len() == 1) {
+    let some = move || held.iter().filter(|(_, bucket)| bucket.objects > 0);
+    let alone = some().count() == 1;
+    some().filter_map(move |(name, bucket)| match target(own, (name, &bucket.endpoint), alone) {
         None => Some(format!("the settings name no bucket for the objects of {name}")),
         Some(own) if own.secret_key_file.is_none() => Some(format!(
             "the settings give no key to {}, into which the objects of {name} would come",

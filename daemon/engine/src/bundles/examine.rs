@@ -41,7 +41,8 @@ impl Spool {
         let tell = move |bytes| done.store(bytes, Ordering::Relaxed);
         let source = Stoppable::open(&self.content(id), stop.clone())?;
         let verifying = tokio::task::spawn_blocking(move || spool.verify(source, &tell));
-        let verified = verifying.await.map_err(std::io::Error::other)?;
+        // Whatever it does to a reader: it would be compared again and again otherwise.
+        let verified = verifying.await.unwrap_or_else(|error| Err(unreadable(&error)));
         if stop.is_cancelled() {
             // The successor compares it anew.
             return Ok(());

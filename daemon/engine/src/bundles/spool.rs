@@ -17,9 +17,6 @@ use uuid::Uuid;
 /// How long a bundle stays after the last of it arrived.
 pub const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How many bytes are left free for the rest of the daemon: its database may lie beside.
-const SPARE: u64 = 256 * 1024 * 1024;
-
 /// The largest bundle, in bytes.
 const LARGEST: u64 = 64 << 40;
 
@@ -278,8 +275,7 @@ impl Spool {
 
     /// Whether so many bytes may still come.
     pub(super) fn has_room(&self, needed: u64) -> Result<(), SpoolError> {
-        let found = rustix::fs::statvfs(&self.folder).map_err(io::Error::from)?;
-        let free = found.f_bavail.saturating_mul(found.f_frsize).saturating_sub(SPARE);
+        let free = crate::disk::room(&self.folder)?;
         if free < needed { Err(SpoolError::NoSpace { needed, free }) } else { Ok(()) }
     }
 

@@ -23,12 +23,7 @@ pub(crate) fn carriable<'a>(
     for (service, captured) in services {
         for (name, bucket) in &captured.buckets {
             let held = held.open(&bucket.restic)?;
-            let mut bad: Vec<_> = held
-                .objects()
-                .filter_map(|object| Some((&object.key, placed(service, name, object).err()?)))
-                .collect();
-            bad.sort_unstable();
-            for (key, why) in bad {
+            for (key, why) in arranged(service, name, &*held).out {
                 match named.len() < NAMED {
                     true => {
                         named.push(format!("{service}, bucket {name}: {}: {why}", key.escape_debug()));
@@ -64,16 +59,40 @@ pub(super) fn fill(
     let folder = folder.map_err(|reason| WriteError::BadPath { name: name.to_owned(), reason })?;
     let meta = Meta { bucket: Some(about), ..Meta::made(FileMode::DIRECTORY, made) };
     writer.directory(folder, meta)?;
-    let mut objects = Vec::new();
+    let Arranged { objects, out } = arranged(service, name, held);
+    if let Some((key, why)) = out.first() {
+        return Err(uncarried(name, key, why));
+    }
+    objects.into_iter().try_for_each(|(path, object)| add(writer, path, held, object))
+}
+
+/// The objects of a bucket.
+struct Arranged<'a> {
+    /// Those that a bundle can carry, in the order of their paths.
+    objects: Vec<(BundlePath, &'a ObjectRecord)>,
+    /// The keys of the others, each with why.
+    out: Vec<(&'a str, String)>,
+}
+
+fn arranged<'a>(service: &ServiceName, bucket: &str, held: &'a dyn HeldBucket) -> Arranged<'a> {
+    let (mut objects, mut out) = (Vec::new(), Vec::new());
     for object in held.objects() {
-        let path = placed(service, name, object).map_err(|why| uncarried(name, &object.key, &why))?;
-        objects.push((path, object));
+        match placed(service, bucket, object) {
+            Ok(path) => objects.push((path, object)),
+            Err(why) => out.push((object.key.as_str(), why)),
+        }
     }
     objects.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    for (path, object) in objects {
-        add(writer, path, held, object)?;
+    for neighbours in objects.windows(2) {
+        let [(path, object), (next, _)] = neighbours else { continue };
+        if next == path {
+            out.push((&object.key, "it is a folder and a file at once".into()));
+        } else if next.is_within(path) && !object.key.ends_with('/') {
+            out.push((&object.key, "other objects are below it".into()));
+        }
     }
-    Ok(())
+    out.sort_unstable();
+    Arranged { objects, out }
 }
 
 fn add(
@@ -98,10 +117,6 @@ fn placed(service: &ServiceName, bucket: &str, object: &ObjectRecord) -> Result<
     let path = layout::object(service.as_str(), bucket, &object.key).map_err(|why| why.to_string())?;
     if object.key.ends_with('/') && object.size > 0 {
         return Err("it is a folder's, and there is a content".into());
-    }
-    // So the vault has it elsewhere than by its key.
-    if object.path.is_some() {
-        return Err("other objects are below it, or it is a folder and a file at once".into());
     }
     Ok(path)
 }

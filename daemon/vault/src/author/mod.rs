@@ -20,13 +20,13 @@ use serde_json::json;
 
 use crate::init::keys_of;
 use crate::object::{Blob, Key, Kind, Sum};
-use crate::reader::Node as Entry;
+use crate::reader::{LARGEST_TREE, MOST_NODES, Node as Entry};
 use crate::storage::StorageError;
 use node::{Node, Tree};
 use packs::Packs;
 
 /// How long a piece of a file is, in bytes: what restic's own have on average.
-const PIECE: usize = 1024 * 1024;
+pub(crate) const PIECE: usize = 1024 * 1024;
 
 /// Keeps an object of the repository.
 pub type Emit = Box<dyn FnMut(Key, Bytes) -> Result<(), StorageError> + Send>;
@@ -87,6 +87,9 @@ pub enum AuthorError {
     /// An entry is below what was closed already, or below what is no folder.
     #[error("entries must come in the order of their paths")]
     Order,
+    /// A folder has more entries, or larger files, than anybody would read again.
+    #[error("a folder has more entries than a snapshot can hold")]
+    Crowded,
 }
 
 struct Folder {
@@ -142,16 +145,24 @@ impl Author {
         attributes: &Attributes,
         content: &mut dyn Read,
     ) -> Result<(), AuthorError> {
+        let (pieces, size) = self.content(content)?;
+        self.file_of(path, attributes, size, &pieces)
+    }
+
+    /// Stores what a file holds, which has no place yet ([`Author::file_of`]); gives its pieces, and how long it is.
+    ///
+    /// # Errors
+    /// [`AuthorError`]
+    pub(crate) fn content(&mut self, content: &mut dyn Read) -> Result<(Vec<[u8; 32]>, u64), AuthorError> {
         let (mut pieces, mut size) = (Vec::new(), 0_u64);
         loop {
             let read = fill(content, &mut self.piece).map_err(AuthorError::Content)?;
             if read == 0 {
-                break;
+                return Ok((pieces, size));
             }
             size += read as u64;
             pieces.push(self.packs.add(Blob::Data, &self.piece[..read])?);
         }
-        self.add(path, |name| Node::file(name, attributes, size, &pieces))
     }
 
     /// Adds a file of pieces that the repository has already, or that were added before; nobody looks whether it has.
@@ -184,7 +195,16 @@ impl Author {
     pub fn detach(&mut self) -> Result<[u8; 32], AuthorError> {
         self.go_to(b"")?;
         let root = self.open.pop().map(|root| root.tree).unwrap_or_default();
-        self.packs.add(Blob::Tree, &root.text()?)
+        self.keep_tree(&root)
+    }
+
+    /// Stores the entries of a folder, unless nobody would read them again.
+    fn keep_tree(&mut self, tree: &Tree) -> Result<[u8; 32], AuthorError> {
+        let text = tree.text()?;
+        if text.len() > LARGEST_TREE || tree.len() > MOST_NODES {
+            return Err(AuthorError::Crowded);
+        }
+        self.packs.add(Blob::Tree, &text)
     }
 
     /// Adds a folder with all that [`Author::detach`] made of it.
@@ -283,7 +303,7 @@ impl Author {
 
     fn close(&mut self) -> Result<(), AuthorError> {
         let Some(folder) = self.open.pop() else { return Ok(()) };
-        let tree = self.packs.add(Blob::Tree, &folder.tree.text()?)?;
+        let tree = self.keep_tree(&folder.tree)?;
         let around = self.open.last_mut().ok_or(AuthorError::Order)?;
         around.tree.add(&folder.name, Node::folder(&folder.name, &folder.attributes, tree))
     }

@@ -74,10 +74,25 @@ impl ObjectAttributes {
 
     /// Whether a store can be told of it at all: texts without line feeds, and no more of them than stores take.
     pub fn can_be_told(&self) -> bool {
-        let length = |headers: HeaderMap| -> usize {
-            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
-        };
-        self.headers().is_ok_and(|headers| length(headers) <= MOST)
+        self.headers().is_ok()
+    }
+
+    /// How long everything is together, in bytes.
+    fn length(&self) -> usize {
+        let known = self.known().into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let known = known.map(|(name, value)| name.len() + value.len());
+        let own = self.metadata.iter().map(|(name, value)| OWN.len() + name.len() + value.len());
+        known.chain(own).fold(0, usize::saturating_add)
+    }
+
+    fn known(&self) -> [(&'static str, &Option<String>); 5] {
+        [
+            ("content-type", &self.content_type),
+            ("cache-control", &self.cache_control),
+            ("content-disposition", &self.content_disposition),
+            ("content-encoding", &self.content_encoding),
+            ("content-language", &self.content_language),
+        ]
     }
 
     /// What a store tells of an object.
@@ -100,15 +115,16 @@ impl ObjectAttributes {
 
     /// What a store is told of an object.
     pub(super) fn headers(&self) -> Result<HeaderMap, BucketError> {
+        // A map of headers has only so many, and a store takes fewer.
+        if self.length() > MOST {
+            return Err(BucketError::Record(format!("its attributes have more than {MOST} bytes")));
+        }
+        // Names of headers are the same whatever their case: one of two would be lost.
+        if self.metadata.keys().any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase())) {
+            return Err(BucketError::Record("a name of its metadata has capital letters".into()));
+        }
         let mut headers = HeaderMap::new();
-        let known = [
-            ("content-type", &self.content_type),
-            ("cache-control", &self.cache_control),
-            ("content-disposition", &self.content_disposition),
-            ("content-encoding", &self.content_encoding),
-            ("content-language", &self.content_language),
-        ];
-        for (name, value) in known {
+        for (name, value) in self.known() {
             if let Some(value) = value {
                 header(&mut headers, name, value)?;
             }

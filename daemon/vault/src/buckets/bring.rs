@@ -8,9 +8,11 @@ use md5::{Digest as _, Md5};
 use tempfile::SpooledTempFile;
 
 use super::attributes::ObjectAttributes;
+use super::crowds::Crowds;
 use super::error::BucketError;
 use super::fetch::digits;
-use super::record::{BucketRecord, FORMAT, LONGEST, ObjectRecord, line};
+use super::place::{ODD, odd};
+use super::record::{BucketRecord, FORMAT, LINE, LONGEST, ObjectRecord, TOO_MANY, line};
 use super::written::written;
 use crate::author::{Attributes, Author, Title};
 use crate::storage::StorageError;
@@ -26,6 +28,17 @@ pub struct Bringing {
     length: u64,
     /// How much was written before it.
     before: u64,
+    crowds: Crowds,
+    /// What there was no room for at its key's place.
+    odd: Vec<Odd>,
+}
+
+/// A content that is to be in the folder of what has no place by its key.
+struct Odd {
+    place: String,
+    at: DateTime<Utc>,
+    size: u64,
+    pieces: Vec<[u8; 32]>,
 }
 
 /// An object that comes.
@@ -64,7 +77,8 @@ impl Bringing {
             bytes: 0,
         };
         let lines = tempfile::spooled_tempfile(IN_MEMORY);
-        Self { bucket, lines, length: 0, before: author.written() }
+        let (before, crowds, odd) = (author.written(), Crowds::default(), Vec::new());
+        Self { bucket, lines, length: 0, before, crowds, odd }
     }
 
     /// Adds an object. They come in the order of their paths; one whose key ends with a slash is a folder, and has no content.
@@ -82,22 +96,41 @@ impl Bringing {
         let path = BundlePath::try_from(key.strip_suffix('/').unwrap_or(&key));
         let path = path.map_err(|why| BucketError::Record(why.to_string()).of(&key))?;
         let mut summed = Summed { content, sum: Md5::new(), size: 0 };
+        let mut apart = None;
         if key.ends_with('/') {
-            author.folder(path.as_bytes(), Attributes::of_root(0o700, at))?;
+            if self.crowds.have_room(&path, 0) {
+                author.folder(path.as_bytes(), Attributes::of_root(0o700, at))?;
+            } else {
+                apart = Some(self.apart(&key, at, (Vec::new(), 0)));
+            }
         } else {
-            author.file(path.as_bytes(), &Attributes::of_root(0o600, at), &mut summed)?;
+            let (pieces, size) = author.content(&mut summed)?;
+            if self.crowds.have_room(&path, size) {
+                author.file_of(path.as_bytes(), &Attributes::of_root(0o600, at), size, &pieces)?;
+            } else {
+                apart = Some(self.apart(&key, at, (pieces, size)));
+            }
         }
         let (size, md5) = (summed.size, digits(&summed.sum.finalize()));
-        let (e_tag, path, last_modified) = (None, None, at);
+        let (e_tag, path, last_modified) = (None, apart, at);
         self.note(&ObjectRecord { key, size, e_tag, last_modified, md5, path, attributes })
+    }
+
+    /// Keeps a content for the folder of what has no place by its key; gives where that is, from the root of the snapshot.
+    fn apart(&mut self, key: &str, at: DateTime<Utc>, (pieces, size): (Vec<[u8; 32]>, u64)) -> String {
+        let place = odd(key);
+        let path = format!("/{ODD}/{place}");
+        self.odd.push(Odd { place, at, size, pieces });
+        path
     }
 
     fn note(&mut self, object: &ObjectRecord) -> Result<(), BucketError> {
         let bad = |why: &dyn std::fmt::Display| BucketError::Record(why.to_string()).of(&object.key);
         let line = line(object).map_err(|error| bad(&error))?;
         self.length += line.len() as u64;
-        if self.length > LONGEST / 2 {
-            return Err(bad(&"the bucket has too many objects"));
+        // The first line comes before them.
+        if self.length > LONGEST - LINE {
+            return Err(bad(&TOO_MANY));
         }
         self.lines.write_all(&line).map_err(unwritten)?;
         self.bucket.objects += 1;
@@ -113,8 +146,13 @@ impl Bringing {
         let head = line(&self.bucket).map_err(|error| BucketError::Record(error.to_string()))?;
         self.lines.rewind().map_err(unwritten)?;
         let by_key = author.detach()?;
+        self.odd.sort_unstable_by(|one, other| one.place.cmp(&other.place));
+        for Odd { place, at, size, pieces } in &self.odd {
+            author.file_of(place.as_bytes(), &Attributes::of_root(0o600, *at), *size, pieces)?;
+        }
+        let odd = if self.odd.is_empty() { None } else { Some(author.detach()?) };
         let mut record = head.as_slice().chain(&mut self.lines);
-        let restic = written(author, title, &self.bucket.bucket, &mut record, (by_key, None))?;
+        let restic = written(author, title, &self.bucket.bucket, &mut record, (by_key, odd))?;
         let BucketRecord { objects, bytes, .. } = self.bucket;
         Ok(Brought { restic, objects, bytes, bytes_added: author.written() - self.before })
     }

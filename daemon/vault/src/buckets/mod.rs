@@ -10,6 +10,7 @@
 //! | [`record`] | what a snapshot says of the objects in it |
 //! | `reach` | which addresses a store may have |
 //! | `place` | where in a snapshot the content of each is |
+//! | `crowds` | how much there may be in one folder |
 //! | `held` | what a vault has of a bucket |
 //! | `plan`, `copy` | into the vault |
 //! | `bring` | into the vault from elsewhere than a store |
@@ -21,6 +22,7 @@ pub mod attributes;
 mod bring;
 mod client;
 mod copy;
+mod crowds;
 pub mod error;
 mod fetch;
 mod held;

@@ -9,6 +9,7 @@ use berth_bundle::BundlePath;
 use berth_bundle::layout::object_in;
 use sha2::{Digest as _, Sha256};
 
+use super::crowds::Crowds;
 use crate::object::Sum;
 
 /// The folder of what has no place by its key, from the root of the snapshot.
@@ -24,7 +25,7 @@ pub(super) enum Place {
     File(BundlePath),
     /// A folder there: it has no content.
     Folder(BundlePath),
-    /// A file of this name in [`ODD`].
+    /// A file at this path in [`ODD`].
     Odd(String),
 }
 
@@ -40,7 +41,7 @@ impl Place {
     }
 
     fn odd(key: &str) -> Self {
-        Self::Odd(Sum::new(Sha256::digest(key.as_bytes()).into()).to_string())
+        Self::Odd(odd(key))
     }
 
     /// Where it is, from the root of the snapshot, if its key does not say so.
@@ -59,6 +60,12 @@ impl Place {
             (Self::File(one) | Self::Folder(one), Self::File(other) | Self::Folder(other)) => one.cmp(other),
         }
     }
+}
+
+/// Where in [`ODD`] an object is: in one of 256 folders, as each may have [only so many](Crowds).
+pub(super) fn odd(key: &str) -> String {
+    let sum = Sum::new(Sha256::digest(key.as_bytes()).into()).to_string();
+    format!("{}/{sum}", sum.get(..2).unwrap_or_default())
 }
 
 /// Where the content of an object of a bucket is, from the root of the snapshot, unless its line says so itself.
@@ -88,6 +95,16 @@ pub(super) fn arranged<T>(objects: Vec<T>, of: impl Fn(&T) -> (&str, u64)) -> Ve
         if inner(&placed[at - 1].0, &placed[at].0) {
             let key = of(&placed[at - 1].1).0.to_owned();
             placed[at - 1].0 = Place::odd(&key);
+            moved = true;
+        }
+    }
+    let mut crowds = Crowds::default();
+    for (place, object) in &mut placed {
+        let (key, size) = of(object);
+        if let Place::File(path) | Place::Folder(path) = place
+            && !crowds.have_room(path, size)
+        {
+            *place = Place::odd(key);
             moved = true;
         }
     }
@@ -138,7 +155,7 @@ mod tests {
         let Place::Odd(name) = Place::of("a//b", 1) else { panic!() };
         assert_eq!(
             (name.len(), Place::Odd(name.clone()).apart()),
-            (64, Some(format!("/berth/objects/{name}")))
+            (67, Some(format!("/berth/objects/{name}")))
         );
     }
 }

@@ -19,10 +19,14 @@ pub const FORMAT: u32 = 1;
 pub const PATH: &str = "/berth/bucket.jsonl";
 
 /// How long a line may be, in bytes: a key has 1024, and metadata 2048, some of which JSON writes as six.
-const LINE: u64 = 256 * 1024;
+pub(super) const LINE: u64 = 256 * 1024;
 
-/// How long all lines together may be, in bytes: all of them are in memory at once where a bucket is copied or put back.
+/// How long all lines together may be, in bytes: all of them are in memory at once where a bucket is copied or put back. Nothing longer is
+/// written.
 pub(super) const LONGEST: u64 = 3 * 1024 * 1024 * 1024;
+
+/// There are too many objects, or too much is said of them.
+pub(super) const TOO_MANY: &str = "the bucket has more objects than a snapshot can hold";
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,12 +89,14 @@ impl ObjectRecord {
 pub(super) struct Lines<'a> {
     objects: std::slice::Iter<'a, ObjectRecord>,
     line: io::Cursor<Vec<u8>>,
+    length: u64,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(bucket: &BucketRecord, objects: &'a [ObjectRecord]) -> Result<Self, BucketError> {
         let line = line(bucket).map_err(|error| BucketError::Record(error.to_string()))?;
-        Ok(Self { objects: objects.iter(), line: io::Cursor::new(line) })
+        let length = line.len() as u64;
+        Ok(Self { objects: objects.iter(), line: io::Cursor::new(line), length })
     }
 }
 
@@ -102,7 +108,14 @@ impl Read for Lines<'_> {
                 return Ok(read);
             }
             match self.objects.next() {
-                Some(object) => self.line = io::Cursor::new(line(object)?),
+                Some(object) => {
+                    let line = line(object)?;
+                    self.length += line.len() as u64;
+                    if self.length > LONGEST {
+                        return Err(io::Error::other(TOO_MANY));
+                    }
+                    self.line = io::Cursor::new(line);
+                }
                 None => return Ok(0),
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::{Context, Outcome};
@@ -26,12 +27,15 @@ pub(in super::super) async fn bundle(context: &mut Context, sink: &Sink) -> Resu
     let failed = |error: std::io::Error| StepError::failed(EXPORT_FAILED, error.to_string());
     exports.clear(&work).map_err(failed)?;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&work).map_err(failed)?;
+    // What is left of it by whoever is killed goes with the next try.
+    let draft = work.join("bundle.berth.tar");
     let written = match contents(context, sink).await {
-        Ok((contents, vault)) => write(context, contents, &vault, sink).await,
+        Ok((contents, vault)) => write(context, contents, (draft.clone(), &vault), sink).await,
         Err(error) => Err(error),
     };
+    let kept = written.and_then(|bytes| exports.keep(&draft, &path).map(|()| bytes).map_err(failed));
     exports.clear(&work).map_err(failed)?;
-    Ok(Outcome::Done(format!("a bundle of {} bytes", written?)))
+    Ok(Outcome::Done(format!("a bundle of {} bytes", kept?)))
 }
 
 async fn contents(context: &mut Context, sink: &Sink) -> Result<(Contents, VaultRecord), StepError> {
@@ -43,15 +47,16 @@ async fn contents(context: &mut Context, sink: &Sink) -> Result<(Contents, Vault
             sink(Report::Warning(format!("{service}: not in the bundle: {left_out}")));
         }
     }
-    // Before anything is read out that a disk has to have room for.
+    // Before anything is read out.
     may_be_carried(context, &snapshot, &vault).await?;
+    let whole = snapshot.captured().map(|(_, captured)| passing(captured)).sum();
+    context.shared.exports.has_room_for(whole)?;
     let key = context.vault_key(&vault)?;
     let (bounds, work) = (
         context.bounds(context.shared.options.timeouts.state),
         context.shared.exports.work(context.operation),
     );
     let mut services: BTreeMap<ServiceName, ServiceContents> = BTreeMap::new();
-    let whole = snapshot.captured().map(|(_, captured)| passing(captured)).sum();
     let mut done = 0;
     for (service, captured) in snapshot.captured() {
         let root = work.join(service.as_str());
@@ -115,11 +120,10 @@ async fn secrets(
 async fn write(
     context: &Context,
     contents: Contents,
-    vault: &VaultRecord,
+    (path, vault): (PathBuf, &VaultRecord),
     sink: &Sink,
 ) -> Result<u64, StepError> {
-    let exports = Arc::clone(&context.shared.exports);
-    let (path, sink) = (exports.bundle(context.operation), sink.clone());
+    let (exports, sink) = (Arc::clone(&context.shared.exports), sink.clone());
     let captured = || contents.services.values().map(|service| &service.captured);
     let (whole, read): (u64, u64) =
         (captured().map(passing).sum(), captured().map(|captured| captured.bytes_total).sum());

@@ -138,10 +138,10 @@ async fn fill_buckets(
         return put_buckets_back(context, snapshot, vault, sink).await;
     }
     for (service, captured) in snapshot.captured() {
-        for name in captured.buckets.keys() {
+        for (name, _) in captured.buckets.iter().filter(|(_, held)| held.objects > 0) {
             let why = format!(
-                "{service}: the objects of the bucket {name} stay in the snapshot, as the old provider may still write to it: restore {} \
-                 once it does not",
+                "{service}: the objects of the bucket {name} stay in the snapshot, as the old provider may still write to it: once it does not, \
+                 restore {}, and only then start the services",
                 snapshot.id
             );
             sink(Report::Warning(why));

@@ -35,9 +35,11 @@ pub(in super::super::super) async fn put_back(
     }
     let meter = Meter::default();
     for (service, captured) in snapshot.captured() {
-        for (name, held) in &captured.buckets {
-            let own = manifest.services.get(service).map_or(&[][..], |contract| &contract.state.buckets);
-            match target(own, (name, &held.endpoint), captured.buckets.len() == 1) {
+        let own = manifest.services.get(service).map_or(&[][..], |contract| &contract.state.buckets);
+        let with_objects = || captured.buckets.iter().filter(|(_, held)| held.objects > 0);
+        let alone = with_objects().count() == 1;
+        for (name, held) in with_objects() {
+            match target(own, (name, &held.endpoint), alone) {
                 Some(bucket) => {
                     let put = one(context, &manifest, (service, bucket, held), vault, &meter, sink).await?;
                     sink(Report::Line(told(service, bucket, put)));
