@@ -126,6 +126,23 @@ mod tests {
     }
 
     #[test]
+    fn buckets_without_objects_need_no_place() {
+        let held = |objects: &[(&str, u64)]| -> BTreeMap<String, BundledBucket> {
+            let bucket = |objects| BundledBucket { objects, ..BundledBucket::default() };
+            objects.iter().map(|(name, objects)| ((*name).to_owned(), bucket(*objects))).collect()
+        };
+        let own: Vec<Bucket> = serde_json::from_value(serde_json::json!([{
+            "name": "new", "endpoint": "https://s3", "region": "r", "access_key": "GK1", "secret_key_file": "/run/key"
+        }]))
+        .unwrap();
+        let without = |objects: &[(&str, u64)], own: &[Bucket]| without_target(&held(objects), own).count();
+        assert_eq!(without(&[("empty", 0)], &[]), 0);
+        assert_eq!(without(&[("media", 3)], &[]), 1);
+        assert_eq!(without(&[("empty", 0), ("media", 3)], &own), 0, "it is the only one with objects");
+        assert_eq!(without(&[("media", 3), ("other", 1)], &own), 2);
+    }
+
+    #[test]
     fn objects_are_counted_and_where_the_bucket_was_is_known() {
         let mut found = BTreeMap::new();
         let mut add = |path: &str, kind: Kind, change: &dyn Fn(&mut Meta)| {

@@ -166,6 +166,14 @@ mod tests {
         assert_eq!(ObjectAttributes::carried(&meta), told);
         let plain = ObjectAttributes::default().carry(Meta::made(berth_bundle::FileMode::FILE, 0));
         assert_eq!(plain.object, None);
+        let named = |names: Vec<String>| ObjectAttributes {
+            metadata: names.into_iter().map(|name| (name, String::new())).collect(),
+            ..Default::default()
+        };
+        assert!(named(vec!["a".into(), "b-c".into()]).can_be_told());
+        assert!(!named(vec!["A".into(), "a".into()]).can_be_told(), "a store would keep one of them");
+        // A map of headers has room for fewer than a line of a bundle may name.
+        assert!(!named((0..50_000).map(|number| format!("n{number}")).collect()).can_be_told());
         let long = ObjectAttributes { content_language: Some("d".repeat(MOST)), ..Default::default() };
         assert!(!long.can_be_told());
         let forged = ObjectAttributes { content_type: Some("a\nb: c".into()), ..Default::default() };

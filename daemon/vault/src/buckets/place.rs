@@ -149,6 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_folder_has_no_room_for_is_elsewhere() {
+        let keys: Vec<String> = (0..120_000).map(|number| format!("a/{number:08}")).collect();
+        let arranged = arranged(keys, |key| (key, 1));
+        let (here, apart): (Vec<_>, Vec<_>) =
+            arranged.iter().partition(|(place, _)| matches!(place, Place::File(_)));
+        assert!(here.len() > 80_000 && apart.len() > 1_000, "{} {}", here.len(), apart.len());
+        assert!(arranged.is_sorted_by(|(one, _), (other, _)| one.cmp(other).is_le()));
+    }
+
+    #[test]
     fn the_place_of_a_key_is_found_again() {
         assert_eq!(path_by_key("media", "a/\u{e4}").unwrap().encoded(), "buckets/media/a/%C3%A4");
         assert!(path_by_key("media", "a//b").is_none() && path_by_key("a/..", "b").is_none());

@@ -26,11 +26,14 @@ fn coming(key: &str) -> Coming {
     Coming { key: key.into(), at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(), attributes }
 }
 
-async fn brought(server: &Server, objects: Vec<(&'static str, Vec<u8>)>) -> Result<Brought, BucketError> {
+async fn brought<K: AsRef<str> + Send + 'static>(
+    server: &Server,
+    objects: Vec<(K, Vec<u8>)>,
+) -> Result<Brought, BucketError> {
     let work = move |author: &mut Author| {
         let mut bringing = Bringing::begin(author, "media", "https://s3.example.net", "garage");
         for (key, content) in &objects {
-            bringing.object(author, coming(key), &mut content.as_slice())?;
+            bringing.object(author, coming(key.as_ref()), &mut content.as_slice())?;
         }
         let tags = vec!["bucket:media".to_owned(), "bucket-of:mastodon".to_owned()];
         let title = Title {
@@ -84,6 +87,31 @@ async fn a_bucket_that_was_brought_is_held_as_one_that_was_copied() {
         Ok::<_, BucketError>(held.objects.len())
     };
     assert_eq!(server.vault.read(&name("acme"), &PASSWORD.into(), read).await.unwrap(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_folder_has_no_room_for_is_held_apart() {
+    let (_place, server) = server().await;
+    // Long names take more of it.
+    let key = |number: u32| format!("crowd/{number:0250}");
+    let objects: Vec<_> = (0..30_000).map(|number| (key(number), number.to_be_bytes().to_vec())).collect();
+    let objects =
+        objects.into_iter().chain([("crowd/later/".to_owned(), Vec::new()), ("d".to_owned(), vec![1])]);
+    let brought = brought(&server, objects.collect()).await.unwrap();
+    let read = move |reader: &berth_vault::Reader| {
+        let held = Held::of(reader, &brought.restic)?;
+        let apart = held.objects.values().filter(|object| object.path.is_some()).count();
+        for number in [0, 1, 15_000, 29_998, 29_999] {
+            let mut found = Vec::new();
+            held.content(&held.objects[&key(number)])?.read_to_end(&mut found).unwrap();
+            assert_eq!(found, number.to_be_bytes(), "{number}");
+        }
+        assert!(held.objects["d"].path.is_none(), "others have their own room");
+        Ok::<_, BucketError>((held.objects.len(), apart))
+    };
+    let (objects, apart) = server.vault.read(&name("acme"), &PASSWORD.into(), read).await.unwrap();
+    assert_eq!(objects, 30_002);
+    assert!((1_000..10_000).contains(&apart), "{apart}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
