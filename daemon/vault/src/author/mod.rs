@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::init::keys_of;
 use crate::object::{Blob, Key, Kind, Sum};
-use crate::reader::{LARGEST_TREE, MOST_NODES, Node as Entry};
+use crate::reader::Node as Entry;
 use crate::storage::StorageError;
 use node::{Node, Tree};
 use packs::Packs;
@@ -87,9 +87,6 @@ pub enum AuthorError {
     /// An entry is below what was closed already, or below what is no folder.
     #[error("entries must come in the order of their paths")]
     Order,
-    /// A folder has more entries, or larger files, than anybody would read again.
-    #[error("a folder has more entries than a snapshot can hold")]
-    Crowded,
 }
 
 struct Folder {
@@ -195,16 +192,7 @@ impl Author {
     pub fn detach(&mut self) -> Result<[u8; 32], AuthorError> {
         self.go_to(b"")?;
         let root = self.open.pop().map(|root| root.tree).unwrap_or_default();
-        self.keep_tree(&root)
-    }
-
-    /// Stores the entries of a folder, unless nobody would read them again.
-    fn keep_tree(&mut self, tree: &Tree) -> Result<[u8; 32], AuthorError> {
-        let text = tree.text()?;
-        if text.len() > LARGEST_TREE || tree.len() > MOST_NODES {
-            return Err(AuthorError::Crowded);
-        }
-        self.packs.add(Blob::Tree, &text)
+        self.packs.add(Blob::Tree, &root.text()?)
     }
 
     /// Adds a folder with all that [`Author::detach`] made of it.
@@ -303,7 +291,7 @@ impl Author {
 
     fn close(&mut self) -> Result<(), AuthorError> {
         let Some(folder) = self.open.pop() else { return Ok(()) };
-        let tree = self.keep_tree(&folder.tree)?;
+        let tree = self.packs.add(Blob::Tree, &folder.tree.text()?)?;
         let around = self.open.last_mut().ok_or(AuthorError::Order)?;
         around.tree.add(&folder.name, Node::folder(&folder.name, &folder.attributes, tree))
     }

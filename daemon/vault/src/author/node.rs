@@ -67,11 +67,6 @@ impl Tree {
         Ok(())
     }
 
-    /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// As it is stored.
     pub(super) fn text(&self) -> Result<Vec<u8>, AuthorError> {
         let mut text = serde_json::to_vec(self)?;

@@ -31,14 +31,13 @@ pub(crate) use pieces::Pieces;
 pub(crate) use runs::SEAL;
 pub(crate) use source::{Place, Source, Within};
 pub use sums::{Summed, Walked};
-pub(crate) use tree::MOST_NODES;
 pub use tree::{BadTree, Node, Tree};
 
 /// How large what is read may be, in bytes, once it is unpacked: it has to fit into memory, whoever made it. restic cuts files into
 /// pieces of 8 MiB at the most, a folder of 100,000 files has a tree of some 40 MiB, and an object of the index tells of what is in
 /// some hundred packs.
 const LARGEST_PIECE: usize = 16 * 1024 * 1024;
-pub(crate) const LARGEST_TREE: usize = 64 * 1024 * 1024;
+const LARGEST_TREE: usize = 64 * 1024 * 1024;
 const LARGEST_INDEX: usize = 64 * 1024 * 1024;
 const LARGEST_SNAPSHOT: usize = 4 * 1024 * 1024;
 

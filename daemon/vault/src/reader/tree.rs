@@ -8,7 +8,7 @@ use crate::quoted::unquoted;
 
 /// How many entries a folder may have, each of which takes some hundred bytes of memory beside its text. restic's own take more than
 /// that of a tree that is as large as one may be.
-pub(crate) const MOST_NODES: usize = 500_000;
+const MOST_NODES: usize = 500_000;
 
 /// A folder's entries, in the order of their names.
 #[derive(Debug, Clone, Default)]
