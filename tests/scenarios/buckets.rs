@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use berth_client::OperationFilter;
@@ -14,7 +13,6 @@ use berth_tests::bucket::Store;
 use berth_tests::daemon::DaemonOptions;
 use berth_tests::drafts::{settings, tenant};
 use berth_tests::stage::{Stage, name};
-use berth_tests::told::Told;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -216,15 +214,7 @@ async fn objects_are_taken_along_in_a_bundle_and_come_into_another_bucket() -> R
     ensure!(begun.status.success(), "{begun:?}");
     let operations = target.client.operations(&OperationFilter::default(), 10).await?;
     let operation = operations.iter().find(|it| it.kind == OperationKind::TakeIn).context("the import")?.id;
-    for wait in [3000, 3000] {
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        if target.client.operation(operation).await?.status.is_final() {
-            break;
-        }
-        target.daemon.kill()?;
-        target.daemon.start_again()?;
-    }
-    let told = Told::follow(&target.client, operation).await?.succeeded()?;
+    let told = target.killed_meanwhile(operation, &[3000, 3000]).await?.succeeded()?;
     for (key, headers, content) in objects() {
         let (found, there) = (own.get(key).await.context(key)?, along.owner.get(key).await.context(key)?);
         ensure!(found.1 == content && found.0 == there.0, "{key}: {:?}, and was {:?}", found.0, there.0);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use berth_bundle::{About, Kind, ServiceAbout, Verified};
@@ -202,15 +201,7 @@ async fn a_daemon_that_is_killed_while_it_takes_a_bundle_in_goes_on_and_leaves_t
     assert_eq!(bundle.status, BundleStatus::Whole);
     let operation = bundle.taken_in.as_ref().context("taken in")?.operation;
     // Some of these fall into the setting up, some into the unpacking or the putting in place.
-    for wait in [1500, 4000, 3000] {
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        if target.client.operation(operation).await?.status.is_final() {
-            break;
-        }
-        target.daemon.kill()?;
-        target.daemon.start_again()?;
-    }
-    let told = Told::follow(&target.client, operation).await?.succeeded()?;
+    let told = target.killed_meanwhile(operation, &[1500, 4000, 3000]).await?.succeeded()?;
     assert_eq!(told.operation.status, OperationStatus::Succeeded);
     let record = target.client.tenant(&name("acme")).await?;
     assert_eq!(record.spec.mode.as_deref(), Some("standby"), "the old provider might still serve it");

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use berth_client::OperationFilter;
@@ -267,15 +266,7 @@ async fn a_daemon_that_is_killed_while_it_takes_a_vault_over_from_a_store_goes_o
     ensure!(begun.status.success(), "{begun:?}");
     let operations = target.client.operations(&OperationFilter::default(), 10).await?;
     let operation = operations.first().context("the import")?.id;
-    for wait in [1500, 4000, 3000] {
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        if target.client.operation(operation).await?.status.is_final() {
-            break;
-        }
-        target.daemon.kill()?;
-        target.daemon.start_again()?;
-    }
-    let told = Told::follow(&target.client, operation).await?.succeeded()?;
+    let told = target.killed_meanwhile(operation, &[1500, 4000, 3000]).await?.succeeded()?;
     assert_eq!(told.operation.status, OperationStatus::Succeeded);
     assert!(told.step(StepName::Unpack).is_some());
     let record = target.client.tenant(&name("acme")).await?;

@@ -1,11 +1,12 @@
 //! A daemon and the machines that it may deploy to.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use berth_client::Client;
 use berth_domain::ssh::SshPublicKey;
-use berth_domain::{MachineDraft, MachineName, TenantDraft, TenantName};
+use berth_domain::{MachineDraft, MachineName, OperationId, TenantDraft, TenantName};
 use berth_testbed::{Disk, Machine, Testbed, TestbedOptions, prerequisites};
 
 use crate::daemon::{Daemon, DaemonOptions};
@@ -72,6 +73,23 @@ impl Stage {
     /// If it does not come up.
     pub async fn boot(&self, name: &str) -> Result<Machine> {
         Ok(self.testbed.boot(&machine_name(name)?, &self.key).await?)
+    }
+
+    /// Kills the daemon after each of these waits, in milliseconds, and starts it again, as long as an operation goes on; then follows that to
+    /// its end.
+    ///
+    /// # Errors
+    /// The daemon does not start again, or the operation does not end.
+    pub async fn killed_meanwhile(&mut self, operation: OperationId, waits: &[u64]) -> Result<Told> {
+        for wait in waits {
+            tokio::time::sleep(Duration::from_millis(*wait)).await;
+            if self.client.operation(operation).await?.status.is_final() {
+                break;
+            }
+            self.daemon.kill()?;
+            self.daemon.start_again()?;
+        }
+        Told::follow(&self.client, operation).await
     }
 
     /// Deploys a tenant as it is specified now, and follows that to its end.
