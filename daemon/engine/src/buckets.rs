@@ -12,6 +12,9 @@ use crate::error::StepError;
 /// `service:NAME` is brought back there.
 pub(crate) const BUCKET_OF: &str = "bucket-of:";
 
+/// How many tenants are asked for at once.
+const PAGE: u32 = 200;
+
 /// A bucket that a tenant would share with another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedBucket {
@@ -102,14 +105,29 @@ impl Shared {
             return Ok((Vec::new(), true));
         }
         let (theirs, complete) = self.buckets_of_the_original(snapshot).await?;
-        let shared = buckets(manifest).filter(|(_, _, own)| theirs.iter().any(|known| known.is(own)));
-        let shared = shared.map(|(service, contract, own)| SharedBucket {
-            service: service.clone(),
-            setting: setting_of(contract, own),
-            bucket: own.name.clone(),
-            owner: snapshot.tenant.clone(),
-        });
-        Ok((shared.collect(), complete || buckets(manifest).next().is_none()))
+        let shared = shared_with(manifest, &theirs, &snapshot.tenant).collect();
+        Ok((shared, complete || buckets(manifest).next().is_none()))
+    }
+
+    /// The buckets of a tenant, whose system says this, that another one has as well, as far as this host has their systems.
+    pub(crate) async fn buckets_of_others(
+        &self,
+        tenant: &TenantName,
+        manifest: &Manifest,
+    ) -> Result<Vec<SharedBucket>, StepError> {
+        let (mut shared, mut after): (Vec<SharedBucket>, Option<String>) = (Vec::new(), None);
+        loop {
+            let page = self.records.list_tenants(after.as_deref(), PAGE).await?;
+            for other in page.items.iter().filter(|other| other.spec.name != *tenant) {
+                let theirs = self.manifest_here(other.deployed_system.as_deref()).await;
+                let theirs: Vec<Known> = theirs.iter().flat_map(known).collect();
+                shared.extend(shared_with(manifest, &theirs, &other.spec.name));
+            }
+            after = page.next.map(String::from);
+            if after.is_none() {
+                return Ok(shared);
+            }
+        }
     }
 
     /// The buckets that a snapshot holds, those of the system that it was made of, and those that its tenant has by now.
@@ -126,10 +144,7 @@ impl Shared {
         };
         for system in [Some(snapshot.system.as_str()), now.as_deref()] {
             if let Some(manifest) = self.manifest_here(system).await {
-                let all = buckets(&manifest);
-                known.extend(
-                    all.map(|(_, _, own)| Known::new(&own.name, &own.endpoint, Some(&own.access_key))),
-                );
+                known.extend(self::known(&manifest));
             } else {
                 // What was deployed once, and is not here any more, is no matter.
                 complete &= system.is_none() || system != now.as_deref();
@@ -151,6 +166,26 @@ impl Shared {
 fn buckets(manifest: &Manifest) -> impl Iterator<Item = (&ServiceName, &ServiceManifest, &Bucket)> {
     manifest.services.iter().flat_map(|(service, contract)| {
         contract.state.buckets.iter().map(move |bucket| (service, contract, bucket))
+    })
+}
+
+/// The buckets that a system knows.
+fn known(manifest: &Manifest) -> impl Iterator<Item = Known> + '_ {
+    buckets(manifest).map(|(_, _, own)| Known::new(&own.name, &own.endpoint, Some(&own.access_key)))
+}
+
+/// Those of a system's buckets that its owner would share with another.
+fn shared_with<'a>(
+    manifest: &'a Manifest,
+    theirs: &'a [Known],
+    owner: &'a TenantName,
+) -> impl Iterator<Item = SharedBucket> + 'a {
+    let shared = buckets(manifest).filter(|(_, _, own)| theirs.iter().any(|known| known.is(own)));
+    shared.map(|(service, contract, own)| SharedBucket {
+        service: service.clone(),
+        setting: setting_of(contract, own),
+        bucket: own.name.clone(),
+        owner: owner.clone(),
     })
 }
 

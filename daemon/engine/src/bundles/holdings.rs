@@ -113,6 +113,12 @@ impl Holdings {
         self.services.values().fold(0, |sum, held| sum.saturating_add(held.about.bytes))
     }
 
+    /// Whether there are objects of buckets.
+    pub(crate) fn has_objects(&self) -> bool {
+        let mut buckets = self.services.values().flat_map(|held| held.about.buckets.values());
+        buckets.any(|bucket| bucket.objects > 0)
+    }
+
     /// The buckets whose objects have no bucket of a system's to come into, each with why.
     pub(crate) fn without_bucket(&self, system: &Manifest) -> Vec<String> {
         let all = self.services.iter().flat_map(|(service, held)| {

@@ -1,7 +1,7 @@
 //! Tenants that are made of a bundle with buckets.
 
 use berth_bundle::{BucketAbout, FileMode, Meta, ObjectAbout, Target, Writer, layout};
-use berth_domain::{Event, Mode, Operation, OperationStatus, StepName};
+use berth_domain::{Event, Mode, Operation, OperationKind, OperationStatus, StepName};
 use berth_vault::object::Kind;
 
 use crate::brought::{self, code, mode};
@@ -78,6 +78,26 @@ async fn objects_come_into_the_bucket_that_the_tenant_has_here_before_its_state_
         [("https://new/other".to_owned(), "secret-of-new".to_owned(), bucket.restic.clone())]
     );
     assert_eq!(stage.world.state.done.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn objects_do_not_come_into_a_bucket_of_somebody_who_is_served_here() {
+    let stage = stage(Some("other")).await;
+    stage.settle("theirs", "vm2").await;
+    give_key(&stage, "theirs", "web", "secret-of-theirs").await;
+    let id = stage.submit_of("theirs", "vm2", OperationKind::Deploy, false).await;
+    assert_eq!(stage.ended(id).await.0.status, OperationStatus::Succeeded);
+    let before = stage.machine();
+    let operation = taken_in(&stage, true).await;
+    assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "bucket-shared"));
+    let error = operation.error.unwrap();
+    assert!(error.message.contains("names the bucket other of theirs"), "{}", error.message);
+    assert_eq!((error.step, before.committed), (Some(StepName::Prepare), stage.machine().committed));
+    assert!(put(&stage).is_empty());
+    // In standby it writes into none.
+    let operation = taken_in(&stage, false).await;
+    assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+    assert!(put(&stage).is_empty());
 }
 
 #[tokio::test]

@@ -20,8 +20,9 @@ use berth_store::{StoreError, VaultRecord};
 use super::deployment::Gate;
 use super::state::{Bringing, put_buckets_back, restore_parts};
 use super::{Context, Outcome};
+use crate::buckets::SharedBucket;
 use crate::bundles::Holdings;
-use crate::error::{NO_BUCKET, StepError};
+use crate::error::{BUCKET_SHARED, NO_BUCKET, StepError};
 use crate::ports::{Report, Sink};
 use bundle::Bundle;
 use offsite::Offsite;
@@ -70,6 +71,9 @@ pub(super) async fn prepare(context: &mut Context, sink: &Sink) -> Result<Outcom
     let system = context.manifest().await?;
     holdings.fit(&system)?;
     have_buckets(&holdings, &system, source.go_live(), sink)?;
+    if source.go_live() && holdings.has_objects() {
+        have_their_own(context, &system).await?;
+    }
     context.has_room_for(holdings.bytes(), sink).await?;
     context.settle_in(&Mode::Standby, Gate::Open, sink).await?;
     context.vault().await?;
@@ -86,6 +90,16 @@ fn have_buckets(holdings: &Holdings, system: &Manifest, go_live: bool, sink: &Si
         sink(Report::Warning(format!("{why}: give it one before the services are started")));
     }
     Ok(())
+}
+
+/// Objects that come back would replace newer ones of a tenant that is served here.
+async fn have_their_own(context: &Context, system: &Manifest) -> Result<(), StepError> {
+    let shared = context.shared.buckets_of_others(&context.tenant, system).await?;
+    if shared.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<String> = shared.iter().map(SharedBucket::message).collect();
+    Err(StepError::failed(BUCKET_SHARED, messages.join("; ")))
 }
 
 pub(super) async fn unpacked(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
