@@ -1,19 +1,18 @@
 //! What is known of tenants' buckets: the tags of their snapshots, and whether two tenants would share one.
 
+use std::collections::BTreeMap;
+
 use berth_domain::manifest::{Bucket, Generator, Manifest, ServiceManifest};
 use berth_domain::{ServiceName, Snapshot, TenantName};
 use berth_store::StoreError;
 
 use crate::Engine;
 use crate::engine::Shared;
-use crate::error::StepError;
+use crate::error::{BUCKET_SHARED, StepError};
 
 /// What the tag begins with that names the service which a bucket's snapshot is of. Nothing on a machine looks for it: what is
 /// `service:NAME` is brought back there.
 pub(crate) const BUCKET_OF: &str = "bucket-of:";
-
-/// How many tenants are asked for at once.
-const PAGE: u32 = 200;
 
 /// A bucket that a tenant would share with another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +38,38 @@ impl SharedBucket {
     }
 }
 
+/// Refuses buckets that others have.
+pub(crate) fn are_nobody_elses(shared: &[SharedBucket]) -> Result<(), StepError> {
+    if shared.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<String> = shared.iter().map(SharedBucket::message).collect();
+    Err(StepError::failed(BUCKET_SHARED, messages.join("; ")))
+}
+
 /// The tags by which the snapshots of a bucket are found.
 pub(crate) fn tags_of(service: &ServiceName, bucket: &str) -> Vec<String> {
     vec![format!("bucket:{bucket}"), format!("{BUCKET_OF}{service}")]
 }
 
+/// The buckets of a service that the objects of buckets go to, of those that have any; `of` tells a bucket's store's address, and how many
+/// objects it has.
+pub(crate) fn targets<'a, T>(
+    own: &'a [Bucket],
+    held: &'a BTreeMap<String, T>,
+    of: impl Fn(&T) -> (&str, u64),
+) -> Vec<(&'a str, &'a T, Option<&'a Bucket>)> {
+    let with_objects: Vec<_> = held.iter().filter(|(_, bucket)| of(bucket).1 > 0).collect();
+    let alone = with_objects.len() == 1;
+    let found = with_objects
+        .into_iter()
+        .map(|(name, bucket)| (name.as_str(), bucket, target(own, (name, of(bucket).0), alone)));
+    found.collect()
+}
+
 /// The bucket of a service that objects go to: the one that they are of, by its name and its store's address; else the only one, where
 /// there are no others' objects (`alone`).
-pub(crate) fn target<'a>(
-    own: &'a [Bucket],
-    (name, endpoint): (&str, &str),
-    alone: bool,
-) -> Option<&'a Bucket> {
+fn target<'a>(own: &'a [Bucket], (name, endpoint): (&str, &str), alone: bool) -> Option<&'a Bucket> {
     let same = own.iter().find(|bucket| bucket.name == name && bucket.endpoint == endpoint);
     match (same, own) {
         (Some(bucket), _) => Some(bucket),
@@ -115,19 +134,16 @@ impl Shared {
         tenant: &TenantName,
         manifest: &Manifest,
     ) -> Result<Vec<SharedBucket>, StepError> {
-        let (mut shared, mut after): (Vec<SharedBucket>, Option<String>) = (Vec::new(), None);
-        loop {
-            let page = self.records.list_tenants(after.as_deref(), PAGE).await?;
-            for other in page.items.iter().filter(|other| other.spec.name != *tenant) {
-                let theirs = self.manifest_here(other.deployed_system.as_deref()).await;
-                let theirs: Vec<Known> = theirs.iter().flat_map(known).collect();
-                shared.extend(shared_with(manifest, &theirs, &other.spec.name));
-            }
-            after = page.next.map(String::from);
-            if after.is_none() {
-                return Ok(shared);
-            }
+        let others = self.records.of_tenants(|other| {
+            Some((other.spec.name, other.deployed_system?)).filter(|(name, _)| name != tenant)
+        });
+        let mut shared = Vec::new();
+        for (name, system) in others.await? {
+            let theirs = self.manifest_here(Some(&system)).await;
+            let theirs: Vec<Known> = theirs.iter().flat_map(known).collect();
+            shared.extend(shared_with(manifest, &theirs, &name));
         }
+        Ok(shared)
     }
 
     /// The buckets that a snapshot holds, those of the system that it was made of, and those that its tenant has by now.

@@ -47,6 +47,27 @@ pub trait Records:
     fn listen(&self) -> Option<Box<dyn Listening>>;
 }
 
+/// How many tenants are asked for at once.
+const PAGE: u32 = 500;
+
+impl dyn Records {
+    /// What `of` makes of all tenants, by name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn of_tenants<T>(&self, of: impl Fn(TenantRecord) -> Option<T>) -> Result<Vec<T>> {
+        let (mut found, mut after): (Vec<T>, Option<String>) = (Vec::new(), None);
+        loop {
+            let page = self.list_tenants(after.as_deref(), PAGE).await?;
+            found.extend(page.items.into_iter().filter_map(&of));
+            after = page.next.map(String::from);
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
 impl Records for Store {
     fn listen(&self) -> Option<Box<dyn Listening>> {
         Self::listen(self).map(|listener| Box::new(listener) as Box<dyn Listening>)

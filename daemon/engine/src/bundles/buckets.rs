@@ -7,7 +7,7 @@ use berth_domain::BundledBucket;
 use berth_domain::manifest::Bucket;
 use berth_vault::buckets::ObjectAttributes;
 
-use crate::buckets::target;
+use crate::buckets::targets;
 
 /// How many buckets a service may have.
 const MOST: usize = 100;
@@ -81,9 +81,8 @@ pub(super) fn without_target<'a>(
     held: &'a BTreeMap<String, BundledBucket>,
     own: &'a [Bucket],
 ) -> impl Iterator<Item = String> + 'a {
-    let some = move || held.iter().filter(|(_, bucket)| bucket.objects > 0);
-    let alone = some().count() == 1;
-    some().filter_map(move |(name, bucket)| match target(own, (name, &bucket.endpoint), alone) {
+    let all = targets(own, held, |bucket| (&bucket.endpoint, bucket.objects));
+    all.into_iter().filter_map(|(name, _, target)| match target {
         None => Some(format!("the settings name no bucket for the objects of {name}")),
         Some(own) if own.secret_key_file.is_none() => Some(format!(
             "the settings give no key to {}, into which the objects of {name} would come",

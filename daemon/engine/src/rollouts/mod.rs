@@ -41,9 +41,6 @@ pub(crate) use ahead::Evaluations;
 pub(crate) use drive::drive_all;
 use news::News;
 
-/// How many tenants are read at once.
-const PAGE: u32 = 500;
-
 /// How often a wish is recorded again when the rollout changed in between.
 const ATTEMPTS: u32 = 20;
 
@@ -176,18 +173,11 @@ impl Engine {
     }
 
     async fn selected(&self, select: &Selector) -> Result<Vec<TenantName>, StoreError> {
-        let mut found = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.shared.records.list_tenants(after.as_deref(), PAGE).await?;
-            let wanted =
-                |tenant: &TenantRecord| tenant.deployed_revision.is_some() && select.matches(&tenant.spec);
-            found.extend(page.items.into_iter().filter(wanted).map(|tenant| tenant.spec.name));
-            after = page.next.map(String::from);
-            if after.is_none() {
-                return Ok(found);
-            }
-        }
+        let wanted = |tenant: TenantRecord| {
+            let is_wanted = tenant.deployed_revision.is_some() && select.matches(&tenant.spec);
+            is_wanted.then_some(tenant.spec.name)
+        };
+        self.shared.records.of_tenants(wanted).await
     }
 
     /// Writes a rollout down; it begins at once.

@@ -81,20 +81,13 @@ impl Service<'_> {
         let mut others = Waiting::of(database);
         let extent = Extent::Rows { snapshot: &fresh.snapshot };
         let mut dumping = Dumping::begin(database, extent, file)?;
-        let dumped = match dumping.wait_until_it_writes(&mut others) {
-            Ok(()) => match self.until_it_began(job, database, stream, &fresh)? {
-                Beginning::Untold => return Ok(None),
-                begun => dumping.finish_before(&mut others).map(|()| begun),
-            },
-            Err(given) => Err(given),
-        };
-        let begun = match dumped {
-            Ok(begun) => begun,
-            Err(given) => {
-                others.let_go()?;
-                return Err(given.into());
-            }
-        };
+        if let Err(given) = dumping.wait_until_it_writes(&mut others) {
+            return Err(let_go(&others, given));
+        }
+        let Some(begun) = self.until_it_began(job, database, stream, &fresh)? else { return Ok(None) };
+        if let Err(given) = dumping.finish_before(&mut others) {
+            return Err(let_go(&others, given));
+        }
         let sum = schema::sum(database, Some(&fresh.snapshot))?;
         let first = Said { stream, since: None, until: fresh.at };
         drop(fresh);
@@ -104,25 +97,24 @@ impl Service<'_> {
                 let next = Said { stream, since: Some(first.until), until };
                 Some(self.kept(job, database, next, (path, None), bytes_added)?)
             }
-            Beginning::Nothing | Beginning::Untold => None,
+            Beginning::Whole => None,
         };
         let newest = self.kept(job, database, first, (path, Some(sum)), bytes_added)?;
         Ok(Some(next.unwrap_or(newest)))
     }
 
-    /// Writes down what the dump cannot have where tables were emptied between its snapshot and its beginning.
+    /// Writes down what the dump cannot have where tables were emptied between its snapshot and its beginning. Nothing where something else
+    /// became of a table.
     fn until_it_began(
         &self,
         job: &mut Job,
         database: &str,
         stream: &str,
         fresh: &Fresh,
-    ) -> Result<Beginning, Stop> {
-        let Some(mut emptied) = Emptied::since(&fresh.snapshot, database)? else {
-            return Ok(Beginning::Untold);
-        };
+    ) -> Result<Option<Beginning>, Stop> {
+        let Some(mut emptied) = Emptied::since(&fresh.snapshot, database)? else { return Ok(None) };
         if emptied.is_none() {
-            return Ok(Beginning::Nothing);
+            return Ok(Some(Beginning::Whole));
         }
         let all = self.unnamed_file(job, database)?;
         let changes = peeked(stream, database, (slot::end_of_log()?, None), all)?;
@@ -135,19 +127,19 @@ impl Service<'_> {
             }
             Ok::<_, Stop>(keeps)
         })?;
-        match until {
-            Some(until) if emptied.is_none() => Ok(Beginning::Told { path, until }),
-            _ => Ok(Beginning::Untold),
-        }
+        Ok(until.filter(|_| emptied.is_none()).map(|until| Beginning::Told { path, until }))
     }
 }
 
-/// What became of tables between a dump's snapshot and the moment from which on it holds them.
+/// What a dump has of what became of tables between its snapshot and the moment from which on it holds them.
 enum Beginning {
-    /// Nothing that it would not show.
-    Nothing,
+    /// All of it.
+    Whole,
     /// Some were emptied. The file has what is to be done to the dump up to a place in the log.
     Told { path: PathBuf, until: Lsn },
-    /// Something else.
-    Untold,
+}
+
+/// Ends at the server what has ended here.
+fn let_go(others: &Waiting<'_>, given: Given) -> Stop {
+    others.let_go().map_or_else(Stop::from, |()| given.into())
 }

@@ -20,9 +20,9 @@ use berth_store::{StoreError, VaultRecord};
 use super::deployment::Gate;
 use super::state::{Bringing, put_buckets_back, restore_parts};
 use super::{Context, Outcome};
-use crate::buckets::SharedBucket;
+use crate::buckets::are_nobody_elses;
 use crate::bundles::Holdings;
-use crate::error::{BUCKET_SHARED, NO_BUCKET, StepError};
+use crate::error::{NO_BUCKET, StepError};
 use crate::ports::{Report, Sink};
 use bundle::Bundle;
 use offsite::Offsite;
@@ -94,12 +94,7 @@ fn have_buckets(holdings: &Holdings, system: &Manifest, go_live: bool, sink: &Si
 
 /// Objects that come back would replace newer ones of a tenant that is served here.
 async fn have_their_own(context: &Context, system: &Manifest) -> Result<(), StepError> {
-    let shared = context.shared.buckets_of_others(&context.tenant, system).await?;
-    if shared.is_empty() {
-        return Ok(());
-    }
-    let messages: Vec<String> = shared.iter().map(SharedBucket::message).collect();
-    Err(StepError::failed(BUCKET_SHARED, messages.join("; ")))
+    are_nobody_elses(&context.shared.buckets_of_others(&context.tenant, system).await?)
 }
 
 pub(super) async fn unpacked(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {

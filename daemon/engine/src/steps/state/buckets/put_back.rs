@@ -7,7 +7,7 @@ use berth_store::VaultRecord;
 
 use super::super::super::Context;
 use super::Meter;
-use crate::buckets::{SharedBucket, target};
+use crate::buckets::{are_nobody_elses, targets};
 use crate::error::{BUCKET_FAILED, BUCKET_SHARED, StepError};
 use crate::ports::{PutBack, Report, Sink};
 
@@ -24,10 +24,7 @@ pub(in super::super::super) async fn put_back(
     }
     let manifest = context.manifest().await?;
     let (shared, complete) = context.shared.shared_buckets(snapshot, &context.tenant, &manifest).await?;
-    if !shared.is_empty() {
-        let messages: Vec<String> = shared.iter().map(SharedBucket::message).collect();
-        return Err(StepError::failed(BUCKET_SHARED, messages.join("; ")));
-    }
+    are_nobody_elses(&shared)?;
     if !complete {
         let why = "whether the copy would share a bucket with the original cannot be found out on this host, which has not built \
                    the original's system";
@@ -36,10 +33,8 @@ pub(in super::super::super) async fn put_back(
     let meter = Meter::default();
     for (service, captured) in snapshot.captured() {
         let own = manifest.services.get(service).map_or(&[][..], |contract| &contract.state.buckets);
-        let with_objects = || captured.buckets.iter().filter(|(_, held)| held.objects > 0);
-        let alone = with_objects().count() == 1;
-        for (name, held) in with_objects() {
-            match target(own, (name, &held.endpoint), alone) {
+        for (name, held, target) in targets(own, &captured.buckets, |held| (&held.endpoint, held.objects)) {
+            match target {
                 Some(bucket) => {
                     let put = one(context, &manifest, (service, bucket, held), vault, &meter, sink).await?;
                     sink(Report::Line(told(service, bucket, put)));
