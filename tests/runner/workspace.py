@@ -1,5 +1,6 @@
 """All tests of all crates in one build: unit tests, the crates' own tests, scenarios on machines, examples in rustdoc."""
 
+import os
 import shutil
 from contextlib import ExitStack
 
@@ -33,6 +34,9 @@ def run(context) -> Outcome:
             outcome.failed.append(f"cargo build: {failure}")
             return outcome
         environment["BERTH_PROGRAMS"] = str(context.target / "debug")
+        # What takes long are tests on machines, which wait for these more than they compute: one for each processor leaves
+        # half of the time unused.
+        environment.setdefault("RUST_TEST_THREADS", str(2 * len(os.sched_getaffinity(0))))
         return _test(context, [], environment, outcome)
 
 

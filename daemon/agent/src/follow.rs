@@ -11,7 +11,8 @@ use berth_protocol::FailureCode;
 use crate::client::Client;
 use crate::failure::{Result, failure, io};
 
-const PAUSE: Duration = Duration::from_millis(20);
+/// How often it is looked for more: what is waited for here is waited for by people, and by services that are stopped.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How often it is asked whether the unit still runs.
 const LOOK: Duration = Duration::from_secs(1);

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use berth_protocol::FailureCode;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::failure::{Result, failure, io, program as failed};
 
@@ -175,12 +177,9 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// Ends a program with all that it started.
 pub(crate) fn end_group(child: &mut Child) {
-    let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    let Some(group) = pid(child) else { return };
     let _ = kill_process_group(group, Signal::TERM);
-    let end = Instant::now() + ENDING;
-    while Instant::now() < end && matches!(child.try_wait(), Ok(None)) {
-        thread::sleep(Duration::from_millis(20));
-    }
+    let _ = wait_at_most(child, ENDING);
     let _ = kill_process_group(group, Signal::KILL);
 }
 
@@ -203,22 +202,35 @@ pub(crate) fn exit_code(status: ExitStatus) -> i32 {
 }
 
 fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let end = Instant::now() + limit;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= end {
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
+    if let Some(status) = wait_at_most(child, limit)? {
+        return Ok(Some(status));
     }
+    if let Some(group) = pid(child) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    child.wait()?;
+    Ok(None)
+}
+
+/// Waits for a program until it ends, which is noticed at once; nothing where it has not by then.
+pub(crate) fn wait_at_most(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let end = Instant::now() + limit;
+    let Some(process) = pid(child) else { return child.wait().map(Some) };
+    let process = pidfd_open(process, PidfdFlags::empty())?;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(std::io::Error::other)?;
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return child.try_wait(),
+            Ok(_) => return child.wait().map(Some),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 /// What a program writes, up to a bound; what comes behind that is passed over.

@@ -94,6 +94,8 @@ in
       listen_addresses = lib.mkDefault "localhost";
       unix_socket_directories = lib.mkDefault "/run/postgresql";
       log_destination = lib.mkDefault "stderr";
+      # A rehearsal's machine has no disk of its own, and often little of its host's. Before what a tenant's module would have by itself.
+      max_slot_wal_keep_size = lib.mkOverride 900 "512MB";
     };
     environment.etc = {
       "rehearsal/postgresql.conf".text = configuration;

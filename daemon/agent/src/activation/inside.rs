@@ -3,7 +3,6 @@
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
 use std::time::Duration;
 
 use berth_domain::Manifest;
@@ -17,13 +16,16 @@ use super::{deadline, unit};
 use crate::entry::Myself;
 use crate::failure::{Result, failure, io};
 use crate::lock::Lock;
-use crate::programs::{exit_code, prepare};
+use crate::programs::{exit_code, prepare, wait_at_most};
 use crate::system::System;
 use crate::{roots, secrets};
 
-/// How often the switcher is looked at: often enough that a secret has its owner before the units start that the
-/// switcher starts after it has made the users.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How often owners are looked for that the switcher makes: often enough that a secret has its own before the units start
+/// that the switcher starts after it has made the users.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How long it is waited for the switcher at a time where nothing else is to be done; it is noticed at once when it ends.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Switches as recorded and writes down how it ended. Killed in the middle, it leaves the record as it is, and the
 /// dead-man timer.
@@ -96,14 +98,12 @@ impl Switch {
 
     fn wait(&mut self) -> Result<i32> {
         let status = loop {
-            let ended = self.child.try_wait().map_err(io("cannot wait for switch-to-configuration"))?;
-            if let Some(status) = ended {
+            let pause = if self.ownerless.is_empty() { LONG } else { LOOK };
+            let ended = wait_at_most(&mut self.child, pause);
+            if let Some(status) = ended.map_err(io("cannot wait for switch-to-configuration"))? {
                 break status;
             }
-            if !self.ownerless.is_empty() {
-                self.settle();
-            }
-            sleep(PAUSE);
+            self.settle();
         };
         self.settle_finally();
         Ok(exit_code(status))

@@ -26,6 +26,8 @@ async fn unlock(bench: &Bench) {
 #[tokio::test]
 async fn a_live_pass_stops_nothing_and_the_quiet_one_after_it_has_little_left_to_copy() {
     let Some(bench) = keeping::machine("passes", 4000).await else { return };
+    // A repository that nobody has made is made by the machine.
+    sh(&bench, "rm -r /srv/vault").await;
     fill(&bench).await;
     sh(&bench, "head -c 20000000 /dev/urandom > /var/lib/web/large").await;
     let path = on(&bench, "passes", json!({ "web": web(&[], "1.2") }));

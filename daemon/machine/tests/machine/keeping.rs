@@ -1,6 +1,7 @@
 //! A tenant with state, on a machine whose numbers of users are its own.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_machine::StorePath;
@@ -8,6 +9,8 @@ use berth_protocol::{
     Answer, Capture, Captured, Fingerprint, Follower, Pass, Repository, Request, RestorePart, SecretText,
     ServiceCapture,
 };
+use berth_vault::{FolderStorage, Limits, MergeError, RepositoryName, Tokens, Vault};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,7 +22,7 @@ use crate::wiping::{psql, start_postgresql};
 pub const KEY: &str = "the-key-of-the-vault";
 
 /// How long anything may take here, in seconds.
-const LIMIT: u64 = 100;
+const SECONDS: u64 = 100;
 
 /// A service as the manifest has it: a database, a directory, and units that are quiet while both are copied.
 pub fn web(after_restore: &[&str], version: &str) -> Value {
@@ -72,7 +75,32 @@ pub async fn machine(name: &str, number: u32) -> Option<Bench> {
     psql(&bench, "CREATE ROLE web LOGIN").await;
     psql(&bench, "CREATE DATABASE web OWNER web").await;
     sh(&bench, "mkdir -p /var/lib/web && chown web:web /var/lib/web && chmod 750 /var/lib/web").await;
+    Opened::on(&bench).await.init().await;
     Some(bench)
+}
+
+/// The repository on a machine's own disk, as a daemon has it that can read and write it.
+pub struct Opened {
+    pub vault: Vault,
+    pub name: RepositoryName,
+    pub key: SecretString,
+}
+
+impl Opened {
+    pub async fn on(bench: &Bench) -> Self {
+        let storage = FolderStorage::open(&bench.file("/srv")).await.unwrap();
+        let vault = Vault::new(Arc::new(storage), Arc::new(Tokens::new()), Limits::default());
+        Self { vault, name: "vault".parse().unwrap(), key: KEY.into() }
+    }
+
+    /// Makes the repository unless it is there.
+    pub async fn init(&self) {
+        self.vault.init(&self.name, &self.key).await.unwrap();
+    }
+
+    pub async fn merge(&self) -> Result<(), MergeError> {
+        self.vault.merge(&self.name, &self.key).await
+    }
 }
 
 /// Everything that a copy could get wrong.
@@ -155,7 +183,7 @@ pub fn capture(operation: Uuid, system: &StorePath, pass: Pass) -> Request {
         tag: "test".into(),
         follower: Follower::Nobody,
         replicate: None,
-        limit_seconds: LIMIT,
+        limit_seconds: SECONDS,
     }
 }
 
@@ -171,7 +199,7 @@ pub fn restore(operation: Uuid, system: &StorePath, parts: &[(&str, &str)]) -> R
         parts: parts.collect(),
         secrets: None,
         reuse: false,
-        limit_seconds: LIMIT,
+        limit_seconds: SECONDS,
     }
 }
 

@@ -1,45 +1,20 @@
 //! Passes whose follower makes snapshots of everything of them: the last one does not go through all files any more.
 
 use berth_protocol::{Answer, Follower, Pass};
-use berth_vault::{FolderStorage, Limits, MergeError, RepositoryName, Tokens, Vault};
-use secrecy::SecretString;
-use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::ahead::{ahead, copied_once, restored, reusing};
-use crate::bench::Bench;
 use crate::following::{CHANGES, passed, room, tags, touched};
-use crate::keeping::{KEY, carry_vault, fingerprint, restore, sh, snapshot};
+use crate::keeping::{KEY, Opened, carry_vault, fingerprint, restore, sh, snapshot};
 use crate::restoring::nothing_is_left;
 
 const LIVE: (Pass, Follower) = (Pass::Live, Follower::Merges);
 const QUIESCED: (Pass, Follower) = (Pass::Quiesced, Follower::Merges);
 
-/// The vault on a machine, as a daemon has it that can read it.
-struct Opened {
-    vault: Vault,
-    name: RepositoryName,
-    key: SecretString,
-}
-
-impl Opened {
-    async fn on(bench: &Bench) -> Self {
-        let storage = FolderStorage::open(&bench.file("/srv")).await.unwrap();
-        let vault = Vault::new(Arc::new(storage), Arc::new(Tokens::new()), Limits::default());
-        Self { vault, name: "vault".parse().unwrap(), key: KEY.into() }
-    }
-
-    async fn merge(&self) -> Result<(), MergeError> {
-        self.vault.merge(&self.name, &self.key).await
-    }
-}
-
 #[tokio::test]
 async fn what_has_changed_completes_the_last_pass_and_is_all_there_is() {
     let Some((source, target, path)) = copied_once("merge").await else { return };
     let (operation, vault) = (Uuid::now_v7(), Opened::on(&target).await);
-    vault.vault.init(&vault.name, &vault.key).await.unwrap();
-    carry_vault(&target, &source);
 
     let first = passed(&source, &target, &path, LIVE).await;
     restored(&target, ahead(operation, &path)).await;
