@@ -124,9 +124,9 @@ impl Journal {
     ///
     /// # Errors
     /// The operation is not held any more, or is to be left; or the database failed for too long.
-    pub(crate) async fn write(
+    pub(crate) async fn write<E: IntoIterator<Item = NewEvent>>(
         &self,
-        change: impl FnOnce(&mut Operation) -> Option<NewEvent>,
+        change: impl FnOnce(&mut Operation) -> E,
     ) -> Result<(), StoreError> {
         let mut written = self.entries.written.lock().await;
         if let Some(draft) = written.unsure.take() {
@@ -184,7 +184,7 @@ impl Journal {
         if locked(&self.entries.waiting).is_empty() {
             return Ok(());
         }
-        self.write(|_| None).await
+        self.write(|_| []).await
     }
 
     /// Writes what waits, soon after it was noted, until `stop`.

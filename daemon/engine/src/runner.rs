@@ -1,5 +1,7 @@
 //! Walks the steps of one operation: forward, through cancellation, failure and resumption.
 
+mod ended;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::eta::Durations;
 use crate::journal::Journal;
 use crate::steps::{Context, Left, Outcome};
 use crate::tenure::Tenure;
+use ended::Ended;
 
 /// How long to wait before the database is asked again to write an operation's end.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -150,21 +153,30 @@ impl Runner {
         }
         if beginning == Beginning::TakenOver
             && let Some(error) = context.was_reverted(&self.journal.sink(StepName::Activate)).await
-            && let Some(ending) = self.end_step(StepName::Activate, Err(error), context).await?
+            && let (ended, Some(ending)) = self.ended(StepName::Activate, Err(error), context)
         {
+            self.write_ended(ended).await?;
             return Ok(ending);
         }
         let durations = Durations::load(&*self.shared.records, operation.kind).await;
+        let mut before = None;
         for name in operation.steps.iter().map(|step| step.name) {
-            if self.is_behind_us(name, context).await {
-                continue;
+            if self.was_done(name).await {
+                self.write_ended(before.take()).await?;
+                if self.is_behind_us(name, context).await {
+                    continue;
+                }
             }
-            self.start_step(name, &durations).await?;
+            self.start_step(name, before.take(), &durations).await?;
             let outcome = self.attempt(name, context).await;
-            if let Some(ending) = self.end_step(name, outcome, context).await? {
+            let (ended, ending) = self.ended(name, outcome, context);
+            if let Some(ending) = ending {
+                self.write_ended(ended).await?;
                 return Ok(ending);
             }
+            before = ended;
         }
+        self.write_ended(before).await?;
         Ok(Ending::Succeeded)
     }
 
@@ -188,47 +200,57 @@ impl Runner {
             .await
     }
 
-    /// Whether a resumed operation has this step behind it.
-    async fn is_behind_us(&self, name: StepName, context: &mut Context) -> bool {
-        let operation = self.journal.operation().await;
-        let done = operation
-            .step(name)
-            .is_some_and(|step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped));
-        done && context.can_go_on_after(name, &operation, &self.journal.sink(name)).await
+    /// Whether a predecessor wrote down that a step is done.
+    async fn was_done(&self, name: StepName) -> bool {
+        let done = |step: &Step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped);
+        self.journal.operation().await.step(name).is_some_and(done)
     }
 
-    async fn start_step(&self, name: StepName, durations: &Durations) -> Result<(), StoreError> {
+    /// Whether a resumed operation has a step behind it that was done.
+    async fn is_behind_us(&self, name: StepName, context: &mut Context) -> bool {
+        let operation = self.journal.operation().await;
+        context.can_go_on_after(name, &operation, &self.journal.sink(name)).await
+    }
+
+    /// Writes that a step begins, and how the one before it ended: each write waits for the disk.
+    async fn start_step(
+        &self,
+        name: StepName,
+        before: Option<Ended>,
+        durations: &Durations,
+    ) -> Result<(), StoreError> {
         self.journal
             .write(|operation| {
+                let ended = before.map(|before| before.note(operation));
                 let now = self.journal.now();
                 if let Some(step) = operation.step_mut(name) {
                     step.status = StepStatus::Running;
                     step.started_at = Some(now);
                     step.finished_at = None;
                 }
-                let mut event = NewEvent::new(now, EventKind::StepStarted, name.word()).of_step(name);
-                event.eta = durations.end_of(operation, now);
-                Some(event)
+                let mut started = NewEvent::new(now, EventKind::StepStarted, name.word()).of_step(name);
+                started.eta = durations.end_of(operation, now);
+                ended.into_iter().chain([started])
             })
             .await
     }
 
-    /// Writes how a step ended; says how the operation ends, if it does.
-    async fn end_step(
+    /// How a step ended, which is to be written, and how the operation does, if it does.
+    fn ended(
         &self,
         name: StepName,
         outcome: Result<Outcome, StepError>,
         context: &Context,
-    ) -> Result<Option<Ending>, StoreError> {
+    ) -> (Option<Ended>, Option<Ending>) {
         let (status, message, ending) = match outcome {
             Ok(Outcome::Done(message)) => (StepStatus::Succeeded, message, None),
             Ok(Outcome::Without(message)) => (StepStatus::Missed, message, None),
             Ok(Outcome::AlreadyThere(message)) => (StepStatus::Skipped, message, None),
-            Err(_) if self.tenure.is_over() => return Ok(Some(Ending::Left)),
-            Err(StepError::Stopping) => return Ok(Some(Ending::Left)),
+            Err(_) if self.tenure.is_over() => return (None, Some(Ending::Left)),
+            Err(StepError::Stopping) => return (None, Some(Ending::Left)),
             Err(StepError::LeaseLost) => {
                 self.tenure.lose();
-                return Ok(Some(Ending::Left));
+                return (None, Some(Ending::Left));
             }
             Err(StepError::Cancelled) => (StepStatus::Cancelled, "cancelled".into(), Some(Ending::Cancelled)),
             Err(StepError::Failed(failure)) => {
@@ -241,29 +263,19 @@ impl Runner {
             Some(Ending::Failed(error)) => Some(error.clone()),
             _ => None,
         };
-        self.journal
-            .write(|operation| {
-                let now = self.journal.now();
-                operation.revision = revision.or(operation.revision.take());
-                operation.system = system.or(operation.system.take());
-                if let Some(step) = operation.step_mut(name) {
-                    step.status = status;
-                    step.finished_at = Some(now);
-                }
-                // For a successor, should this daemon end before the machine was put back.
-                operation.error = error;
-                let mut event = NewEvent::new(now, EventKind::StepFinished, message).of_step(name);
-                event.step_status = Some(status);
-                Some(event)
-            })
-            .await?;
-        if ending.is_none()
-            && self.tenure.interruption().is_cancelled()
-            && (context.is_a_drill() || may_stop_after(name))
-        {
-            return Ok(Some(if self.tenure.is_over() { Ending::Left } else { Ending::Cancelled }));
+        let ended = Ended { name, status, message, at: self.journal.now(), revision, system, error };
+        let stops =
+            self.tenure.interruption().is_cancelled() && (context.is_a_drill() || may_stop_after(name));
+        let ending = ending
+            .or_else(|| stops.then(|| if self.tenure.is_over() { Ending::Left } else { Ending::Cancelled }));
+        (Some(ended), ending)
+    }
+
+    async fn write_ended(&self, ended: Option<Ended>) -> Result<(), StoreError> {
+        match ended {
+            Some(ended) => self.journal.write(|operation| [ended.note(operation)]).await,
+            None => Ok(()),
         }
-        Ok(ending)
     }
 
     /// Writes the end, however long the database takes to answer again. A daemon that stops before, or does not hold the
