@@ -14,6 +14,9 @@ use crate::error::{BUCKET_SHARED, StepError};
 /// `service:NAME` is brought back there.
 pub(crate) const BUCKET_OF: &str = "bucket-of:";
 
+/// The setting by which services are told of an object store (modules/lib/blocks.nix), as a JSON pointer.
+pub const OBJECT_STORAGE: &str = "/object_storage";
+
 /// A bucket that a tenant would share with another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedBucket {
@@ -231,8 +234,13 @@ impl Known {
     }
 }
 
+/// Whether a bucket is the one of this name at this store.
+pub(crate) fn is_at(bucket: &Bucket, endpoint: &str, name: &str) -> bool {
+    Known::new(name, endpoint, None).is(bucket)
+}
+
 /// A store's address without what may be written in several ways.
-fn host_of(endpoint: &str) -> String {
+pub(crate) fn host_of(endpoint: &str) -> String {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     let host = rest.trim_end_matches('/').to_ascii_lowercase();
     let host = host.strip_suffix(":443").or(host.strip_suffix(":80")).unwrap_or(&host);

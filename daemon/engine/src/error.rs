@@ -35,6 +35,9 @@ pub const SNAPSHOT_INCOMPLETE: &str = "snapshot-incomplete";
 /// The code of a failure where a bucket of a tenant's object store could not be copied, or put back.
 pub const BUCKET_FAILED: &str = "bucket-failed";
 
+/// The code of a failure where objects were moved and a new bucket does not have what the old one has.
+pub const BUCKET_DIFFERS: &str = "bucket-differs";
+
 /// The code of a refusal where a copy of a tenant would share its bucket.
 pub const BUCKET_SHARED: &str = "bucket-shared";
 

@@ -31,8 +31,8 @@ use uuid::Uuid;
 
 use crate::error::StepError;
 pub use buckets::{
-    BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, News, ObjectRecord, PutBack,
-    ReadingOut, Tell,
+    BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, Ledger, LedgerError, Moved,
+    News, ObjectRecord, ObjectsMove, PutBack, ReadingOut, Tell,
 };
 pub use offsite::{Extent, Offsites, Summing, TakenOver, Wanted};
 

@@ -18,7 +18,7 @@ use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState, StateRecord};
 use berth_store::rollouts::RolloutChange;
 use berth_store::{
     ArrivalRecord, BackupRecord, Claim, Claimed, DepartureRecord, DrillRecord, EventPage, Hold,
-    IdempotencyRecord, Listener, MachineRecord, News, OffsiteRecord, Page, Recorded, Renewed,
+    IdempotencyRecord, Listener, MachineRecord, MovedInto, News, OffsiteRecord, Page, Recorded, Renewed,
     RolloutEventPage, Store, StoreError, TenantRecord, VaultRecord,
 };
 
@@ -297,6 +297,12 @@ records! {
     offsite(operation: OperationId) -> Option<OffsiteRecord>;
     /// Forgets what opens the repository of an operation.
     settle_offsite(operation: OperationId) -> ();
+    /// What was written down of the objects that a migration has moved into a bucket.
+    moved_objects(into: &MovedInto) -> Vec<String>;
+    /// Writes lines down behind the others.
+    note_moved_objects(hold: Hold, into: &MovedInto, lines: &str) -> ();
+    /// Forgets what a migration has moved.
+    forget_moved_objects(hold: Hold, migration: MigrationId) -> ();
     /// Writes what mode a tenant has, now that its machine has it.
     set_tenant_mode(hold: Hold, name: &TenantName, mode: &Mode, now: Timestamp) -> ();
 }

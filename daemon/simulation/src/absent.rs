@@ -1,30 +1,20 @@
 //! What no simulated world has: NixOps4's states, bundles, backup plans, drills, and migrations. The database answers as one without any.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use berth_domain::event::NewEvent;
 use berth_domain::{
-    Departure, Drill, MigrationId, Mode, Operation, OperationId, ServiceName, Snapshot, SnapshotId,
-    TenantName, Timestamp, VaultId,
+    Departure, Drill, MigrationId, Mode, Operation, OperationId, Snapshot, TenantName, Timestamp,
 };
-use berth_engine::offsite::{Contents, Place, Told};
-use berth_engine::ports::{
-    Bounds, BucketConfig, BucketCopy, Buckets, Copied, Extent, Offsites, PutBack, ReadingOut, Summing,
-    TakenOver, Tell, Wanted,
-};
+use berth_engine::Exports;
 use berth_engine::records::{BackupRecords, DrillRecords, MoveRecords, Result, StateRecords};
-use berth_engine::{Exports, StepError};
-use berth_protocol::ServiceFingerprint;
 use berth_sign::SigningKey;
 use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState, StateRecord};
 use berth_store::{
     ArrivalRecord, BackupRecord, DatabaseError, DepartureRecord, DrillRecord, Hold, IdempotencyRecord,
-    OffsiteRecord, Page, StoreError,
+    MovedInto, OffsiteRecord, Page, StoreError,
 };
-
-use secrecy::SecretString;
 
 use crate::database::Database;
 
@@ -223,6 +213,18 @@ impl MoveRecords for Database {
         Ok(())
     }
 
+    async fn moved_objects(&self, _: &MovedInto) -> Result<Vec<String>> {
+        Err(not_kept())
+    }
+
+    async fn note_moved_objects(&self, _: Hold, _: &MovedInto, _: &str) -> Result<()> {
+        Err(not_kept())
+    }
+
+    async fn forget_moved_objects(&self, _: Hold, _: MigrationId) -> Result<()> {
+        Err(not_kept())
+    }
+
     async fn set_tenant_mode(&self, _: Hold, _: &TenantName, _: &Mode, _: Timestamp) -> Result<()> {
         Err(not_kept())
     }
@@ -232,99 +234,4 @@ impl MoveRecords for Database {
 pub(crate) fn no_exports() -> Exports {
     let key = SigningKey::from_seed(&[0; 32]);
     Exports { folder: PathBuf::from("/nonexistent"), provider: "simulated".into(), key }
-}
-
-/// No tenant of a simulated world has a bucket.
-pub(crate) struct NoBuckets;
-
-#[async_trait]
-impl Buckets for NoBuckets {
-    async fn copy(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: BucketCopy,
-        _: &Bounds,
-        _: Tell,
-    ) -> std::result::Result<Option<Copied>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
-
-    async fn put_back(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: &BucketConfig,
-        _: &str,
-        _: &Bounds,
-        _: Tell,
-    ) -> std::result::Result<PutBack, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
-
-    async fn read_out(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: ReadingOut,
-        _: &Bounds,
-    ) -> std::result::Result<u64, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
-}
-
-/// Nobody takes a tenant in of what its provider left.
-pub(crate) struct NoOffsites;
-
-#[async_trait]
-impl Offsites for NoOffsites {
-    async fn look(
-        &self,
-        _: &Place,
-        _: Option<SnapshotId>,
-        _: &Bounds,
-    ) -> std::result::Result<Contents, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
-
-    async fn read(
-        &self,
-        _: &Place,
-        _: SnapshotId,
-        _: &Bounds,
-    ) -> std::result::Result<(String, Option<Told>), StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
-
-    async fn extents(
-        &self,
-        _: &Place,
-        _: Vec<[u8; 32]>,
-        _: &Bounds,
-    ) -> std::result::Result<Vec<Extent>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
-
-    async fn take_over(
-        &self,
-        _: &Place,
-        _: Vec<Wanted>,
-        _: VaultId,
-        _: &SecretString,
-        _: &Bounds,
-        _: Tell,
-    ) -> std::result::Result<Vec<TakenOver>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
-
-    async fn sum(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: Vec<Summing>,
-        _: &Bounds,
-        _: Tell,
-    ) -> std::result::Result<BTreeMap<ServiceName, ServiceFingerprint>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
-    }
 }

@@ -8,10 +8,11 @@ use berth_engine::ports::Clock;
 use berth_engine::{CheckOptions, Engine, EngineOptions, Parts};
 use berth_seal::Keys;
 
-use crate::absent::{NoBuckets, NoOffsites, no_exports};
+use crate::absent::no_exports;
 use crate::builder::{Platforms, SimulatedBuilder};
 use crate::database::{Database, Listeners};
 use crate::life::Life;
+use crate::no_stores::{NoBuckets, NoOffsites};
 use crate::session::Links;
 use crate::vaults::SimulatedVaults;
 use crate::world::{World, locked};

@@ -40,6 +40,7 @@
 //! | [`moved`] | tenants that have left: whether they came back, when what is left of them goes |
 //! | [`snapshots`] | tenants' vaults, and the snapshots in them |
 //! | [`bucket_copies`] | the newest copies of tenants' buckets |
+//! | [`object_moves`] | what migrations have put into tenants' buckets |
 //! | [`backups`] | tenants' backup plans: what is due, what was missed, what failed |
 //! | [`presence`] | whether daemons use the database |
 //! | [`sealing`] | which key the database is sealed to, and sealing it to another |
@@ -63,6 +64,7 @@ pub mod moved;
 pub mod moves;
 pub mod news;
 pub mod nixops4;
+pub mod object_moves;
 pub mod offsite;
 pub mod operations;
 pub mod page;
@@ -92,6 +94,7 @@ pub use leases::{Claim, Claimed, Hold, Renewed};
 pub use machines::MachineRecord;
 pub use moves::{ArrivalRecord, DepartureRecord};
 pub use news::{Listener, News};
+pub use object_moves::MovedInto;
 pub use offsite::OffsiteRecord;
 pub use operations::{OperationFilter, Recorded};
 pub use page::{Cursor, Page};

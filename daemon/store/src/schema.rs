@@ -110,6 +110,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    object_moves (migration, service, place, number) {
+        migration -> Text,
+        service -> Text,
+        place -> Text,
+        number -> BigInt,
+        tenant -> Text,
+        lines -> Text,
+    }
+}
+
+diesel::table! {
     backup_plans (tenant) {
         tenant -> Text,
         plan -> Text,

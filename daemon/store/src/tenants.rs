@@ -16,7 +16,7 @@ use crate::operations::{BESIDE, UNFINISHED};
 use crate::page::{Page, key, rows_for};
 use crate::pool::Store;
 use crate::run::{for_both, look_up, read, transact};
-use crate::schema::{backup_plans, machines, operations, previews, revisions, tenants, tokens};
+use crate::schema::{backup_plans, machines, object_moves, operations, previews, revisions, tenants, tokens};
 use crate::snapshots::Vaults as _;
 
 /// A tenant.
@@ -194,6 +194,7 @@ for_both! {
             diesel::delete(revisions::table.filter(revisions::tenant.eq(name.as_str()))).execute(self).await?;
             diesel::delete(previews::table.filter(previews::tenant.eq(name.as_str()))).execute(self).await?;
             diesel::delete(backup_plans::table.find(name.as_str())).execute(self).await?;
+            diesel::delete(object_moves::table.filter(object_moves::tenant.eq(name.as_str()))).execute(self).await?;
             self.forget_drills(name.as_str()).await?;
             self.let_go_of_vaults(name.as_str()).await?;
             match diesel::delete(tenants::table.find(name.as_str())).execute(self).await? {

@@ -1,11 +1,13 @@
 //! Buckets of tenants' object stores: from there into vaults, and back; and out of vaults.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::VaultId;
 use berth_vault::Title;
+pub use berth_vault::buckets::moving::{Ledger, LedgerError, Moved};
 pub use berth_vault::buckets::{BucketConfig, Copied, Earlier, News, ObjectRecord, PutBack, Tell};
 use secrecy::SecretString;
 
@@ -23,6 +25,18 @@ pub struct BucketCopy {
     pub earlier: Vec<Earlier>,
     /// For how long objects are fetched before a snapshot is made of what came.
     pub limit: Duration,
+}
+
+/// Objects that are to be moved from one bucket into another.
+pub struct ObjectsMove {
+    /// The bucket that has them, which is only read.
+    pub from: BucketConfig,
+    /// The one that gets them.
+    pub into: BucketConfig,
+    /// What earlier passes have put there.
+    pub ledger: Arc<dyn Ledger>,
+    /// Nobody writes to the old bucket any more: what is gone there goes from the new one, and then both are compared.
+    pub last: bool,
 }
 
 /// The buckets that a vault holds, for a thread that may wait.
@@ -76,6 +90,19 @@ pub trait Buckets: Send + Sync {
         bounds: &Bounds,
         tell: Tell,
     ) -> Result<PutBack, StepError>;
+
+    /// Whether objects can be moved from one bucket into another: the one can be read, the other written to. Tells whether both are the
+    /// same. A failure says of which one it is.
+    async fn can_move(
+        &self,
+        from: &BucketConfig,
+        into: &BucketConfig,
+        bounds: &Bounds,
+    ) -> Result<bool, StepError>;
+
+    /// Moves what is new or another since the last time. Nothing is written to the old bucket, and nothing of others removed from the new
+    /// one.
+    async fn move_objects(&self, what: ObjectsMove, bounds: &Bounds, tell: Tell) -> Result<Moved, StepError>;
 
     /// Has `work` read what snapshots of buckets hold, on a thread for that. Where it may go on no longer, no content gives any more.
     async fn read_out(

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use async_trait::async_trait;
 use berth_domain::VaultId;
+use berth_vault::buckets::moving::{self, LedgerError, Moving, Origin};
 use berth_vault::buckets::{Bucket, BucketError, Copying, Held, PuttingBack, Reach};
 use berth_vault::{ReadError, Reader, Vault};
 use secrecy::SecretString;
@@ -11,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::in_time::{Ended, in_time};
 use super::vaults::repository;
-use crate::error::{BUCKET_FAILED, StepError, VAULT_FAILED};
+use crate::error::{BUCKET_DIFFERS, BUCKET_FAILED, StepError, VAULT_FAILED};
 use crate::ports::{
-    Bounds, BucketConfig, BucketCopy, Buckets, Copied, HeldBucket, HeldBuckets, ObjectRecord, PutBack,
-    ReadingOut, Tell,
+    Bounds, BucketConfig, BucketCopy, Buckets, Copied, HeldBucket, HeldBuckets, Moved, ObjectRecord,
+    ObjectsMove, PutBack, ReadingOut, Tell,
 };
 
 /// Copies buckets into the vaults of this daemon's own server.
@@ -27,6 +28,16 @@ impl LocalBuckets {
     /// Into a vault, from stores that are within reach.
     pub fn new(vault: Vault, reach: Reach) -> Self {
         Self { vault, reach }
+    }
+
+    /// A bucket that objects are moved from.
+    fn origin(&self, config: &BucketConfig) -> Result<Origin, StepError> {
+        Origin::new(config, &self.reach).map_err(failed)
+    }
+
+    /// A bucket that objects are moved into.
+    fn destination(&self, config: &BucketConfig) -> Result<Bucket, StepError> {
+        Bucket::new(config, &self.reach).map_err(|error| failed(error.in_the_new()))
     }
 }
 
@@ -66,6 +77,29 @@ impl Buckets for LocalBuckets {
         let what = PuttingBack { bucket, restic: restic.to_owned(), cancel: cancel.clone() };
         let put = self.vault.put_bucket_back(&repository, key, what, tell);
         in_time(bounds, &cancel, is_the_end, put).await.map_err(ended)
+    }
+
+    async fn can_move(
+        &self,
+        from: &BucketConfig,
+        into: &BucketConfig,
+        bounds: &Bounds,
+    ) -> Result<bool, StepError> {
+        let (from, into) = (self.origin(from)?, self.destination(into)?);
+        let cancel = bounds.cancel.child_token();
+        let asked = async {
+            let asked = cancel.run_until_cancelled(moving::can_move(&from, &into)).await;
+            asked.ok_or(BucketError::Cancelled)?
+        };
+        in_time(bounds, &cancel, is_the_end, asked).await.map_err(unmoved)
+    }
+
+    async fn move_objects(&self, what: ObjectsMove, bounds: &Bounds, tell: Tell) -> Result<Moved, StepError> {
+        let ObjectsMove { from, into, ledger, last } = what;
+        let (from, into) = (self.origin(&from)?, self.destination(&into)?);
+        let cancel = bounds.cancel.child_token();
+        let moving = Moving { from, into, ledger, last, cancel: cancel.clone() };
+        in_time(bounds, &cancel, is_the_end, moving::move_objects(&moving, tell)).await.map_err(unmoved)
     }
 
     async fn read_out(
@@ -171,6 +205,24 @@ fn ended(ended: Ended<BucketError>) -> StepError {
     match ended {
         Ended::Late => late(),
         Ended::Failed(error) => failed(error),
+    }
+}
+
+/// Why objects were not moved. Where a store may be better soon, the step goes on from what was moved.
+fn unmoved(ended: Ended<BucketError>) -> StepError {
+    let error = match ended {
+        Ended::Late => return late(),
+        Ended::Failed(error) => error,
+    };
+    let message = error.to_string();
+    match error {
+        BucketError::Ledger(LedgerError(error)) => match error.downcast::<StepError>() {
+            Ok(error) => *error,
+            Err(_) => StepError::failed("internal", message),
+        },
+        BucketError::Differs { .. } => StepError::retryable(BUCKET_DIFFERS, message),
+        error if error.may_pass() => StepError::transient(BUCKET_FAILED, message),
+        error => failed(error),
     }
 }
 

@@ -190,7 +190,7 @@ impl Copier<'_> {
     fn large_once(&mut self, place: &Place, listed: &Listed) -> Result<ObjectRecord, BucketError> {
         let (bucket, cancel, runtime) = (&self.copying.bucket, &self.copying.cancel, self.runtime.clone());
         let mut content = Content::open(bucket, &listed.key, &runtime, cancel)?;
-        let known = record(place, listed, content.told.clone(), 0, String::new());
+        let known = record(place, listed, content.told(), 0, String::new());
         let Some(path) = self.path(place, &known)? else { return Err(BucketError::Changed) };
         let (done, expected) = (self.done, self.expected);
         let mut meter = Meter { content: &mut content, tell: &mut self.tell, done, expected };
@@ -245,7 +245,7 @@ impl std::io::Read for Meter<'_, '_> {
 }
 
 /// Refuses what is called as the object that was listed and is not as long: a connection that was cut may look like an end.
-fn is_as_long(listed: &Listed, e_tag: Option<&String>, size: u64) -> Result<(), BucketError> {
+pub(super) fn is_as_long(listed: &Listed, e_tag: Option<&String>, size: u64) -> Result<(), BucketError> {
     let same = e_tag.is_some() && e_tag == listed.e_tag.as_ref();
     if same && size != listed.size { Err(BucketError::Changed) } else { Ok(()) }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::moving::LedgerError;
 use crate::author::AuthorError;
 use crate::reader::ReadError;
 use crate::storage::StorageError;
@@ -62,6 +63,25 @@ pub enum BucketError {
         /// What.
         error: Box<BucketError>,
     },
+    /// Something about one of two buckets.
+    #[error("{which} bucket: {error}")]
+    In {
+        /// Which one, for people.
+        which: &'static str,
+        /// What.
+        error: Box<BucketError>,
+    },
+    /// After all was moved, the new bucket does not have what the old one has.
+    #[error("{objects} objects of the old bucket are not in the new one, or not as long there: {named}")]
+    Differs {
+        /// How many objects.
+        objects: usize,
+        /// Some of their keys, as people may read them.
+        named: String,
+    },
+    /// What was moved cannot be written down.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// What the vault holds of the bucket cannot be read.
     #[error("what the vault holds of the bucket cannot be read: {0}")]
     Record(String),
@@ -84,7 +104,7 @@ impl BucketError {
             Self::Status { status, code } => {
                 *status >= 500 || *status == 429 || *status == 408 || code == "RequestTimeout"
             }
-            Self::Object { error, .. } => error.may_pass(),
+            Self::Object { error, .. } | Self::In { error, .. } => error.may_pass(),
             _ => false,
         }
     }
@@ -94,6 +114,24 @@ impl BucketError {
         match self {
             Self::Cancelled | Self::Object { .. } => self,
             error => Self::Object { key: key.escape_debug().to_string(), error: Box::new(error) },
+        }
+    }
+
+    /// The same, of the bucket that objects are moved from.
+    pub(super) fn in_the_old(self) -> Self {
+        self.told_of("the old")
+    }
+
+    /// The same, of the one that they are moved into.
+    pub fn in_the_new(self) -> Self {
+        self.told_of("the new")
+    }
+
+    /// What says something of an object, or nothing of a store, stays what it is.
+    fn told_of(self, which: &'static str) -> Self {
+        match self {
+            Self::Cancelled | Self::NoObject | Self::Archived | Self::Changed | Self::In { .. } => self,
+            error => Self::In { which, error: Box::new(error) },
         }
     }
 

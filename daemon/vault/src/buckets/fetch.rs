@@ -136,21 +136,65 @@ impl Bucket {
     }
 }
 
-/// An object's content, read on a thread of its own while the runtime brings it. Where the connection breaks, it goes on behind the
-/// last byte, as long as the object is the same.
-pub(super) struct Content<'a> {
+/// An object's content as it comes. Where the connection breaks, it goes on behind the last byte, as long as the object is the same.
+pub(super) struct Incoming<'a> {
     bucket: &'a Bucket,
     key: &'a str,
-    runtime: &'a Handle,
-    cancel: &'a CancellationToken,
     pub(super) told: Told,
     response: Response,
-    chunk: Bytes,
     /// How many bytes came so far.
-    pub(super) read: u64,
-    sum: Md5,
+    pub(super) received: u64,
     /// How often it broke since something came.
     broke: u32,
+}
+
+impl<'a> Incoming<'a> {
+    /// Begins to read an object.
+    pub(super) async fn open(bucket: &'a Bucket, key: &'a str) -> Result<Self, BucketError> {
+        let (told, response) = bucket.open(key, 0, None).await?;
+        Ok(Self { bucket, key, told, response, received: 0, broke: 0 })
+    }
+
+    /// The next bytes; nothing at its end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BucketError> {
+        loop {
+            match next_bytes(&mut self.response).await {
+                Err(error) if error.may_pass() && self.broke < RETRIES => self.go_on().await?,
+                Ok(Some(chunk)) => {
+                    self.received += chunk.len() as u64;
+                    self.broke = 0;
+                    return Ok(Some(chunk));
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn go_on(&mut self) -> Result<(), BucketError> {
+        self.broke += 1;
+        let again = self.bucket.open(self.key, self.received, self.told.e_tag.as_deref()).await;
+        let (told, response) = match again {
+            // The one that was begun is gone.
+            Err(BucketError::NoObject) => return Err(BucketError::Changed),
+            opened => opened?,
+        };
+        if told.e_tag != self.told.e_tag {
+            return Err(BucketError::Changed);
+        }
+        self.response = response;
+        Ok(())
+    }
+}
+
+/// An object's content, read on a thread of its own while the runtime brings it.
+pub(super) struct Content<'a> {
+    incoming: Incoming<'a>,
+    runtime: &'a Handle,
+    cancel: &'a CancellationToken,
+    chunk: Bytes,
+    /// How many bytes were read so far.
+    pub(super) read: u64,
+    sum: Md5,
 }
 
 impl<'a> Content<'a> {
@@ -161,10 +205,14 @@ impl<'a> Content<'a> {
         runtime: &'a Handle,
         cancel: &'a CancellationToken,
     ) -> Result<Self, BucketError> {
-        let opened = runtime.block_on(cancel.run_until_cancelled(bucket.open(key, 0, None)));
-        let (told, response) = opened.ok_or(BucketError::Cancelled)??;
-        let (chunk, sum) = (Bytes::new(), Md5::new());
-        Ok(Self { bucket, key, runtime, cancel, told, response, chunk, read: 0, sum, broke: 0 })
+        let opened = runtime.block_on(cancel.run_until_cancelled(Incoming::open(bucket, key)));
+        let incoming = opened.ok_or(BucketError::Cancelled)??;
+        Ok(Self { incoming, runtime, cancel, chunk: Bytes::new(), read: 0, sum: Md5::new() })
+    }
+
+    /// What the store tells of it.
+    pub(super) fn told(&self) -> Told {
+        self.incoming.told.clone()
     }
 
     /// The MD5 of what came, which most stores call an object by.
@@ -173,29 +221,8 @@ impl<'a> Content<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Bytes>, BucketError> {
-        loop {
-            let next = self.runtime.block_on(self.cancel.run_until_cancelled(next_bytes(&mut self.response)));
-            match next.ok_or(BucketError::Cancelled)? {
-                Err(error) if error.may_pass() && self.broke < RETRIES => self.go_on()?,
-                next => return next,
-            }
-        }
-    }
-
-    fn go_on(&mut self) -> Result<(), BucketError> {
-        self.broke += 1;
-        let again = self.bucket.open(self.key, self.read, self.told.e_tag.as_deref());
-        let opened = self.runtime.block_on(self.cancel.run_until_cancelled(again));
-        let (told, response) = match opened.ok_or(BucketError::Cancelled)? {
-            // The one that was begun is gone.
-            Err(BucketError::NoObject) => return Err(BucketError::Changed),
-            opened => opened?,
-        };
-        if told.e_tag != self.told.e_tag {
-            return Err(BucketError::Changed);
-        }
-        self.response = response;
-        Ok(())
+        let next = self.cancel.run_until_cancelled(self.incoming.next());
+        self.runtime.block_on(next).ok_or(BucketError::Cancelled)?
     }
 }
 
@@ -214,7 +241,6 @@ impl Read for Content<'_> {
         self.chunk.copy_to_slice(&mut buffer[..length]);
         self.sum.update(&buffer[..length]);
         self.read += length as u64;
-        self.broke = 0;
         Ok(length)
     }
 }

@@ -10,6 +10,9 @@ use super::error::BucketError;
 /// How many objects a page has at the most, as S3 has it.
 const PAGE: usize = 1_000;
 
+/// How many objects are asked for where any will do.
+const ANY: usize = 10;
+
 /// How many objects a bucket may have that is copied: each takes some 200 bytes of memory.
 const MOST: usize = 5_000_000;
 
@@ -63,6 +66,17 @@ impl Bucket {
     /// [`BucketError`]
     pub async fn list(&self) -> Result<Vec<Listed>, BucketError> {
         self.list_below("").await
+    }
+
+    /// Some objects, if there are any: whether it can be listed at all.
+    pub(super) async fn list_any(&self) -> Result<Vec<Listed>, BucketError> {
+        let query = vec![
+            ("encoding-type", "url".to_owned()),
+            ("list-type", "2".to_owned()),
+            ("max-keys", ANY.to_string()),
+        ];
+        let answer = self.send(&Ask { query, ..Ask::default() }).await?;
+        Ok(read(&whole(answer, PAGE_BYTES).await?)?.0)
     }
 
     /// Everything in it whose key begins so.

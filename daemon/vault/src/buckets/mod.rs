@@ -16,6 +16,7 @@
 //! | `bring` | into the vault from elsewhere than a store |
 //! | `written` | what both end with |
 //! | `put_back` | and back |
+//! | [`moving`] | from one bucket straight into another |
 //! | [`error`] | why not |
 
 pub mod attributes;
@@ -27,6 +28,7 @@ pub mod error;
 mod fetch;
 mod held;
 mod listing;
+pub mod moving;
 mod place;
 mod plan;
 mod put;

@@ -32,17 +32,35 @@ struct Begun {
     upload_id: String,
 }
 
+#[derive(Deserialize)]
+struct Completed {
+    #[serde(rename = "ETag")]
+    e_tag: Option<String>,
+}
+
 /// How long the parts of an object are, in bytes.
 pub(super) fn part_of(size: u64) -> u64 {
     PART.max(size.div_ceil(PARTS))
 }
 
 impl Bucket {
-    /// Puts a whole object there, in place of what had its key.
-    pub(super) async fn put(&self, key: &str, headers: HeaderMap, body: Bytes) -> Result<(), BucketError> {
-        self.send(&Ask { method: Method::PUT, key: Some(key), headers, body, ..Ask::default() })
-            .await
-            .map(drop)
+    /// Puts a whole object there, in place of what had its key; gives what the store calls it by, where it says so.
+    pub(super) async fn put(
+        &self,
+        key: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Option<String>, BucketError> {
+        let ask = Ask { method: Method::PUT, key: Some(key), headers, body, ..Ask::default() };
+        Ok(e_tag(&self.send(&ask).await?))
+    }
+
+    /// Removes an object, if it is there.
+    pub(super) async fn remove(&self, key: &str) -> Result<(), BucketError> {
+        match self.send(&Ask { method: Method::DELETE, key: Some(key), ..Ask::default() }).await {
+            Ok(_) | Err(BucketError::NoObject) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Begins to send an object in parts.
@@ -67,14 +85,13 @@ impl Parts<'_> {
         let query = vec![("partNumber", number), ("uploadId", self.upload.clone())];
         let ask = Ask { method: Method::PUT, key: Some(self.key), query, body, ..Ask::default() };
         let answer = self.bucket.send(&ask).await?;
-        let e_tag = answer.headers().get("etag").and_then(|value| value.to_str().ok());
         let unnamed = || BucketError::Answer("a part has no name".into());
-        self.e_tags.push(e_tag.ok_or_else(unnamed)?.to_owned());
+        self.e_tags.push(e_tag(&answer).ok_or_else(unnamed)?);
         Ok(())
     }
 
-    /// Has the store make an object of them.
-    pub(super) async fn complete(&self) -> Result<(), BucketError> {
+    /// Has the store make an object of them; gives what it calls that by, where it says so.
+    pub(super) async fn complete(&self) -> Result<Option<String>, BucketError> {
         let part = |(number, e_tag): (usize, &String)| {
             let e_tag = quick_xml::escape::escape(e_tag.as_str());
             format!("<Part><PartNumber>{}</PartNumber><ETag>{e_tag}</ETag></Part>", number + 1)
@@ -86,7 +103,9 @@ impl Parts<'_> {
         let body = text(self.bucket.send(&ask).await?).await?;
         // It begins to answer before it knows how that ends.
         match code_of(body.as_bytes()) {
-            code if code.is_empty() => Ok(()),
+            code if code.is_empty() => {
+                Ok(quick_xml::de::from_str::<Completed>(&body).ok().and_then(|completed| completed.e_tag))
+            }
             code => Err(BucketError::Status { status: 200, code }),
         }
     }
@@ -99,6 +118,11 @@ impl Parts<'_> {
             tracing::warn!(bucket = self.bucket.name(), %error, "parts of an object are left in a bucket");
         }
     }
+}
+
+/// What a store calls by an answer what it was sent.
+fn e_tag(answer: &Response) -> Option<String> {
+    answer.headers().get("etag").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 async fn text(answer: Response) -> Result<String, BucketError> {

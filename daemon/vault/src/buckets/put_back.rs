@@ -108,7 +108,7 @@ impl Sender<'_> {
             }
             if bytes.is_empty() {
                 let completed = parts.complete();
-                break is_as_long(object, all).and_then(|()| self.runtime.block_on(completed));
+                break is_as_long(object, all).and_then(|()| self.runtime.block_on(completed).map(drop));
             }
             all += bytes.len() as u64;
             let sending = self.what.cancel.run_until_cancelled(parts.send(bytes.into()));

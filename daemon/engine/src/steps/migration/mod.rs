@@ -9,6 +9,7 @@
 //! | `way_back` | a ticket for the target, with which the tenant can return |
 //! | `target` | the target's half: set up, receive, put in place, go live |
 //! | `ahead` | at the target: files that have arrived are restored while the source goes on |
+//! | `objects` | at the target: objects of buckets that are others here |
 //! | `rehearse` | at the source: a copy for a rehearsal, and what the target finds of it |
 //! | `try_out` | at the target: the copy is put in place, started behind a fence, asked, and thrown away |
 //! | `give_up` | what is left to be done where it came to nothing |
@@ -18,6 +19,7 @@ mod ahead;
 mod copies;
 mod give_up;
 mod hand_over;
+mod objects;
 mod rehearse;
 mod source;
 mod target;

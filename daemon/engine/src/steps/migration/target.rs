@@ -20,6 +20,7 @@ use super::super::deployment::Gate;
 use super::super::state::{Bringing, restore_parts};
 use super::super::{Context, Outcome, millis};
 use super::ahead::RestoringAhead;
+use super::objects::{self, Further, Last};
 use super::try_out::InPlace;
 use crate::arrivals::{self, give_up};
 use crate::error::{SECRET_SEALED, STATE_DIFFERS, StepError};
@@ -35,14 +36,17 @@ pub(in super::super) async fn prepare(context: &mut Context, sink: &Sink) -> Res
     // What an earlier rehearsal could not throw away goes first, and nothing of it is taken for what comes.
     context.clean_up_after_a_rehearsal(sink).await?;
     let rest = context.rest().await?;
-    context.deploy_in(&rest, Gate::Open, sink).await?;
+    context.bring(&rest, sink).await?;
+    // Until here nothing of the machine was changed.
+    context.objects_can_come(sink).await?;
+    context.settle_in(&rest, Gate::Open, sink).await?;
     let standby = context.system()?;
     // Where that ran already, a rehearsal may have taken its secrets away.
     context.prepare_secrets(&standby, sink).await?;
     context.vault().await?;
     let tries_out = context.tries_out();
     context
-        .advance(MovePhase::Preparing, MovePhase::Receiving, |arrival| {
+        .advance(MovePhase::Preparing, MovePhase::Preparing, |arrival| {
             arrival.standby = Some(standby.clone());
             arrival.ahead = None;
             if tries_out {
@@ -54,10 +58,15 @@ pub(in super::super) async fn prepare(context: &mut Context, sink: &Sink) -> Res
 }
 
 pub(in super::super) async fn receive(context: &mut Context, sink: &Sink) -> Result<Outcome, StepError> {
+    context.take_what_is_deployed().await?;
+    let _aside = context.shared.step_aside();
+    // The source sends nothing before, and its services go on.
+    let moves = objects::first(context, sink).await?;
+    context.advance(MovePhase::Preparing, MovePhase::Receiving, |_| {}).await?;
     let mode = if context.tries_out() { Mode::Fenced } else { Mode::Active };
     context.bring_ahead(&mode, sink).await?;
     sink(Report::Line("the source sends the tenant's state".into()));
-    let _aside = context.shared.step_aside();
+    let further = Further::begin(context, moves, sink)?;
     let mut restoring = RestoringAhead::into(context.vault().await?);
     loop {
         let arrival = context.arrival().await?.arrival;
@@ -66,6 +75,7 @@ pub(in super::super) async fn receive(context: &mut Context, sink: &Sink) -> Res
             // What came just before what the source has signed is restored as quickly here as then.
             _ if restoring.go_on(context, sink).await? => {}
             _ if arrival.manifest.is_some() => {
+                further.end().await;
                 return Ok(Outcome::Done("the source has sent everything, and signed for it".into()));
             }
             _ => context.sleep(LOOK).await?,
@@ -86,6 +96,7 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
     let vault = context.vault().await?;
     let whole = context.completed(&manifest, &vault).await?;
     let mut snapshot = snapshot(context, &manifest, &whole)?;
+    let objects = Last::begin(context, sink).await?;
     if !context.tries_out() {
         context.shared.records.keep_snapshot(context.hold(), vault.id, &snapshot).await?;
     }
@@ -96,7 +107,7 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
                 brief(database)
             )));
         }
-        for left_out in &moved.left_out {
+        for left_out in moved.left_out.iter().filter(|left_out| !objects.brings(service, left_out)) {
             sink(Report::Warning(format!("{service}: not in what was moved: {}", brief(left_out))));
         }
     }
@@ -110,6 +121,7 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
         }
         in_place => in_place?,
     };
+    objects.end(sink).await?;
     match context.tries_out() {
         true => context.is_to_be_tried(&manifest, &in_place).await?,
         false => {
@@ -143,6 +155,7 @@ pub(in super::super) async fn go_live(context: &mut Context, sink: &Sink) -> Res
     let _deaf = context.deafen();
     context.deploy_in(&Mode::Active, Gate::Open, sink).await?;
     context.is_live().await?;
+    context.forget_moved_objects().await?;
     Ok(Outcome::Done("the services serve here".into()))
 }
 

@@ -16,7 +16,7 @@ use berth_domain::{Snapshot, SnapshotPart};
 
 use crate::ports::{Report, Sink};
 
-pub(super) use buckets::put_back as put_buckets_back;
+pub(super) use buckets::{Meter, put_back as put_buckets_back};
 pub(super) use bundle::bundle;
 pub(super) use capture::{capture, captured, failed, is_whole, pass, precopy, warn};
 pub(super) use prune::prune;

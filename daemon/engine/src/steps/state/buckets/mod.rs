@@ -29,13 +29,13 @@ pub(in super::super) use put_back::put_back;
 
 impl Context {
     /// What was deployed last, as it was given.
-    async fn deployed_spec(&self) -> Result<TenantSpec, StepError> {
+    pub(in crate::steps) async fn deployed_spec(&self) -> Result<TenantSpec, StepError> {
         let revision = self.revision()?;
         Ok(self.shared.records.revision(&self.tenant, &revision).await?.spec)
     }
 
     /// A bucket and what opens it. Nothing where no key was given.
-    fn bucket_config(
+    pub(in crate::steps) fn bucket_config(
         &self,
         spec: &TenantSpec,
         service: &ServiceName,
@@ -60,7 +60,7 @@ impl Context {
 
 /// Counts the bytes of several buckets, one after the other.
 #[derive(Clone, Default)]
-struct Meter {
+pub(in crate::steps) struct Meter {
     /// Of the buckets that are through, and of the current one.
     bytes: Arc<Mutex<(Count, Count)>>,
 }
@@ -73,7 +73,7 @@ struct Count {
 
 impl Meter {
     /// Hears the news of the next bucket.
-    fn of(&self, what: String, sink: &Sink) -> Tell {
+    pub(in crate::steps) fn of(&self, what: String, sink: &Sink) -> Tell {
         {
             let mut bytes = locked(&self.bytes);
             let (before, current) = *bytes;

@@ -1,0 +1,181 @@
+//! The passes over the buckets of an operation: one before the source sends anything, some beside what it sends, one at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::super::super::Context;
+use super::super::super::state::Meter;
+use super::super::target::came_to_nothing;
+use super::mover::Mover;
+use super::pair::Pair;
+use crate::error::StepError;
+use crate::ports::{Moved, News, Report, Sink, Tell};
+use berth_domain::MovePhase;
+
+/// How long nothing is done at the least after a further pass.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How much longer than the pass itself nothing is done after it.
+const REST: u32 = 3;
+
+/// How long nothing is done at the most.
+const LONGEST: Duration = Duration::from_secs(10 * 60);
+
+/// How often it is looked whether the migration came to nothing meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How many objects are named that are not where they should be.
+const NAMED: usize = 10;
+
+/// Copies all objects, as long as the migration is wanted; gives the buckets that it is about.
+pub(in super::super) async fn first(context: &Context, sink: &Sink) -> Result<Vec<Pair>, StepError> {
+    let pairs = context.moves(sink).await?;
+    let (mover, meter) = (Mover::of(context)?, Meter::default());
+    for pair in &pairs {
+        let pass = mover.pass(pair, false, meter.of(pair.to_string(), sink));
+        tell(pair, &context.while_wanted(pass).await?, sink);
+    }
+    Ok(pairs)
+}
+
+/// What was moved, and what was not.
+fn tell(pair: &Pair, moved: &Moved, sink: &Sink) {
+    let Moved { objects, bytes, there, removed, left } = moved;
+    let gone = if *removed > 0 { format!(", {removed} removed again") } else { String::new() };
+    sink(Report::Line(format!("{pair}: {objects} objects copied, {bytes} bytes; {there} were there{gone}")));
+    for what in left.iter().take(NAMED) {
+        sink(Report::Warning(format!("{pair}: {what}")));
+    }
+    if let Some(more @ 1..) = left.len().checked_sub(NAMED) {
+        sink(Report::Warning(format!("{pair}: {more} more objects")));
+    }
+}
+
+/// Passes while the source sends, one after the other.
+pub(in super::super) struct Further {
+    stop: CancellationToken,
+    passes: Option<AbortOnDropHandle<()>>,
+}
+
+impl Further {
+    /// Begins; with nothing to do, where there are no such buckets.
+    pub(in super::super) fn begin(
+        context: &Context,
+        pairs: Vec<Pair>,
+        sink: &Sink,
+    ) -> Result<Self, StepError> {
+        let stop = context.bounds(Duration::ZERO).cancel.child_token();
+        if pairs.is_empty() {
+            return Ok(Self { stop, passes: None });
+        }
+        let (mut mover, sink) = (Mover::of(context)?, Arc::clone(sink));
+        mover.bounds.cancel = stop.clone();
+        let passes = tokio::spawn(async move { again_and_again(&mover, &pairs, &sink).await });
+        Ok(Self { stop, passes: Some(AbortOnDropHandle::new(passes)) })
+    }
+
+    /// Ends what is under way; the last pass does the rest.
+    pub(in super::super) async fn end(self) {
+        self.stop.cancel();
+        if let Some(passes) = self.passes {
+            // That it panicked was told already, and the last pass looks at everything.
+            let _ = passes.await;
+        }
+    }
+}
+
+/// What fails here is left to the last pass.
+async fn again_and_again(mover: &Mover, pairs: &[Pair], sink: &Sink) {
+    let mut pause = PAUSE;
+    loop {
+        let waited = mover.bounds.cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
+        if waited.is_none() {
+            return;
+        }
+        let begun = Instant::now();
+        for pair in pairs {
+            match mover.pass(pair, false, in_words(pair, sink)).await {
+                Ok(moved) if moved.objects > 0 => tell(pair, &moved, sink),
+                Ok(_) => {}
+                Err(StepError::Failed(failure)) => sink(Report::Warning(failure.message)),
+                Err(_) => return,
+            }
+        }
+        pause = (begun.elapsed() * REST).clamp(PAUSE, LONGEST);
+    }
+}
+
+/// Hears of a pass beside something else, whose progress is told.
+fn in_words(pair: &Pair, sink: &Sink) -> Tell {
+    let (what, sink) = (pair.to_string(), Arc::clone(sink));
+    Box::new(move |news| {
+        if let News::Line(line) = news {
+            sink(Report::Line(format!("{what}: {line}")));
+        }
+    })
+}
+
+/// The pass once nobody writes to the old buckets any more, while the state is put in place.
+pub(in super::super) struct Last {
+    pairs: Vec<Pair>,
+    pass: AbortOnDropHandle<Result<Vec<Moved>, StepError>>,
+}
+
+impl Last {
+    /// Begins.
+    pub(in super::super) async fn begin(context: &Context, sink: &Sink) -> Result<Self, StepError> {
+        let pairs = context.moves(sink).await?;
+        let (mover, each, sink) = (Mover::of(context)?, pairs.clone(), Arc::clone(sink));
+        let pass = tokio::spawn(async move {
+            let mut moved = Vec::new();
+            for pair in &each {
+                moved.push(mover.pass(pair, true, in_words(pair, &sink)).await?);
+            }
+            Ok(moved)
+        });
+        Ok(Self { pairs, pass: AbortOnDropHandle::new(pass) })
+    }
+
+    /// Whether the source's words about what was left out are about a bucket whose objects are here.
+    pub(in super::super) fn brings(&self, service: &berth_domain::ServiceName, left_out: &str) -> bool {
+        self.pairs.iter().any(|pair| {
+            pair.service == *service && left_out.starts_with(&format!("bucket {}: ", pair.from.name))
+        })
+    }
+
+    /// Waits until the new buckets have what the old ones have.
+    pub(in super::super) async fn end(self, sink: &Sink) -> Result<(), StepError> {
+        let broken = |error: tokio::task::JoinError| StepError::failed("internal", error.to_string());
+        let moved = self.pass.await.map_err(broken)??;
+        for (pair, moved) in self.pairs.iter().zip(&moved) {
+            tell(pair, moved, sink);
+        }
+        Ok(())
+    }
+}
+
+impl Context {
+    /// Waits for something, unless the migration comes to nothing meanwhile.
+    async fn while_wanted<T>(
+        &self,
+        work: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, StepError> {
+        let unwanted = async {
+            loop {
+                self.sleep(LOOK).await?;
+                let arrival = self.arrival().await?.arrival;
+                if arrival.phase == MovePhase::Failed {
+                    return Err(came_to_nothing(&arrival));
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            ended = unwanted => ended,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a pass has to do: by what both buckets list, and by what earlier passes have written down.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::client::is_out_of_reach;
+use super::super::listing::Listed;
+use super::ledger::{Noted, State, same_e_tag};
+
+/// What a pass has to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// What is missing in the new bucket, or another.
+    pub(super) send: Vec<Listed>,
+    /// What came there without anybody having heard of it.
+    pub(super) confirmed: Vec<Noted>,
+    /// How many are there already.
+    pub(super) there: u64,
+    /// What this move has put into the new bucket, and is gone from the old one.
+    pub(super) gone: Vec<Noted>,
+    /// What nothing is done about, each with why.
+    pub(super) left: Vec<String>,
+}
+
+/// What is to be done about an object of the old bucket.
+enum Todo {
+    Nothing,
+    Confirm(Noted),
+    Send,
+}
+
+impl Plan {
+    /// Plans a pass; what is gone matters in the last one only.
+    pub(super) fn of(
+        listed: &[Listed],
+        there: &HashMap<String, Listed>,
+        known: &HashMap<String, Noted>,
+        last: bool,
+    ) -> Self {
+        let mut plan = Self::default();
+        for object in listed {
+            if is_out_of_reach(&object.key) {
+                let why = "no client of HTTP can ask for such a key";
+                plan.left.push(format!("{}: {why}", object.key.escape_debug()));
+                continue;
+            }
+            match todo(object, there.get(&object.key), known.get(&object.key)) {
+                Todo::Send => plan.send.push(object.clone()),
+                Todo::Nothing => plan.there += 1,
+                Todo::Confirm(noted) => {
+                    plan.there += 1;
+                    plan.confirmed.push(noted);
+                }
+            }
+        }
+        if last {
+            plan.look_what_is_gone(listed, there, known);
+        }
+        plan
+    }
+
+    fn look_what_is_gone(
+        &mut self,
+        listed: &[Listed],
+        there: &HashMap<String, Listed>,
+        known: &HashMap<String, Noted>,
+    ) {
+        let still: HashSet<&str> = listed.iter().map(|object| object.key.as_str()).collect();
+        for noted in known.values().filter(|noted| !still.contains(noted.key.as_str())) {
+            let Some(there) = there.get(&noted.key) else { continue };
+            if noted.is_what_was_put(there) {
+                self.gone.push(noted.clone());
+            } else if noted.state != State::Removed {
+                let why = "it is gone from the old bucket, and is not known to be what was put into the new one, where it stays";
+                self.left.push(format!("{}: {why}", noted.key.escape_debug()));
+            }
+        }
+    }
+}
+
+fn todo(object: &Listed, there: Option<&Listed>, known: Option<&Noted>) -> Todo {
+    let Some(there) = there else { return Todo::Send };
+    let known = known.filter(|noted| noted.state != State::Removed);
+    if let Some(noted) = known
+        && noted.is_of(object)
+        && (noted.is_what_was_put(there) || is_nameless(noted, there))
+    {
+        return match noted.state {
+            State::Intended => {
+                Todo::Confirm(Noted { state: State::Put { e_tag: there.e_tag.clone() }, ..noted.clone() })
+            }
+            _ => Todo::Nothing,
+        };
+    }
+    let same = object.size == there.size && same_e_tag(object.e_tag.as_ref(), there.e_tag.as_ref());
+    // What this move has put there may have other attributes by now.
+    if same && known.is_none() { Todo::Nothing } else { Todo::Send }
+}
+
+/// Whether the new store did not say what it calls what was put there: then its size has to do.
+fn is_nameless(noted: &Noted, there: &Listed) -> bool {
+    noted.state == State::Put { e_tag: None } && noted.size == there.size
+}
+
+/// The objects of the old bucket that the new one does not have in the same size.
+pub(super) fn differing(listed: &[Listed], there: &HashMap<String, Listed>) -> Vec<String> {
+    let reachable = listed.iter().filter(|object| !is_out_of_reach(&object.key));
+    let differs = |object: &&Listed| there.get(&object.key).is_none_or(|there| there.size != object.size);
+    reachable.filter(differs).map(|object| object.key.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, TimeDelta, Utc};
+
+    fn listed(key: &str, content: &str) -> Listed {
+        let (size, e_tag) = (content.len() as u64, Some(format!("\"{content}\"")));
+        Listed { key: key.into(), size, e_tag, last_modified: DateTime::<Utc>::UNIX_EPOCH }
+    }
+
+    fn later(listed: Listed) -> Listed {
+        Listed { last_modified: listed.last_modified + TimeDelta::seconds(1), ..listed }
+    }
+
+    fn put(object: &Listed, e_tag: &str) -> Noted {
+        Noted::of(object, State::Put { e_tag: Some(e_tag.into()) })
+    }
+
+    fn by_key<T: Clone>(all: &[T], key: impl Fn(&T) -> &str) -> HashMap<String, T> {
+        all.iter().map(|one| (key(one).to_owned(), one.clone())).collect()
+    }
+
+    fn plan(old: &[Listed], new: &[Listed], known: &[Noted], last: bool) -> Plan {
+        Plan::of(old, &by_key(new, |it| &it.key), &by_key(known, |it| &it.key), last)
+    }
+
+    #[test]
+    fn what_is_missing_or_another_is_sent_and_nothing_that_is_equal() {
+        let old = [listed("a", "one"), listed("b", "two"), listed("c", "three"), listed("../d", "four")];
+        let new = [listed("b", "two"), listed("c", "other"), listed("z", "foreign")];
+        let plan = plan(&old, &new, &[], true);
+        assert_eq!(plan.send, [old[0].clone(), old[2].clone()]);
+        assert_eq!((plan.there, plan.left.len()), (1, 1));
+        assert!(plan.gone.is_empty() && plan.confirmed.is_empty(), "{plan:?}");
+    }
+
+    #[test]
+    fn what_was_put_in_parts_is_known_by_what_the_new_store_calls_it() {
+        let old = [listed("a", "one")];
+        let there = Listed { e_tag: Some("parts-2".into()), ..listed("a", "one") };
+        let known = [put(&old[0], "\"parts-2\"")];
+        let same = plan(&old, std::slice::from_ref(&there), &known, true);
+        assert_eq!((same.there, same.send.len()), (1, 0));
+        // It was changed there by somebody, or changed in the old one, or only its attributes were.
+        let spoilt = Listed { e_tag: Some("x".into()), ..there.clone() };
+        for (old, new) in
+            [(&old[0], &spoilt), (&listed("a", "two"), &there), (&later(old[0].clone()), &there)]
+        {
+            let plan = plan(std::slice::from_ref(old), std::slice::from_ref(new), &known, false);
+            assert_eq!(plan.send.len(), 1, "{old:?} {new:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_without_anybody_having_heard_of_it_is_this_moves_own() {
+        let old = [listed("a", "one"), listed("b", "two")];
+        let intended: Vec<Noted> = old.iter().map(|it| Noted::of(it, State::Intended)).collect();
+        let plan = plan(&old, &old[..1], &intended, false);
+        assert_eq!(plan.confirmed, [put(&old[0], "\"one\"")]);
+        assert_eq!(plan.send, old[1..]);
+    }
+
+    #[test]
+    fn only_what_this_move_has_put_there_goes_where_it_is_gone_and_only_at_the_end() {
+        let (ours, foreign, replaced) =
+            (listed("ours", "1"), listed("foreign", "2"), listed("replaced", "3"));
+        let lost = listed("lost", "4");
+        let known = [
+            put(&ours, "\"1\""),
+            put(&replaced, "\"3\""),
+            Noted::of(&lost, State::Intended),
+            put(&listed("removed", "5"), "\"5\"").removed(),
+        ];
+        let by_others = listed("replaced", "theirs");
+        let new = [ours, foreign, by_others, lost, listed("removed", "5")];
+        let last = plan(&[], &new, &known, true);
+        let mut gone: Vec<&str> = last.gone.iter().map(|it| it.key.as_str()).collect();
+        gone.sort_unstable();
+        assert_eq!(gone, ["lost", "ours"]);
+        assert!(last.left.len() == 1 && last.left[0].starts_with("replaced: "), "{last:?}");
+        assert!(plan(&[], &new, &known, false).gone.is_empty());
+    }
+
+    #[test]
+    fn buckets_differ_where_one_object_is_missing_or_not_as_long() {
+        let old = [listed("a", "one"), listed("b", "two"), listed("c", "three"), listed("./x", "")];
+        let new = by_key(&[listed("a", "eno"), listed("b", "twoo"), listed("y", "")], |it| &it.key);
+        assert_eq!(differing(&old, &new), ["b", "c"]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Objects on their way from one bucket into another: several at once, of which memory holds a bounded part.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::super::error::BucketError;
+use super::super::listing::Listed;
+use super::super::put::{PART, Parts, part_of};
+use super::super::{News, Tell};
+use super::Moving;
+use super::ledger::{self, Noted, State};
+use super::pieces::Pieces;
+
+/// How many objects are under way at once.
+const AT_ONCE: usize = 8;
+
+/// How much of them is in memory at once, in MiB.
+const ROOM: u32 = 64;
+
+/// How often an object is begun anew that changes while it is read.
+const CHANGES: usize = 3;
+
+/// How often it is said how far it is, and how long what came stays unwritten at the most.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How often it is said in words.
+const WORDS: Duration = Duration::from_secs(10);
+
+/// How long the store may take to throw parts away that are not needed any more.
+const ABORT: Duration = Duration::from_secs(3);
+
+/// What became of all that was to be sent.
+#[derive(Default)]
+pub(super) struct Sent {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+    /// What was not sent, each with why.
+    pub(super) left: Vec<String>,
+}
+
+/// What became of one object.
+enum Ended {
+    Put(Noted),
+    Left(String),
+}
+
+/// Sends what a pass has to send.
+pub(super) async fn send(moving: &Moving, wanted: &[Listed], tell: &mut Tell) -> Result<Sent, BucketError> {
+    let (objects, expected) = (wanted.len() as u64, wanted.iter().map(|listed| listed.size).sum());
+    let sender = Sender {
+        moving,
+        stop: moving.cancel.child_token(),
+        room: Semaphore::new(ROOM as usize),
+        done: AtomicU64::new(0),
+    };
+    let mut chunks = wanted.chunks(ledger::AT_ONCE);
+    let (mut intended, mut under_way) = (Vec::new().into_iter(), FuturesUnordered::new());
+    let mut count = Count {
+        moving,
+        tell,
+        objects,
+        expected,
+        sent: Sent::default(),
+        unwritten: Vec::new(),
+        written: Instant::now(),
+        said: Instant::now(),
+    };
+    let mut failed = None;
+    loop {
+        while under_way.len() < AT_ONCE && !sender.stop.is_cancelled() {
+            match (intended.next(), chunks.len()) {
+                (Some(listed), _) => under_way.push(sender.send(listed)),
+                (None, 0) => break,
+                (None, _) => intended = sender.intend(chunks.next().unwrap_or_default()).await?.into_iter(),
+            }
+        }
+        match tokio::time::timeout(TICK, under_way.next()).await {
+            Err(_) => {}
+            Ok(None) => break,
+            Ok(Some(Ok(ended))) => count.take(ended),
+            Ok(Some(Err(error))) => {
+                // The others throw away what they have begun.
+                sender.stop.cancel();
+                failed.get_or_insert(error);
+            }
+        }
+        count.go_on(sender.done.load(Ordering::Relaxed), false).await?;
+    }
+    count.go_on(sender.done.load(Ordering::Relaxed), true).await?;
+    match failed {
+        _ if moving.cancel.is_cancelled() => Err(BucketError::Cancelled),
+        Some(error) => Err(error),
+        None => Ok(count.sent),
+    }
+}
+
+/// Counts what came, writes it down, and says how far it is.
+struct Count<'a> {
+    moving: &'a Moving,
+    tell: &'a mut Tell,
+    objects: u64,
+    expected: u64,
+    sent: Sent,
+    unwritten: Vec<Noted>,
+    written: Instant,
+    said: Instant,
+}
+
+impl Count<'_> {
+    fn take(&mut self, ended: Ended) {
+        match ended {
+            Ended::Put(noted) => {
+                self.sent.objects += 1;
+                self.sent.bytes += noted.size;
+                self.unwritten.push(noted);
+            }
+            Ended::Left(what) => {
+                (self.tell)(News::Line(format!("not sent: {what}")));
+                self.sent.left.push(what);
+            }
+        }
+    }
+
+    async fn go_on(&mut self, done: u64, end: bool) -> Result<(), BucketError> {
+        let due = end || self.unwritten.len() >= ledger::AT_ONCE || self.written.elapsed() >= TICK;
+        if !due {
+            return Ok(());
+        }
+        ledger::note(&*self.moving.ledger, &self.unwritten).await?;
+        self.unwritten.clear();
+        self.written = Instant::now();
+        (self.tell)(News::Progress { done, expected: self.expected.max(done) });
+        if !end && self.said.elapsed() >= WORDS {
+            self.said = Instant::now();
+            (self.tell)(News::Line(format!("{} of {} objects", self.sent.objects, self.objects)));
+        }
+        Ok(())
+    }
+}
+
+struct Sender<'a> {
+    moving: &'a Moving,
+    /// Nothing more is begun, and what was begun is thrown away.
+    stop: CancellationToken,
+    room: Semaphore,
+    /// How many bytes are there.
+    done: AtomicU64,
+}
+
+impl Sender<'_> {
+    /// Writes down that objects are going to be sent.
+    async fn intend(&self, chunk: &[Listed]) -> Result<Vec<Listed>, BucketError> {
+        let intended: Vec<Noted> = chunk.iter().map(|listed| Noted::of(listed, State::Intended)).collect();
+        ledger::note(&*self.moving.ledger, &intended).await?;
+        Ok(chunk.to_vec())
+    }
+
+    /// Sends an object; anew where it changes meanwhile.
+    async fn send(&self, listed: Listed) -> Result<Ended, BucketError> {
+        let held = listed.size.min(part_of(listed.size)).div_ceil(1 << 20).clamp(1, u64::from(ROOM));
+        let room = self.until_stopped(async { Ok(self.room.acquire_many(held as u32).await) }).await?;
+        let _room = room.map_err(|_| BucketError::Cancelled)?;
+        let left = |why: &str| Ok(Ended::Left(format!("{}: {why}", listed.key.escape_debug())));
+        for _ in 0..CHANGES {
+            match self.send_once(&listed).await {
+                Err(BucketError::Changed) => {}
+                Err(error) => return error.without().map_or_else(|| Err(error.of(&listed.key)), left),
+                Ok(noted) => return Ok(Ended::Put(noted)),
+            }
+        }
+        left("it changes while it is read")
+    }
+
+    async fn send_once(&self, listed: &Listed) -> Result<Noted, BucketError> {
+        let opened = self.until_stopped(self.moving.from.open(&listed.key)).await;
+        let mut pieces = Pieces::of(opened.map_err(BucketError::in_the_old)?);
+        let e_tag = match listed.size > PART {
+            true => self.in_parts(listed, &mut pieces).await?,
+            false => self.until_stopped(self.at_once(listed, &mut pieces)).await?,
+        };
+        Ok(pieces.noted(listed, State::Put { e_tag }))
+    }
+
+    async fn at_once(&self, listed: &Listed, pieces: &mut Pieces<'_>) -> Result<Option<String>, BucketError> {
+        let bytes = pieces.next(listed.size).await?;
+        // It is longer than it was.
+        if !pieces.next(1).await?.is_empty() {
+            return Err(BucketError::Changed);
+        }
+        pieces.is_all_of(listed)?;
+        let (headers, size) = (pieces.told().attributes.headers()?, bytes.len() as u64);
+        let e_tag = self.moving.into.put(&listed.key, headers, bytes).await;
+        let e_tag = e_tag.map_err(BucketError::in_the_new)?;
+        self.done.fetch_add(size, Ordering::Relaxed);
+        Ok(e_tag)
+    }
+
+    async fn in_parts(
+        &self,
+        listed: &Listed,
+        pieces: &mut Pieces<'_>,
+    ) -> Result<Option<String>, BucketError> {
+        let headers = pieces.told().attributes.headers()?;
+        let begun = self.until_stopped(self.moving.into.begin(&listed.key, headers)).await;
+        let mut parts = begun.map_err(BucketError::in_the_new)?;
+        let mut sent = 0;
+        let e_tag = self.until_stopped(self.each_part(listed, pieces, &mut parts, &mut sent)).await;
+        if e_tag.is_err() {
+            self.done.fetch_sub(sent, Ordering::Relaxed);
+            if tokio::time::timeout(ABORT, parts.abort()).await.is_err() {
+                tracing::warn!("parts of an object are left in a bucket, whose store does not answer");
+            }
+        }
+        e_tag
+    }
+
+    async fn each_part(
+        &self,
+        listed: &Listed,
+        pieces: &mut Pieces<'_>,
+        parts: &mut Parts<'_>,
+        sent: &mut u64,
+    ) -> Result<Option<String>, BucketError> {
+        loop {
+            let bytes = pieces.next(part_of(listed.size)).await?;
+            if bytes.is_empty() {
+                break;
+            }
+            let size = bytes.len() as u64;
+            parts.send(bytes).await.map_err(BucketError::in_the_new)?;
+            *sent += size;
+            self.done.fetch_add(size, Ordering::Relaxed);
+        }
+        pieces.is_all_of(listed)?;
+        parts.complete().await.map_err(BucketError::in_the_new)
+    }
+
+    async fn until_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, BucketError>>,
+    ) -> Result<T, BucketError> {
+        self.stop.run_until_cancelled(work).await.ok_or(BucketError::Cancelled)?
+    }
+}
