@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use berth_client::Client;
-use berth_contract::{IssuedTicket, NewTicket};
+use berth_client::{Client, ClientError};
+use berth_contract::{IssuedTicket, NewAcceptance, NewTicket};
 use berth_domain::{MovePhase, OperationKind, TenantDraft};
 use berth_seal::Keys;
 use berth_sign::{Sha256Hex, SigningKey};
 use berth_tests::daemon::{Daemon, DaemonOptions};
-use berth_tests::drafts::{absent_machine, tenant};
+use berth_tests::drafts::{absent_machine, settings, tenant};
 use berth_tests::stage::name;
 use berth_transfer::sealed::Purpose;
 use berth_transfer::{Abort, Claim, HandOver, Sealed, Target, Ticket, TransferError, new_token};
 use chrono::{SubsecRound as _, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 
 /// A target with a machine that nobody needs to reach.
 async fn target() -> Result<(Daemon, Client)> {
@@ -224,5 +225,61 @@ async fn everything_that_keeps_a_tenant_from_coming_is_listed_at_once_and_nothin
     let refused = target.accept_ticket(issued.info.id, &code).await.unwrap_err();
     assert!(refused.is_refusal("obstacles"), "{refused}");
     assert_eq!(target.ticket(issued.info.id).await?.phase, MovePhase::Claimed);
+    Ok(())
+}
+
+/// A store's setting.
+fn store(bucket: &str, key: Option<&str>) -> serde_json::Value {
+    json!({ "endpoint": "https://s3.example", "bucket": bucket, "access_key": "GK1", "secret_key": key })
+}
+
+#[tokio::test]
+async fn settings_that_are_to_differ_are_checked_before_anything_is_changed_and_their_secrets_are_shown_to_nobody()
+-> Result<()> {
+    let (daemon, target) = target().await?;
+    let services = Some(["gitea".parse().unwrap()].into());
+    let issued = target.issue_ticket(&NewTicket { services, ..wanted() }).await?;
+    let (ticket, source) = (read(&issued), Source::new()?);
+    let mut draft = tenant("acme", "old");
+    draft.services =
+        [("gitea".to_owned(), settings(json!({ "object_storage": store("old", Some("hunter1")) })))].into();
+    let view = Target::new(&ticket)?.claim(&source.claim(&ticket, &draft)?, &source.key).await?;
+    assert_eq!(view.obstacles, [], "it may come as it is");
+    let (id, code) = (issued.info.id, view.code.context("a code")?);
+    let accept = async |services: serde_json::Value| {
+        let services = serde_json::from_value(services)?;
+        Ok::<_, anyhow::Error>(
+            target.accept_ticket_with(id, &NewAcceptance { code: code.clone(), services }).await,
+        )
+    };
+    for (patch, code, field) in [
+        (json!({ "minecraft": {} }), "service-not-in-ticket", "/services/minecraft"),
+        (json!({ "minecraft": {} }), "unknown-service", "/services/minecraft"),
+        (json!({ "gitea": { "app_name": 7 } }), "type", "/services/gitea/app_name"),
+        (json!({ "gitea": 7 }), "type", "/services"),
+        (json!({ "gitea": { "object_storage": null } }), "no-bucket", "/services/gitea/object_storage"),
+        (
+            json!({ "gitea": { "object_storage": store("new", None) } }),
+            "no-bucket",
+            "/services/gitea/object_storage/secret_key",
+        ),
+    ] {
+        let refused = accept(patch).await?.unwrap_err();
+        let ClientError::Refused(problem) = &refused else { anyhow::bail!("{refused}") };
+        assert!(refused.is_refusal("obstacles"), "{refused}");
+        let found = problem.errors.iter().any(|error| error.rule == code && error.field == field);
+        assert!(found, "{code} at {field}: {:?}", problem.errors);
+        assert!(target.tenants().await?.is_empty() && target.ticket(id).await?.phase == MovePhase::Claimed);
+    }
+    let other = json!({ "gitea": { "object_storage": { "bucket": "new", "secret_key": "hunter2" } } });
+    let operation = accept(other.clone()).await?.map_err(anyhow::Error::from)?;
+    assert_eq!(accept(other).await?.map_err(anyhow::Error::from)?.id, operation.id, "it is accepted once");
+    let here = serde_json::to_value(target.tenant(&name("acme")).await?.spec)?;
+    assert_eq!(here["services"]["gitea"]["object_storage"]["bucket"], "new");
+    assert_eq!(here["services"]["gitea"]["object_storage"]["endpoint"], "https://s3.example", "a patch");
+    let events = format!("{here} {:?}", target.ticket(id).await?);
+    for said in [events, daemon.log()] {
+        assert!(!said.contains("hunter"), "{said}");
+    }
     Ok(())
 }

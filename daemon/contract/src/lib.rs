@@ -5,17 +5,20 @@
 //! | --- | --- |
 //! | [`nixops4`] | what NixOps4 knows of a tenant's resources |
 //! | [`page`] | a page of any list |
+//! | [`patch`] | what is to differ of a tenant's services |
 //! | [`problem`] | why a request was refused |
 //! | [`resources`] | what the routes answer with |
 //! | [`requests`] | what they take, beside the domain's drafts |
 
 pub mod nixops4;
 pub mod page;
+pub mod patch;
 pub mod problem;
 pub mod requests;
 pub mod resources;
 
 pub use page::Page;
+pub use patch::ServicesPatch;
 pub use problem::Problem;
 pub use requests::{
     BroughtSecret, NewAbortion, NewAcceptance, NewBundle, NewCancellation, NewCheck, NewDeployment, NewDrill,

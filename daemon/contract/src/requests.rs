@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::patch::ServicesPatch;
+
 /// A deployment to be made: of the tenant as it is specified now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,9 +100,9 @@ pub struct NewImport {
     pub plan: Option<PlanName>,
     /// What differs from the bundle's settings, as a merge patch (RFC 7396) to a tenant's `services`; what was given in confidence
     /// is in no bundle, and is given anew here.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(default, skip_serializing_if = "ServicesPatch::is_empty")]
     #[schema(value_type = Object)]
-    pub services: serde_json::Map<String, serde_json::Value>,
+    pub services: ServicesPatch,
     /// The thumbprint of the key that the bundle is signed with, where that is not a trusted one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_signer: Option<String>,
@@ -125,7 +127,7 @@ impl NewImport {
             name: None,
             domain: None,
             plan: None,
-            services: serde_json::Map::new(),
+            services: ServicesPatch::default(),
             accept_signer: None,
             secrets: Vec::new(),
             without_secrets: false,
@@ -240,6 +242,18 @@ pub struct NewAcceptance {
     /// The code that the source shows.
     #[schema(example = "K7QF-2M9X")]
     pub code: String,
+    /// What is to differ from the tenant's settings, as a merge patch (RFC 7396) to its `services`. Where it names another bucket, the
+    /// objects are copied there.
+    #[serde(default, skip_serializing_if = "ServicesPatch::is_empty")]
+    #[schema(value_type = Object)]
+    pub services: ServicesPatch,
+}
+
+impl NewAcceptance {
+    /// By the code, with everything as it is.
+    pub fn by(code: &str) -> Self {
+        Self { code: code.to_owned(), services: ServicesPatch::default() }
+    }
 }
 
 /// A tenant that is to move to another provider.
@@ -329,9 +343,9 @@ pub struct NewVaultLook {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanName>,
     /// What would differ from its settings, as a merge patch (RFC 7396) to a tenant's `services`.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(default, skip_serializing_if = "ServicesPatch::is_empty")]
     #[schema(value_type = Object)]
-    pub services: serde_json::Map<String, serde_json::Value>,
+    pub services: ServicesPatch,
 }
 
 /// A tenant that is to be made of a repository of snapshots.
@@ -358,9 +372,9 @@ pub struct NewVaultImport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanName>,
     /// What differs from its settings, as a merge patch (RFC 7396) to a tenant's `services`.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(default, skip_serializing_if = "ServicesPatch::is_empty")]
     #[schema(value_type = Object)]
-    pub services: serde_json::Map<String, serde_json::Value>,
+    pub services: ServicesPatch,
     /// Whether the services are started at the end, and objects come back into buckets. Whoever says so knows that nobody else serves
     /// the tenant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

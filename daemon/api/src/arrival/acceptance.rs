@@ -1,10 +1,12 @@
 //! A tenant that another provider wants to move here is accepted: by a person, or by itself where it comes back.
 
+use berth_contract::ServicesPatch;
 use berth_domain::{MovePhase, Operation, OperationId, OperationKind, TenantName};
 use berth_store::{ArrivalRecord, StoreError};
 use berth_transfer::Claim;
 use chrono::{SubsecRound as _, Utc};
 
+use super::changes::refused;
 use super::preflight::examine;
 use crate::problem::Problem;
 use crate::state::Api;
@@ -12,20 +14,23 @@ use crate::state::Api;
 /// Who accepts a tenant that comes back.
 const BY: &str = "way back";
 
-/// Writes down what was claimed as a tenant of this provider, and gives the operation that takes it in, which is to be submitted.
+/// Writes down what was claimed as a tenant of this provider, with what is to differ of it, and gives the operation that takes it in, which is to be submitted.
 /// Safe to be done again where it was interrupted.
 ///
 /// # Errors
 /// Something is in the way, or changed meanwhile; or the database failed.
-pub(crate) async fn accepted(api: &Api, record: &ArrivalRecord, by: String) -> Result<Operation, Problem> {
+pub(crate) async fn accepted(
+    api: &Api,
+    record: &ArrivalRecord,
+    patch: &ServicesPatch,
+    by: String,
+) -> Result<Operation, Problem> {
     let arrival = &record.arrival;
     let (claim, _) = Claim::verify_first(record.claim.as_deref().unwrap_or_default(), arrival.id)
         .map_err(Problem::internal)?;
-    let examined = examine(api, arrival, &claim).await?;
-    let spec = examined.spec.filter(|_| examined.obstacles.is_empty()).ok_or_else(|| {
-        let obstacles: Vec<_> = examined.obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
-        Problem::conflict("obstacles", obstacles.join("; "))
-    })?;
+    let examined = examine(api, arrival, &claim, patch).await?;
+    let spec = examined.spec.filter(|_| examined.obstacles.is_empty());
+    let spec = spec.ok_or_else(|| refused(&examined.obstacles))?;
     let now = Utc::now().trunc_subsecs(3);
     let kind = if claim.rehearsal { OperationKind::TryOut } else { OperationKind::Import };
     let queued = Operation::queued(spec.name.clone(), spec.machine.clone(), kind, false, by, now);
@@ -53,7 +58,7 @@ pub(crate) async fn come_back(api: &Api, record: ArrivalRecord) -> Result<Arriva
     {
         return Err(still_ending("another operation works on what is left of the tenant here"));
     }
-    let operation = accepted(api, &record, BY.into()).await?;
+    let operation = accepted(api, &record, &ServicesPatch::default(), BY.into()).await?;
     match api.engine.submit(&operation, None).await {
         Ok(()) => Ok(api.store().arrival(arrival.id).await?),
         Err(StoreError::OperationRunning { .. }) => {

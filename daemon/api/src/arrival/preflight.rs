@@ -1,5 +1,6 @@
 //! What keeps a tenant from coming here: everything at once, and nothing is changed.
 
+use berth_contract::ServicesPatch;
 use berth_domain::{
     Address, Arrival, MigrationId, Mode, Obstacle, OperationId, TenantDraft, TenantName, TenantSpec,
 };
@@ -7,6 +8,8 @@ use berth_store::{StoreError, TenantRecord};
 use berth_transfer::Claim;
 use berth_transfer::sealed::Purpose;
 
+use super::buckets::objects_left_behind;
+use super::changes::change;
 use crate::problem::Problem;
 use crate::state::Api;
 use crate::tenant::specified;
@@ -23,11 +26,16 @@ pub(crate) struct Examined {
     pub(crate) obstacles: Vec<Obstacle>,
 }
 
-/// Looks at what a source brings.
+/// Looks at what a source brings, of whose services something is to differ.
 ///
 /// # Errors
 /// It was sealed to somebody else, or is no tenant; or the database failed.
-pub(crate) async fn examine(api: &Api, arrival: &Arrival, claim: &Claim) -> Result<Examined, Problem> {
+pub(crate) async fn examine(
+    api: &Api,
+    arrival: &Arrival,
+    claim: &Claim,
+    patch: &ServicesPatch,
+) -> Result<Examined, Problem> {
     let sealed = |_| {
         let detail =
             "the tenant is sealed to a key that this provider does not have any more; a new ticket is needed";
@@ -37,16 +45,21 @@ pub(crate) async fn examine(api: &Api, arrival: &Arrival, claim: &Claim) -> Resu
     // What cannot be read is not shown: there are secrets in it.
     let draft: TenantDraft =
         serde_json::from_slice(&text).map_err(|_| Problem::bad_request("what is sealed is no tenant"))?;
-    let mut obstacles = not_allowed(arrival, &draft);
+    let mut changed = draft.clone();
+    if let Err(obstacle) = change(&mut changed, patch) {
+        return Ok(Examined { draft, spec: None, own: None, obstacles: vec![obstacle] });
+    }
+    let mut obstacles = not_allowed(arrival, &changed);
+    obstacles.extend(objects_left_behind(&draft, &changed));
     let (wanted, own) = match arrival.returns {
         None => {
-            let wanted = here(arrival, draft.clone());
+            let wanted = here(arrival, changed);
             let own = own(api, arrival.operation, &wanted.name).await?;
             (wanted, own)
         }
         Some(left) => match left_behind(api, arrival, left).await? {
             Some((tenant, to)) if !claim.rehearsal && draft.domain == tenant.spec.domain.as_str() => {
-                (back(&tenant.spec, &to, draft.clone()), Some(tenant))
+                (back(&tenant.spec, &to, changed), Some(tenant))
             }
             kept => {
                 obstacles.push(no_return(kept.is_some(), claim.rehearsal));

@@ -1,8 +1,10 @@
 //! How a tenant is to be here that a bundle or a repository holds, and what keeps it from that: everything at once, and nothing is changed.
 
+use berth_contract::ServicesPatch;
 use berth_domain::{MachineName, Mode, Obstacle, OperationId, PlanName, TenantDraft, TenantName, TenantSpec};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::changes::change;
 use super::preflight::{fitting, own};
 use crate::problem::Problem;
 use crate::state::Api;
@@ -18,7 +20,7 @@ pub(crate) struct Wish<'a> {
     /// The plan that it gets.
     pub(crate) plan: Option<&'a PlanName>,
     /// What differs of its services: a merge patch.
-    pub(crate) services: &'a Map<String, Value>,
+    pub(crate) services: &'a ServicesPatch,
 }
 
 /// A tenant that was brought.
@@ -44,7 +46,7 @@ impl Wish<'_> {
         mut obstacles: Vec<Obstacle>,
     ) -> Result<Brought, Problem> {
         let mut draft = self.here(was);
-        if let Err(obstacle) = self.change(&mut draft) {
+        if let Err(obstacle) = change(&mut draft, self.services) {
             let (spec, own) = (None, None);
             obstacles.push(obstacle);
             return Ok(Brought { spec, own, obstacles });
@@ -56,7 +58,7 @@ impl Wish<'_> {
 
     /// What was given in confidence at these places, and is neither here nor given anew.
     pub(crate) fn lacks(&self, places: Vec<String>, why: &str) -> Vec<Obstacle> {
-        let patch = Value::Object(self.services.clone());
+        let patch = Value::Object(self.services.0.clone());
         let obstacle = |at: String| Obstacle {
             code: "given-in-confidence".into(),
             message: format!("was given to the old provider in confidence, {why}: give it anew, or null"),
@@ -80,19 +82,6 @@ impl Wish<'_> {
             ..was
         }
     }
-
-    /// Changes its services.
-    fn change(&self, draft: &mut TenantDraft) -> Result<(), Obstacle> {
-        let no_services =
-            |message: String| Obstacle { code: "type".into(), message, field: Some("/services".into()) };
-        let mut services =
-            serde_json::to_value(&draft.services).map_err(|error| no_services(error.to_string()))?;
-        json_patch::merge(&mut services, &Value::Object(self.services.clone()));
-        // What was expected is said, and not what was found, which may be a secret.
-        draft.services = serde_json::from_value(services)
-            .map_err(|_| no_services("each service's settings must be an object".into()))?;
-        Ok(())
-    }
 }
 
 /// Whether a merge patch says something of a place, or puts something else in place of what is around it.
@@ -106,19 +95,6 @@ fn says(patch: &Value, at: &str) -> bool {
         }
     }
     true
-}
-
-/// Everything that is in the way, as one refusal.
-pub(crate) fn refused(obstacles: &[Obstacle]) -> Problem {
-    let words: Vec<_> = obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
-    let mut problem = Problem::conflict("obstacles", words.join("; "));
-    let fields = obstacles.iter().map(|obstacle| berth_domain::FieldError {
-        field: obstacle.field.clone().unwrap_or_default(),
-        rule: obstacle.code.clone(),
-        message: obstacle.message.clone(),
-    });
-    problem.errors = fields.collect();
-    problem
 }
 
 #[cfg(test)]

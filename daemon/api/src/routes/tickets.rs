@@ -142,7 +142,8 @@ async fn show(caller: Caller, api: Data<Api>, id: Path<String>) -> Result<Json<A
 }
 
 /// Accepts the tenant that a source wants to move here. Both providers show the same code; whoever accepts repeats the one
-/// that the source shows, so that nobody in between can take the source's place. The answer names the operation to follow.
+/// that the source shows, so that nobody in between can take the source's place. With `services`, some of its settings are others here;
+/// the objects of a bucket that is another one are copied into it. The answer names the operation to follow.
 #[utoipa::path(
     operation_id = "acceptTicket", tag = "Migration", request_body = NewAcceptance,
     params(("id" = uuid::Uuid, Path), IdempotencyKey),
@@ -178,7 +179,7 @@ async fn accept(
             "must be the code that the source shows; if it is, somebody stands between you and the source";
         return Err(Invalid::one("/code", "same-code", rule).into());
     }
-    let operation = accepted(&api, &record, caller.token.name.clone()).await?;
+    let operation = accepted(&api, &record, &wanted.services, caller.token.name.clone()).await?;
     once.accept(&api, &operation, async |kept| api.engine.submit(&operation, kept).await).await
 }
 

@@ -3,6 +3,7 @@
 
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpResponse, get, post};
+use berth_contract::ServicesPatch;
 use berth_domain::migration::Source;
 use berth_domain::{MovePhase, OperationId, Rehearsal, TenantName};
 use berth_sign::{Jwk, PublicKey};
@@ -61,7 +62,7 @@ async fn claim(bearer: Bearer, api: Data<Api>, body: Bytes) -> Result<HttpRespon
     if arrival.phase.is_vacant() && is_under_way(&api, arrival.operation).await? {
         return Err(still_ending("an earlier try with this ticket is still being ended"));
     }
-    let examined = examine(&api, arrival, &claim).await?;
+    let examined = examine(&api, arrival, &claim, &ServicesPatch::default()).await?;
     let now = Utc::now().trunc_subsecs(3);
     let name: TenantName =
         examined.draft.name.parse().map_err(|_| Problem::bad_request("the tenant has no name"))?;

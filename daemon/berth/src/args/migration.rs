@@ -6,6 +6,7 @@ use berth_domain::{MachineName, MigrationId, PlanName, ServiceName, TenantName};
 use clap::{Args, Subcommand};
 
 use super::quantity;
+use super::wish::Changes;
 
 /// `berth ticket …`
 #[derive(Debug, Subcommand)]
@@ -35,6 +36,9 @@ pub enum Ticket {
         /// The code that the source shows [default: you are asked for it]
         #[arg(long, value_name = "CODE")]
         code: Option<String>,
+        /// What is to differ of its settings, such as its buckets: their objects are copied.
+        #[command(flatten)]
+        changes: Changes,
         /// Follow the move to its end
         #[arg(short, long)]
         watch: bool,

@@ -17,6 +17,14 @@ pub struct Wish {
     /// The plan that it gets
     #[arg(long)]
     pub plan: Option<PlanName>,
+    /// What is to differ of its settings.
+    #[command(flatten)]
+    pub changes: Changes,
+}
+
+/// What is to differ of the tenant's settings.
+#[derive(Debug, Args)]
+pub struct Changes {
     /// What differs from its settings: a file with a JSON merge patch to the tenant's services; - is standard input
     #[arg(long, value_name = "FILE")]
     pub services: Option<PathBuf>,

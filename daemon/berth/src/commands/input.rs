@@ -3,6 +3,9 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use berth_contract::ServicesPatch;
+
+use crate::args::wish::Changes;
 use crate::failure::{Failure, Result};
 
 /// The text of a file or, for `-`, of standard input.
@@ -18,8 +21,8 @@ pub(super) fn text(file: &Path) -> Result<String> {
 }
 
 /// What is to be changed of a tenant's services, from a file or standard input; nothing without one.
-pub(super) fn merge_patch(file: Option<&Path>) -> Result<serde_json::Map<String, serde_json::Value>> {
-    let Some(file) = file else { return Ok(serde_json::Map::new()) };
+pub(super) fn services_patch(changes: &Changes) -> Result<ServicesPatch> {
+    let Some(file) = &changes.services else { return Ok(ServicesPatch::default()) };
     // What cannot be read may be secret, and is not shown.
     let unreadable = |error: serde_json::Error| {
         let (line, column) = (error.line(), error.column());

@@ -31,7 +31,7 @@ async fn look(context: &Context, options: &Look) -> Result<()> {
         name: wish.name.clone(),
         domain: wish.domain.clone(),
         plan: wish.plan.clone(),
-        services: input::merge_patch(wish.services.as_deref())?,
+        services: input::services_patch(&wish.changes)?,
     };
     let found = context.client.look_at_vault(&wanted).await?;
     context.output.result(&found, |_| said(&found));
@@ -53,7 +53,7 @@ async fn import(context: &Context, options: &Import) -> Result<()> {
         name: wish.name.clone(),
         domain: wish.domain.clone(),
         plan: wish.plan.clone(),
-        services: input::merge_patch(wish.services.as_deref())?,
+        services: input::services_patch(&wish.changes)?,
         go_live: *go_live,
     };
     let operation = context.client.import_vault(&wanted).await?;

@@ -166,6 +166,28 @@ fn a_tenant_is_accepted_with_the_code_that_the_source_shows() {
 }
 
 #[test]
+fn a_tenant_is_accepted_with_settings_that_are_to_differ() {
+    let server = claimed(&json!({}));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("services.json");
+    let patch = json!({"gitea": {"object_storage": {"bucket": "new", "secret_key": "hunter2"}}});
+    std::fs::write(&file, patch.to_string()).unwrap();
+    let accept = |file: &str| {
+        run(berth(&server, &["ticket", "accept", ID, "--code", "K7QF-2M9X", "--services", file]))
+    };
+    let ran = accept(file.to_str().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"));
+    let expected = json!({"code": "K7QF-2M9X", "services": patch});
+    assert_eq!(sent(&server, &format!("POST /v1/tickets/{ID}/accept")), [expected]);
+
+    std::fs::write(&file, "[\"hunter2\"]").unwrap();
+    let ran = accept(file.to_str().unwrap());
+    assert_ne!(ran.code, Some(0));
+    assert!(ran.stderr.contains("--services") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
 fn where_nobody_can_be_asked_a_tenant_is_accepted_by_nobody() {
     let server = claimed(&json!({}));
     let ran = run(berth(&server, &["ticket", "accept", ID]));

@@ -37,8 +37,15 @@ impl Client {
     /// # Errors
     /// As any call; `nothing-to-accept` before it was handed in, `obstacles` where the tenant cannot come.
     pub async fn accept_ticket(&self, id: MigrationId, code: &str) -> Result<Operation> {
-        let body = NewAcceptance { code: code.to_owned() };
-        self.post(&["v1", "tickets", &id.to_string(), "accept"]).json(&body).read().await
+        self.accept_ticket_with(id, &NewAcceptance::by(code)).await
+    }
+
+    /// The same, with settings that are to differ here.
+    ///
+    /// # Errors
+    /// As [`Client::accept_ticket`].
+    pub async fn accept_ticket_with(&self, id: MigrationId, acceptance: &NewAcceptance) -> Result<Operation> {
+        self.post(&["v1", "tickets", &id.to_string(), "accept"]).json(acceptance).read().await
     }
 
     /// Takes a ticket back.

@@ -9,10 +9,12 @@ use berth_domain::VaultId;
 use berth_engine::StepError;
 use berth_engine::error::{BUCKET_FAILED, VAULT_FAILED};
 use berth_engine::ports::{
-    Bounds, BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, News, ObjectRecord,
-    PutBack, ReadingOut, Tell,
+    Bounds, BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, Moved, News,
+    ObjectRecord, ObjectsMove, PutBack, ReadingOut, Tell,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::bucket_moves::Moves;
 
 /// What a vault holds of an object, and its content; without one, the vault fails.
 pub type Held = (ObjectRecord, Option<Vec<u8>>);
@@ -38,6 +40,8 @@ pub struct BucketState {
     pub skipped: Mutex<BTreeMap<String, Vec<String>>>,
     /// What vaults hold of each bucket, by its name.
     pub held: Mutex<BTreeMap<String, Vec<Held>>>,
+    /// What is moved from one to another.
+    pub moves: Moves,
     /// Of which bucket each snapshot is.
     pub names: Mutex<BTreeMap<String, String>>,
 }
@@ -136,6 +140,19 @@ impl Buckets for FakeBuckets {
         let secret = config.secret.expose_secret().to_owned();
         self.0.put.lock().unwrap().push((place, secret, restic.to_owned()));
         Ok(PutBack { objects: 2, bytes: 50, there: 1 })
+    }
+
+    async fn can_move(
+        &self,
+        from: &BucketConfig,
+        into: &BucketConfig,
+        _: &Bounds,
+    ) -> Result<bool, StepError> {
+        self.0.moves.can_move(from, into)
+    }
+
+    async fn move_objects(&self, what: ObjectsMove, bounds: &Bounds, tell: Tell) -> Result<Moved, StepError> {
+        self.0.moves.pass(what, bounds, tell).await
     }
 
     async fn read_out(

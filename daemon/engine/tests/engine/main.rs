@@ -5,6 +5,7 @@
 
 mod backups;
 mod brought;
+mod bucket_moves;
 mod bucket_state;
 mod buckets;
 mod cancelling;
@@ -17,6 +18,7 @@ mod fakes;
 mod following;
 mod holding;
 mod keeping;
+mod moving_objects;
 mod nixops4;
 mod offsites;
 mod previewing;

@@ -12,6 +12,7 @@ mod life;
 mod memory;
 mod merging;
 mod modes;
+mod moving;
 mod offsite;
 mod place;
 mod protocol;

@@ -41,7 +41,7 @@ pub(in super::super) async fn run(context: &Context, options: &Import) -> Result
         name: wish.name.clone(),
         domain: wish.domain.clone(),
         plan: wish.plan.clone(),
-        services: input::merge_patch(wish.services.as_deref())?,
+        services: input::services_patch(&wish.changes)?,
         accept_signer: options.accept_signer.clone(),
         secrets,
         without_secrets: options.without_secrets,

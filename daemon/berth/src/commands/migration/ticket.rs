@@ -1,11 +1,11 @@
 //! `berth ticket …`: a tenant of another provider comes here.
 
-use berth_contract::NewTicket;
+use berth_contract::{NewAcceptance, NewTicket};
 use berth_domain::MigrationId;
 use berth_transfer::same_code;
 
-use super::super::Context;
 use super::super::tenant::followed;
+use super::super::{Context, input};
 use super::{proof, said};
 use crate::args::migration::{Issue, Ticket};
 use crate::asking::{ask_for, is_attended};
@@ -26,12 +26,14 @@ pub(in super::super) async fn run(context: &Context, command: Ticket) -> Result<
             }
             output.result(&arrival, said::arrival);
         }
-        Ticket::Accept { id, code, watch } => {
+        Ticket::Accept { id, code, changes, watch } => {
+            // What cannot be read is known before anybody is asked.
+            let services = input::services_patch(&changes)?;
             let code = match code {
                 Some(code) => code,
                 None => ask_for_the_code(context, id).await?,
             };
-            let operation = client.accept_ticket(id, &code).await?;
+            let operation = client.accept_ticket_with(id, &NewAcceptance { code, services }).await?;
             followed(context, &operation, watch).await?;
         }
         Ticket::Revoke { id } => {
