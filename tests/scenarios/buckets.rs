@@ -30,7 +30,7 @@ fn with_a_bucket(tenant_name: &str, machine: &str, endpoint: &str) -> TenantDraf
     with_a_store(tenant_name, machine, store)
 }
 
-fn with_a_store(tenant_name: &str, machine: &str, store: Value) -> TenantDraft {
+pub(super) fn with_a_store(tenant_name: &str, machine: &str, store: Value) -> TenantDraft {
     let mut draft = tenant(tenant_name, machine);
     let gitea = settings(json!({ "enable": true, "object_storage": store }));
     draft.services = [("gitea".to_owned(), gitea)].into();
@@ -38,7 +38,7 @@ fn with_a_store(tenant_name: &str, machine: &str, store: Value) -> TenantDraft {
 }
 
 /// A daemon that may speak to stores of this host.
-async fn beside_stores() -> Result<Option<Stage>> {
+pub(super) async fn beside_stores() -> Result<Option<Stage>> {
     let config = "[vault]\nstore_networks = [\"127.0.0.0/8\"]\n".to_owned();
     Stage::set_up_with(DaemonOptions { config, ..DaemonOptions::default() }).await
 }
@@ -89,10 +89,10 @@ async fn objects_come_back_with_the_state_and_no_copy_shares_the_bucket() -> Res
 }
 
 /// An object's key, its headers, and its content.
-type Object = (&'static str, &'static [(&'static str, &'static str)], Vec<u8>);
+pub(super) type Object = (&'static str, &'static [(&'static str, &'static str)], Vec<u8>);
 
 /// Objects of every sort that a bundle carries.
-fn objects() -> Vec<Object> {
+pub(super) fn objects() -> Vec<Object> {
     let attributes = &[
         ("content-type", "image/webp"),
         ("cache-control", "public, max-age=60"),
@@ -154,7 +154,7 @@ async fn taken_along(garage: &Garage) -> Result<Option<TakenAlong>> {
 }
 
 /// The setting that names somebody's bucket.
-fn store_of(owner: &Owner) -> Value {
+pub(super) fn store_of(owner: &Owner) -> Value {
     let config = &owner.0;
     json!({
         "endpoint": config.endpoint, "region": config.region, "bucket": config.name,
@@ -236,7 +236,7 @@ async fn objects_are_taken_along_in_a_bundle_and_come_into_another_bucket() -> R
 }
 
 /// How many objects a new snapshot holds.
-async fn snapshot_of(stage: &Stage) -> Result<u64> {
+pub(super) async fn snapshot_of(stage: &Stage) -> Result<u64> {
     let made = snapshot(stage, "acme").await?;
     let told = stage.client.snapshot(&name("acme"), made.id).await?;
     let (_, gitea) = told.captured().next().context("gitea")?;

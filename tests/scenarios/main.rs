@@ -23,6 +23,7 @@ mod importing;
 mod mending;
 mod migrating;
 mod modes;
+mod moving_buckets;
 mod nixops4;
 mod outliving;
 mod previewing;

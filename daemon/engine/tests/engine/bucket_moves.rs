@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use berth_engine::StepError;
 use berth_engine::error::{BUCKET_DIFFERS, BUCKET_FAILED};
-use berth_engine::ports::{Bounds, BucketConfig, Ledger, LedgerError, Moved, News, ObjectsMove, Tell};
+use berth_engine::ports::{Bounds, BucketConfig, LedgerError, Moved, News, ObjectsMove, Tell};
 use secrecy::ExposeSecret as _;
 
 /// What is in buckets, and what was done with them.
