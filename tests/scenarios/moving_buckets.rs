@@ -53,7 +53,7 @@ async fn providers(old: &Owner) -> Result<Option<Providers>> {
     let Some(target) = beside_stores().await? else { return Ok(None) };
     let machines = [source.machine("old").await?, target.machine("new").await?];
     source.deployed(&with_a_store("acme", "old", store_of(old))).await?;
-    Ok(Some(Providers { source, target, machines: machines }))
+    Ok(Some(Providers { source, target, machines }))
 }
 
 impl Providers {
