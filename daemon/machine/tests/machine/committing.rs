@@ -1,11 +1,15 @@
 //! Making a system the one that boots.
 
+use std::time::{Duration, Instant};
+
 use berth_protocol::{Answer, FailureCode, Outcome, Request};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::bench::{Bench, activate, claim, commit};
 use crate::systems::{SWITCH, system};
+
+const PROFILE: &str = "/nix/var/nix/profiles/system";
 
 #[tokio::test]
 async fn a_commit_sets_the_profile_and_makes_the_boot_entry_once_and_stops_the_timer() {
@@ -97,6 +101,34 @@ async fn old_generations_go_but_never_what_runs_or_what_was_committed_before() {
         Request::Commit { claim: claim(Uuid::now_v7()), system: systems[0].to_string(), keep_generations: 1 };
     bench.ask(keep).await.answer.unwrap();
     assert_eq!(bench.run(&["sh", "-c", links]).await, "system-4-link\nsystem-5-link\nsystem-6-link");
+}
+
+#[tokio::test]
+async fn the_profile_is_nix_own_and_whoever_else_changes_it_is_waited_for() {
+    let Some(bench) = Bench::set_up("profile").await else { return };
+    let [one, two, three] = ["one", "two", "three"].map(|name| system(name, SWITCH, json!({})));
+    for path in [&one, &two, &three] {
+        bench.copy(path);
+    }
+    let nix_env =
+        async |words: &[&str]| bench.run(&[&["nix-env", "--profile", PROFILE], words].concat()).await;
+    bench.ask(commit(Uuid::now_v7(), &one)).await.answer.unwrap();
+    nix_env(&["--set", two.as_str()]).await;
+
+    let held = "systemd-run --quiet --unit=holds --property=Type=exec flock /nix/var/nix/profiles/system.lock sleep 2";
+    bench.run(&["sh", "-c", held]).await;
+    let begun = Instant::now();
+    let answer = bench.ask(commit(Uuid::now_v7(), &three)).await.answer.unwrap();
+    assert_eq!(answer, Answer::Committed { generation: 3, changed: true });
+    assert!(begun.elapsed() > Duration::from_millis(1500), "{:?}", begun.elapsed());
+
+    let listed = nix_env(&["--list-generations"]).await;
+    let current: Vec<_> = listed.lines().filter(|line| line.contains("(current)")).collect();
+    assert!(listed.lines().count() == 3 && current[0].trim_start().starts_with("3 "), "{listed}");
+    nix_env(&["--rollback"]).await;
+    assert_eq!(bench.facts().await.committed_system, Some(two.to_string()));
+    let left = bench.run(&["sh", "-c", "ls /nix/var/nix/profiles | grep '^system' | sort"]).await;
+    assert_eq!(left, "system\nsystem-1-link\nsystem-2-link\nsystem-3-link");
 }
 
 #[tokio::test]
