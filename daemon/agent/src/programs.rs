@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -29,6 +30,9 @@ const FOLDERS: [&str; 7] = [
 
 /// The most that is kept of a program's output, in bytes.
 const MAX_OUTPUT: u64 = 4 * 1024 * 1024;
+
+/// How often a program is looked at whose end nobody tells.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How a program ended.
 #[derive(Debug)]
@@ -202,30 +206,40 @@ pub(crate) fn exit_code(status: ExitStatus) -> i32 {
 }
 
 fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
-    if let Some(status) = wait_at_most(child, limit)? {
-        return Ok(Some(status));
+    let ended = wait_at_most(child, limit);
+    if matches!(ended, Ok(Some(_))) {
+        return ended;
     }
     if let Some(group) = pid(child) {
         let _ = kill_process_group(group, Signal::KILL);
     }
     child.wait()?;
-    Ok(None)
+    ended
 }
 
 /// Waits for a program until it ends, which is noticed at once; nothing where it has not by then.
 pub(crate) fn wait_at_most(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
     let end = Instant::now() + limit;
-    let Some(process) = pid(child) else { return child.wait().map(Some) };
-    let process = pidfd_open(process, PidfdFlags::empty())?;
+    // A kernel, or a sandbox, may have none.
+    let process = pid(child).and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok());
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(std::io::Error::other)?;
-        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)) {
-            Ok(0) => return child.try_wait(),
-            Ok(_) => return child.wait().map(Some),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        match &process {
+            Some(process) => wait_for(process, left)?,
+            None => thread::sleep(left.min(PAUSE)),
         }
+        let ended = child.try_wait()?;
+        if ended.is_some() || Instant::now() >= end {
+            return Ok(ended);
+        }
+    }
+}
+
+fn wait_for(process: &OwnedFd, limit: Duration) -> std::io::Result<()> {
+    let limit = Timespec::try_from(limit).map_err(std::io::Error::other)?;
+    match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&limit)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -167,8 +167,13 @@ impl Runner {
                     continue;
                 }
             }
+            let after = before.as_ref().map(|before: &Ended| before.name);
             self.start_step(name, before.take(), &durations).await?;
-            let outcome = self.attempt(name, context).await;
+            // Only what is written tells of a wish that another daemon was told of.
+            let outcome = match after.is_some_and(|after| self.stops_after(after, context)) {
+                true => Err(StepError::Cancelled),
+                false => self.attempt(name, context).await,
+            };
             let (ended, ending) = self.ended(name, outcome, context);
             if let Some(ending) = ending {
                 self.write_ended(ended).await?;
@@ -269,6 +274,11 @@ impl Runner {
         let ending = ending
             .or_else(|| stops.then(|| if self.tenure.is_over() { Ending::Left } else { Ending::Cancelled }));
         (Some(ended), ending)
+    }
+
+    /// Whether the operation stops behind a step, as somebody wishes.
+    fn stops_after(&self, name: StepName, context: &Context) -> bool {
+        self.tenure.interruption().is_cancelled() && (context.is_a_drill() || may_stop_after(name))
     }
 
     async fn write_ended(&self, ended: Option<Ended>) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -35,17 +35,23 @@ impl ProfileLock {
                 .mode(0o600)
                 .open(&path)?;
             match file.try_lock() {
-                Ok(()) if file.metadata()?.len() == 0 => return Ok(Self { file, path }),
-                // Its last holder has removed it; there may be another one by now.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(PAUSE),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "another program holds its lock"));
-                }
+                Ok(()) if is_the_lock(&file)? => return Ok(Self { file, path }),
+                // Its last holder has removed it, and there may be another one by now; or it waits for whoever holds it.
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
             }
+            if Instant::now() >= end {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "another program holds its lock"));
+            }
+            sleep(PAUSE);
         }
     }
+}
+
+/// Whether a file that was locked is not one that was let go of: on a disk that is full, the byte may be missing.
+fn is_the_lock(file: &File) -> io::Result<bool> {
+    let about = file.metadata()?;
+    Ok(about.len() == 0 && about.nlink() > 0)
 }
 
 impl Drop for ProfileLock {
@@ -76,5 +82,17 @@ mod tests {
             drop(second.join().unwrap());
         });
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_was_let_go_of_is_no_lock_and_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = folder.path().join("system");
+        let lock = ProfileLock::take(&profile, Duration::ZERO).unwrap();
+        std::fs::remove_file(&lock.path).unwrap();
+        assert!(!is_the_lock(&lock.file).unwrap());
+        std::fs::write(folder.path().join("system.lock"), "d").unwrap();
+        let refused = ProfileLock::take(&profile, Duration::from_millis(30)).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -16,8 +16,9 @@ use berth_engine::StepError;
 use berth_engine::offsite::{Contents, Place, Told};
 use berth_engine::ports::{
     Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, Extent,
-    FarVault, Keep, Login, MachineSession, Machines, Offsites, Platform, PutBack, ReadingOut, Rebuild,
-    RebuildEnding, Report, Sink, Summing, TakenOver, Tell, Title, VaultAccess, Vaults, Wanted, Writing,
+    FarVault, Keep, Login, MachineSession, Machines, Moved, ObjectsMove, Offsites, Platform, PutBack,
+    ReadingOut, Rebuild, RebuildEnding, Report, Sink, Summing, TakenOver, Tell, Title, VaultAccess, Vaults,
+    Wanted, Writing,
 };
 use berth_protocol::ServiceFingerprint;
 use berth_render::{PlatformPin, Rendered, Tls};
@@ -251,6 +252,14 @@ impl Buckets for Nobody {
         _: &Bounds,
         _: Tell,
     ) -> Result<PutBack, StepError> {
+        absent()
+    }
+
+    async fn can_move(&self, _: &BucketConfig, _: &BucketConfig, _: &Bounds) -> Result<bool, StepError> {
+        absent()
+    }
+
+    async fn move_objects(&self, _: ObjectsMove, _: &Bounds, _: Tell) -> Result<Moved, StepError> {
         absent()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth_domain::{EventKind, OperationKind, OperationStatus, StepStatus};
+use berth_domain::{EventKind, OperationKind, OperationStatus, StepName, StepStatus};
 use berth_engine::EngineOptions;
 use berth_store::StoreError;
 
@@ -33,6 +33,27 @@ async fn wherever_it_is_stopped_the_machine_is_on_its_old_system() {
         let late = stage.engine.cancel(id, "ann", None).await;
         assert!(matches!(late, Err(StoreError::Finished { .. })), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_wish_that_only_the_database_tells_of_stops_the_step_that_was_about_to_begin() {
+    // No lease is renewed meanwhile, which would tell of it as well.
+    let options = EngineOptions { lease: Duration::from_secs(3600), ..EngineOptions::default() };
+    let stage = Stage::with(options).await;
+    stage.world.pause("copy");
+    let id = stage.submit(OperationKind::Deploy, false).await;
+    stage.until_waiting().await;
+    let event = berth_domain::event::NewEvent::new(chrono::Utc::now(), EventKind::CancelRequested, "stop");
+    stage.store.request_cancel(id, event, None).await.unwrap();
+    stage.world.behave();
+    let (operation, _) = stage.ended(id).await;
+    assert_eq!(operation.status, OperationStatus::Cancelled);
+    let ended = |name| operation.step(name).map(|step| step.status);
+    assert_eq!(
+        (ended(StepName::Copy), ended(StepName::Activate)),
+        (Some(StepStatus::Succeeded), Some(StepStatus::Cancelled))
+    );
+    assert_eq!(stage.world.count("prepare-secrets") + stage.world.count("activate"), 0);
 }
 
 #[tokio::test]
