@@ -27,6 +27,7 @@
 //! | `by_hand` | a deployment without the daemon |
 //! | `profile` | the generations of the system profile |
 //! | `roots` | what must stay in the store meanwhile |
+//! | `collector` | Nix's garbage collector, told of that |
 //! | `data_versions` | which version of a service wrote its data |
 //! | `logs` | journal lines |
 //! | `wipe` | removing what a system's state contract lists |
@@ -49,6 +50,7 @@ mod activation;
 mod by_hand;
 mod client;
 mod clock;
+mod collector;
 mod commit;
 mod data_versions;
 mod directories;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::collector;
 use crate::failure::{Result, io};
 use crate::places::ROOTS;
 
@@ -14,8 +15,11 @@ pub(crate) fn keep<'a>(
     work: impl Display,
     paths: impl IntoIterator<Item = (&'a str, &'a Path)>,
 ) -> Result<()> {
-    for (name, path) in paths {
-        let Some(path) = store_path(path) else { continue };
+    let kept = paths.into_iter().filter_map(|(name, path)| Some((name, store_path(path)?)));
+    let kept: Vec<_> = kept.collect();
+    let _seen = collector::keep_off(kept.iter().map(|(_, path)| path.as_path()))
+        .map_err(io("cannot keep the garbage collector from what is needed"))?;
+    for (name, path) in kept {
         let link = link(&work, name);
         let put = || {
             std::fs::create_dir_all(ROOTS)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use berth_protocol::FailureCode;
 
+use crate::collector;
 use crate::failure::{Result, failure, io};
 use crate::files::remove_if_there;
 use lock::ProfileLock;
@@ -41,8 +42,10 @@ fn current(profile: &Path) -> std::io::Result<Option<u64>> {
 }
 
 /// Makes a system a new generation, and that the profile's. As `nix-env --set` does, but without opening the store for it:
-/// the system is in it, and kept there for the operation.
+/// the system is in it, and a collection of garbage hears of it.
 pub(crate) fn set(system: &Path) -> Result<()> {
+    let _seen = collector::keep_off([system])
+        .map_err(io(format!("cannot keep the garbage collector from {}", system.display())))?;
     set_in(Path::new(PROFILE), system).map_err(io(format!("cannot set {PROFILE}")))
 }
 
@@ -51,7 +54,7 @@ pub(crate) fn go_back_to(system: &Path, generation: Option<u64>) -> Result<()> {
     let profile = Path::new(PROFILE);
     let problem = || io(format!("cannot set {PROFILE}"));
     let there = generation.filter(|number| leads_to(&link(profile, *number), system));
-    let Some(number) = there else { return set_in(profile, system).map_err(problem()) };
+    let Some(number) = there else { return set(system) };
     let _lock = ProfileLock::take(profile, LIMIT).map_err(problem())?;
     lead(profile, number).map_err(problem())
 }
