@@ -211,6 +211,8 @@ impl Neighbours {
         stop.store(true, Ordering::Relaxed);
         writing.await?;
         let moved = self.judge(&moving, &left?, &came?, end).await?;
+        // A ticket that was taken back stays so, and with it the way back that it was.
+        self.kept &= moved || fault != Fault::Revoked;
         self.tidy(moved).await?;
         Ok(moved)
     }
