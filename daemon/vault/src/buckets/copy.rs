@@ -44,7 +44,7 @@ pub(super) fn copy(
     let Plan { placed: planned, out } = plan(reader, copying, listed, &mut tell)?;
     let fetched = planned.iter().filter(|(_, one)| one.held.is_none());
     let fetched: Vec<Listed> = fetched.map(|(_, one)| one.listed.clone()).collect();
-    let expected = fetched.iter().map(|listed| listed.size).sum();
+    let expected = fetched.iter().fold(0_u64, |sum, listed| sum.saturating_add(listed.size));
     let coming = coming(copying.bucket.clone(), fetched);
     let before = author.written();
     let (skipped, until) = (Vec::new(), Instant::now().checked_add(copying.limit));

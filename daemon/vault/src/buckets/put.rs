@@ -38,9 +38,14 @@ struct Completed {
     e_tag: Option<String>,
 }
 
-/// How long the parts of an object are, in bytes.
+/// How long the parts of an object are, in bytes. Nothing bounds what a foreign store says of a size: see [`largest_of`].
 pub(super) fn part_of(size: u64) -> u64 {
     PART.max(size.div_ceil(PARTS))
+}
+
+/// How long an object may be, in bytes, so that none of its parts is longer than so many.
+pub(super) const fn largest_of(part: u64) -> u64 {
+    part.saturating_mul(PARTS)
 }
 
 impl Bucket {
@@ -140,5 +145,6 @@ mod tests {
             assert!(size.div_ceil(part_of(size)) <= PARTS, "{size}");
         }
         assert_eq!(part_of(5 << 40) / (1 << 20), 524);
+        assert_eq!((part_of(largest_of(PART)), part_of(largest_of(PART) + 1)), (PART, PART + 1));
     }
 }

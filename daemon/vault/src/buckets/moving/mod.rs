@@ -106,7 +106,7 @@ impl Moved {
     fn add(&mut self, later: Self) {
         let Self { objects, bytes, there, removed, left } = later;
         self.objects += objects;
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
         self.removed += removed;
         (self.there, self.left) = (there, left);
     }

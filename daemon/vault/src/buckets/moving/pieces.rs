@@ -28,7 +28,8 @@ impl<'a> Pieces<'a> {
 
     /// The next piece, which is as long as is wanted unless it is the last one. Behind that there is an empty one.
     pub(super) async fn next(&mut self, length: u64) -> Result<Bytes, BucketError> {
-        let mut piece = BytesMut::new();
+        // What grows takes up to twice as much.
+        let mut piece = BytesMut::with_capacity(length as usize);
         while (piece.len() as u64) < length {
             if self.rest.is_empty() {
                 match self.incoming.next().await.map_err(BucketError::in_the_old)? {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::client::is_out_of_reach;
 use super::super::listing::Listed;
 use super::ledger::{Noted, State, same_e_tag};
+use super::send::LARGEST;
 
 /// What a pass has to do.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,8 +39,7 @@ impl Plan {
     ) -> Self {
         let mut plan = Self::default();
         for object in listed {
-            if is_out_of_reach(&object.key) {
-                let why = "no client of HTTP can ask for such a key";
+            if let Some(why) = why_never(object) {
                 plan.left.push(format!("{}: {why}", object.key.escape_debug()));
                 continue;
             }
@@ -96,6 +96,14 @@ fn todo(object: &Listed, there: Option<&Listed>, known: Option<&Noted>) -> Todo 
     if same && known.is_none() { Todo::Nothing } else { Todo::Send }
 }
 
+/// Why an object of the old bucket can never be sent.
+fn why_never(object: &Listed) -> Option<&'static str> {
+    if is_out_of_reach(&object.key) {
+        return Some("no client of HTTP can ask for such a key");
+    }
+    (object.size > LARGEST).then_some("it is too large to be sent")
+}
+
 /// Whether the new store did not say what it calls what was put there: then its size has to do.
 fn is_nameless(noted: &Noted, there: &Listed) -> bool {
     noted.state == State::Put { e_tag: None } && noted.size == there.size
@@ -103,7 +111,7 @@ fn is_nameless(noted: &Noted, there: &Listed) -> bool {
 
 /// The objects of the old bucket that the new one does not have in the same size.
 pub(super) fn differing(listed: &[Listed], there: &HashMap<String, Listed>) -> Vec<String> {
-    let reachable = listed.iter().filter(|object| !is_out_of_reach(&object.key));
+    let reachable = listed.iter().filter(|object| why_never(object).is_none());
     let differs = |object: &&Listed| there.get(&object.key).is_none_or(|there| there.size != object.size);
     reachable.filter(differs).map(|object| object.key.clone()).collect()
 }
@@ -189,6 +197,19 @@ mod tests {
         assert_eq!(gone, ["lost", "ours"]);
         assert!(last.left.len() == 1 && last.left[0].starts_with("replaced: "), "{last:?}");
         assert!(plan(&[], &new, &known, false).gone.is_empty());
+    }
+
+    #[test]
+    fn what_has_no_room_is_named_and_does_not_keep_the_buckets_from_being_equal() {
+        let of = |size| Listed { size, ..listed("a", "") };
+        let (fits, does_not) = ([of(LARGEST)], [of(u64::MAX)]);
+        assert_eq!(plan(&fits, &[], &[], true).send, fits);
+        let left = plan(&does_not, &[], &[], true);
+        assert_eq!(
+            (left.send.len(), left.left.as_slice()),
+            (0, &["a: it is too large to be sent".to_owned()][..])
+        );
+        assert!(differing(&does_not, &HashMap::new()).is_empty());
     }
 
     #[test]

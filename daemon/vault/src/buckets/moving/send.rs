@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::error::BucketError;
 use super::super::listing::Listed;
-use super::super::put::{PART, Parts, part_of};
+use super::super::put::{PART, Parts, largest_of, part_of};
 use super::super::{News, Tell};
 use super::Moving;
 use super::ledger::{self, Noted, State};
@@ -21,6 +21,10 @@ const AT_ONCE: usize = 8;
 
 /// How much of them is in memory at once, in MiB.
 const ROOM: u32 = 64;
+
+/// How long an object may be, in bytes: the parts of a longer one have no room in memory. It is for a foreign store to say how long an
+/// object is, so this is no matter of trust.
+pub(super) const LARGEST: u64 = largest_of((ROOM as u64) << 20);
 
 /// How often an object is begun anew that changes while it is read.
 const CHANGES: usize = 3;
@@ -51,7 +55,7 @@ enum Ended {
 
 /// Sends what a pass has to send.
 pub(super) async fn send(moving: &Moving, wanted: &[Listed], tell: &mut Tell) -> Result<Sent, BucketError> {
-    let (objects, expected) = (wanted.len() as u64, wanted.iter().map(|listed| listed.size).sum());
+    let (objects, expected) = (wanted.len() as u64, total(wanted));
     let sender = Sender {
         moving,
         stop: moving.cancel.child_token(),
@@ -99,6 +103,17 @@ pub(super) async fn send(moving: &Moving, wanted: &[Listed], tell: &mut Tell) ->
     }
 }
 
+/// How long objects are together, as far as a foreign store's words make a number.
+fn total(wanted: &[Listed]) -> u64 {
+    wanted.iter().fold(0, |sum, listed| sum.saturating_add(listed.size))
+}
+
+/// How much of an object is in memory at once, in MiB.
+fn held(size: u64) -> u32 {
+    let held = size.min(part_of(size)).div_ceil(1 << 20).clamp(1, u64::from(ROOM));
+    held as u32
+}
+
 /// Counts what came, writes it down, and says how far it is.
 struct Count<'a> {
     moving: &'a Moving,
@@ -116,7 +131,7 @@ impl Count<'_> {
         match ended {
             Ended::Put(noted) => {
                 self.sent.objects += 1;
-                self.sent.bytes += noted.size;
+                self.sent.bytes = self.sent.bytes.saturating_add(noted.size);
                 self.unwritten.push(noted);
             }
             Ended::Left(what) => {
@@ -162,8 +177,8 @@ impl Sender<'_> {
 
     /// Sends an object; anew where it changes meanwhile.
     async fn send(&self, listed: Listed) -> Result<Ended, BucketError> {
-        let held = listed.size.min(part_of(listed.size)).div_ceil(1 << 20).clamp(1, u64::from(ROOM));
-        let room = self.until_stopped(async { Ok(self.room.acquire_many(held as u32).await) }).await?;
+        let room = async { Ok(self.room.acquire_many(held(listed.size)).await) };
+        let room = self.until_stopped(room).await?;
         let _room = room.map_err(|_| BucketError::Cancelled)?;
         let left = |why: &str| Ok(Ended::Left(format!("{}: {why}", listed.key.escape_debug())));
         for _ in 0..CHANGES {
@@ -232,6 +247,10 @@ impl Sender<'_> {
                 break;
             }
             let size = bytes.len() as u64;
+            // It is longer than it was, and may never end.
+            if sent.saturating_add(size) > listed.size {
+                return Err(BucketError::Changed);
+            }
             parts.send(bytes).await.map_err(BucketError::in_the_new)?;
             *sent += size;
             self.done.fetch_add(size, Ordering::Relaxed);
@@ -245,5 +264,32 @@ impl Sender<'_> {
         work: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
         self.stop.run_until_cancelled(work).await.ok_or(BucketError::Cancelled)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, Utc};
+
+    #[test]
+    fn no_object_that_is_sent_takes_more_memory_than_there_is_room() {
+        for size in [0, 1, PART, PART + 1, 500 << 30, LARGEST] {
+            let in_memory = size.min(part_of(size));
+            assert!(u64::from(held(size)) << 20 >= in_memory, "{size}");
+        }
+        assert_eq!((held(0), held(PART), held(LARGEST)), (1, 16, ROOM));
+        assert!(part_of(LARGEST + 1) > u64::from(ROOM) << 20);
+    }
+
+    #[test]
+    fn sizes_that_a_store_makes_up_are_no_overflow() {
+        let listed = Listed {
+            key: "a".into(),
+            size: u64::MAX,
+            e_tag: None,
+            last_modified: DateTime::<Utc>::UNIX_EPOCH,
+        };
+        assert_eq!(total(&[listed.clone(), listed]), u64::MAX);
     }
 }
