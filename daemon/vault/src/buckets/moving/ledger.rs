@@ -14,6 +14,9 @@ use super::super::listing::Listed;
 /// How many objects are written down at once at the most.
 pub(super) const AT_ONCE: usize = 500;
 
+/// How many things are known at the most that may still be in the new bucket under one key; each stands for a daemon that was killed.
+const EARLIER: usize = 8;
+
 /// Lines about objects, of which a later one about the same object counts. They outlive the daemon.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -44,6 +47,16 @@ pub(super) struct Noted {
     pub(super) e_tag: Option<String>,
     pub(super) last_modified: DateTime<Utc>,
     pub(super) state: State,
+    /// What the new bucket may still have of earlier times, as long as nobody has heard that this came there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) earlier: Vec<Earlier>,
+}
+
+/// What this move has put there before, or may have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Earlier {
+    size: u64,
+    e_tag: Option<String>,
 }
 
 /// What became of it in the new bucket.
@@ -65,12 +78,37 @@ impl Noted {
     /// An object as it is listed.
     pub(super) fn of(listed: &Listed, state: State) -> Self {
         let Listed { key, size, e_tag, last_modified } = listed.clone();
-        Self { key, size, e_tag, last_modified, state }
+        Self { key, size, e_tag, last_modified, state, earlier: Vec::new() }
     }
 
     /// The same, once it was removed again.
     pub(super) fn removed(&self) -> Self {
-        Self { state: State::Removed, ..self.clone() }
+        Self { state: State::Removed, earlier: Vec::new(), ..self.clone() }
+    }
+
+    /// The same, after what was written down before it. What is only going to be put there leaves open what is there until then.
+    fn after(self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        if self.state != State::Intended {
+            return self;
+        }
+        let known = match before.state {
+            State::Removed => return self,
+            State::Put { ref e_tag } => Some(e_tag.clone()),
+            // A further try of the very same.
+            State::Intended if self.is_again(&before) => None,
+            State::Intended => Some(before.e_tag.clone()),
+        };
+        let mut earlier = before.earlier;
+        let known = known.map(|e_tag| Earlier { size: before.size, e_tag });
+        earlier.extend(known.filter(|known| !earlier.contains(known)));
+        let surplus = earlier.len().saturating_sub(EARLIER);
+        earlier.drain(..surplus);
+        Self { earlier, ..self }
+    }
+
+    fn is_again(&self, before: &Self) -> bool {
+        (self.size, &self.e_tag, self.last_modified) == (before.size, &before.e_tag, before.last_modified)
     }
 
     /// Whether a listing of the old bucket tells of the very same.
@@ -80,8 +118,16 @@ impl Noted {
             && self.last_modified == listed.last_modified
     }
 
-    /// Whether what the new bucket has is what this move has put there, as far as a listing tells.
+    /// Whether what the new bucket has is anything that this move has put there, as far as a listing tells.
     pub(super) fn is_what_was_put(&self, there: &Listed) -> bool {
+        let is_there = |earlier: &Earlier| {
+            earlier.size == there.size && same_e_tag(earlier.e_tag.as_ref(), there.e_tag.as_ref())
+        };
+        self.is_the_last_put(there) || self.earlier.iter().any(is_there)
+    }
+
+    /// Whether it is this very one, as it was put there last.
+    pub(super) fn is_the_last_put(&self, there: &Listed) -> bool {
         let e_tag = match &self.state {
             State::Put { e_tag } => e_tag.as_ref(),
             // Nobody has heard whether it came there: content that was sent at once is called the same in most stores.
@@ -104,7 +150,8 @@ pub(super) async fn read(ledger: &dyn Ledger) -> Result<HashMap<String, Noted>, 
     for text in ledger.read().await? {
         for line in text.lines() {
             let noted: Noted = serde_json::from_str(line).map_err(|error| LedgerError(Box::new(error)))?;
-            known.insert(noted.key.clone(), noted);
+            let before = known.remove(&noted.key);
+            known.insert(noted.key.clone(), noted.after(before));
         }
     }
     Ok(known)
@@ -121,4 +168,67 @@ pub(super) async fn note(ledger: &dyn Ledger, noted: &[Noted]) -> Result<(), Buc
         ledger.note(&lines).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A ledger that has these lines, and takes no others.
+    struct Lines(Vec<String>);
+
+    #[async_trait]
+    impl Ledger for Lines {
+        async fn read(&self) -> Result<Vec<String>, LedgerError> {
+            Ok(self.0.clone())
+        }
+
+        async fn note(&self, _: &str) -> Result<(), LedgerError> {
+            Err(LedgerError("it takes no lines".into()))
+        }
+    }
+
+    fn listed(content: &str) -> Listed {
+        let (size, e_tag) = (content.len() as u64, Some(content.to_owned()));
+        Listed { key: "a".into(), size, e_tag, last_modified: DateTime::<Utc>::UNIX_EPOCH }
+    }
+
+    fn put(content: &str) -> Noted {
+        Noted::of(&listed(content), State::Put { e_tag: Some(content.to_owned()) })
+    }
+
+    fn intended(content: &str) -> Noted {
+        Noted::of(&listed(content), State::Intended)
+    }
+
+    /// What is known once all of this was written down.
+    pub(in super::super) async fn all_known(all: &[Noted]) -> Vec<Noted> {
+        let lines = all.iter().map(|noted| serde_json::to_string(noted).unwrap()).collect();
+        read(&Lines(lines)).await.unwrap().into_values().collect()
+    }
+
+    async fn known(all: &[Noted]) -> Noted {
+        all_known(all).await.remove(0)
+    }
+
+    #[tokio::test]
+    async fn what_was_put_there_is_known_until_something_else_has_come_there() {
+        let (one, other, third) = (listed("one"), listed("other"), listed("third"));
+        let noted = known(&[put("one"), intended("other"), intended("third")]).await;
+        assert!([&one, &other, &third].iter().all(|there| noted.is_what_was_put(there)), "{noted:?}");
+        assert!(!noted.is_the_last_put(&one) && noted.is_the_last_put(&third));
+        let noted = known(&[put("one"), intended("other"), put("other")]).await;
+        assert!(!noted.is_what_was_put(&one) && noted.is_what_was_put(&other), "{noted:?}");
+        let noted = known(&[put("one"), put("one").removed(), intended("other")]).await;
+        assert!(!noted.is_what_was_put(&one), "{noted:?}");
+    }
+
+    #[tokio::test]
+    async fn further_tries_of_the_very_same_are_one() {
+        assert_eq!(known(&[intended("one"), intended("one")]).await, intended("one"));
+        let noted = known(&[put("one"), intended("two"), intended("two")]).await;
+        assert_eq!(noted.earlier.len(), 1, "{noted:?}");
+        let many: Vec<Noted> = (0..100).map(|number| intended(&number.to_string())).collect();
+        assert_eq!(known(&many).await.earlier.len(), EARLIER);
+    }
 }

@@ -55,6 +55,6 @@ impl<'a> Pieces<'a> {
         let last_modified =
             if same { listed.last_modified } else { told.last_modified.unwrap_or_else(Utc::now) };
         let (key, e_tag) = (listed.key.clone(), told.e_tag.or_else(|| listed.e_tag.clone()));
-        Noted { key, size, e_tag, last_modified, state }
+        Noted { key, size, e_tag, last_modified, state, earlier: Vec::new() }
     }
 }

@@ -82,9 +82,11 @@ fn todo(object: &Listed, there: Option<&Listed>, known: Option<&Noted>) -> Todo 
     let known = known.filter(|noted| noted.state != State::Removed);
     if let Some(noted) = known
         && noted.is_of(object)
-        && (noted.is_what_was_put(there) || is_nameless(noted, there))
+        && (noted.is_the_last_put(there) || is_nameless(noted, there))
     {
         return match noted.state {
+            // It may be what was there before, of which only the attributes are others.
+            State::Intended if !noted.earlier.is_empty() => Todo::Send,
             State::Intended => {
                 Todo::Confirm(Noted { state: State::Put { e_tag: there.e_tag.clone() }, ..noted.clone() })
             }
@@ -118,6 +120,7 @@ pub(super) fn differing(listed: &[Listed], there: &HashMap<String, Listed>) -> V
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::tests as ledger;
     use super::*;
     use chrono::{DateTime, TimeDelta, Utc};
 
@@ -176,6 +179,22 @@ mod tests {
         let plan = plan(&old, &old[..1], &intended, false);
         assert_eq!(plan.confirmed, [put(&old[0], "\"one\"")]);
         assert_eq!(plan.send, old[1..]);
+    }
+
+    #[tokio::test]
+    async fn what_was_to_be_sent_again_and_was_not_is_no_reason_to_forget_what_is_there() {
+        let first = listed("a", "one");
+        let parts = Listed { e_tag: Some("parts-2".into()), ..first.clone() };
+        let attributes = later(first.clone());
+        let changed = listed("a", "two");
+        for (there, again) in [(&first, &attributes), (&first, &changed), (&parts, &changed)] {
+            let noted = [put(&first, there.e_tag.as_deref().unwrap()), Noted::of(again, State::Intended)];
+            let known = ledger::all_known(&noted).await;
+            let still = plan(std::slice::from_ref(again), std::slice::from_ref(there), &known, false);
+            assert_eq!((still.send.as_slice(), still.there), (std::slice::from_ref(again), 0), "{still:?}");
+            let gone = plan(&[], std::slice::from_ref(there), &known, true);
+            assert_eq!((gone.gone.len(), gone.left.len()), (1, 0), "{gone:?}");
+        }
     }
 
     #[test]
