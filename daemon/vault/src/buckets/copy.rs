@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::BucketError;
 use super::fetch::{Content, Fetched, Told, md5_of};
-use super::listing::Listed;
+use super::listing::{Listed, same_e_tag};
 use super::place::Place;
 use super::plan::{Plan, Planned, plan};
 use super::record::{BucketRecord, FORMAT, Lines, ObjectRecord};
@@ -245,14 +245,14 @@ impl std::io::Read for Meter<'_, '_> {
 }
 
 /// Refuses what is called as the object that was listed and is not as long: a connection that was cut may look like an end.
-pub(super) fn is_as_long(listed: &Listed, e_tag: Option<&String>, size: u64) -> Result<(), BucketError> {
-    let same = e_tag.is_some() && e_tag == listed.e_tag.as_ref();
+fn is_as_long(listed: &Listed, e_tag: Option<&String>, size: u64) -> Result<(), BucketError> {
+    let same = same_e_tag(e_tag, listed.e_tag.as_ref());
     if same && size != listed.size { Err(BucketError::Changed) } else { Ok(()) }
 }
 
 /// What the snapshot says of an object that came. A listing tells its time more exactly.
 fn record(place: &Place, listed: &Listed, told: Told, size: u64, md5: String) -> ObjectRecord {
-    let same = told.e_tag == listed.e_tag;
+    let same = listed.is_told_of(told.e_tag.as_ref(), told.last_modified);
     let (e_tag, key) = (told.e_tag.or_else(|| listed.e_tag.clone()), listed.key.clone());
     let last_modified = if same { listed.last_modified } else { told.last_modified.unwrap_or_else(Utc::now) };
     ObjectRecord { key, size, e_tag, last_modified, md5, path: place.apart(), attributes: told.attributes }
@@ -270,5 +270,20 @@ fn of_the_bucket(error: AuthorError) -> BucketError {
             Err(error) => AuthorError::Content(error).into(),
         },
         error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    #[test]
+    fn what_is_called_the_same_is_as_long_with_and_without_quotes() {
+        let e_tag = Some("\"x\"".to_owned());
+        let listed = Listed { key: "a".into(), size: 3, e_tag, last_modified: DateTime::<Utc>::UNIX_EPOCH };
+        let (same, other) = ("x".to_owned(), "y".to_owned());
+        assert!(is_as_long(&listed, Some(&same), 3).is_ok() && is_as_long(&listed, Some(&other), 2).is_ok());
+        assert!(matches!(is_as_long(&listed, Some(&same), 2), Err(BucketError::Changed)));
     }
 }

@@ -38,6 +38,23 @@ pub struct Listed {
     pub last_modified: DateTime<Utc>,
 }
 
+impl Listed {
+    /// Whether somebody tells of the same content of this key: by what the store calls it; where that is not said, by its time, which HTTP
+    /// has to the second.
+    pub(super) fn is_told_of(&self, e_tag: Option<&String>, at: Option<DateTime<Utc>>) -> bool {
+        if let (Some(_), Some(_)) = (e_tag, &self.e_tag) {
+            return same_e_tag(e_tag, self.e_tag.as_ref());
+        }
+        at.is_none_or(|at| at.timestamp() == self.last_modified.timestamp())
+    }
+}
+
+/// Whether stores call something by the same; not where one says nothing. Some write quotes in one answer and none in another.
+pub(super) fn same_e_tag(one: Option<&String>, other: Option<&String>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return false };
+    one.trim_matches('"') == other.trim_matches('"')
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Page {
@@ -172,6 +189,19 @@ mod tests {
         assert_eq!(listed[0].last_modified.timestamp_subsec_millis(), 123);
         let empty = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
         assert_eq!(read(empty).unwrap(), (Vec::new(), None));
+    }
+
+    #[test]
+    fn an_object_is_known_by_what_the_store_calls_it_or_by_its_second() {
+        let at = DateTime::from_timestamp(7, 123_000_000).unwrap();
+        let named = Listed { key: "a".into(), size: 1, e_tag: Some("\"x\"".into()), last_modified: at };
+        let nameless = Listed { e_tag: None, ..named.clone() };
+        let (x, y) = ("x".to_owned(), "y".to_owned());
+        assert!(named.is_told_of(Some(&x), None) && !named.is_told_of(Some(&y), Some(at)));
+        let (same, later) = (DateTime::from_timestamp(7, 0), DateTime::from_timestamp(8, 0));
+        for (listed, e_tag) in [(&named, None), (&nameless, Some(&x)), (&nameless, None)] {
+            assert!(listed.is_told_of(e_tag, same) && !listed.is_told_of(e_tag, later));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::ObjectAttributes;
 use super::error::BucketError;
-use super::listing::Listed;
+use super::listing::{Listed, same_e_tag};
 use crate::reader::{Pieces, ReadError, Reader};
 
 /// The number of this format. Another one is not read.
@@ -71,8 +71,7 @@ impl ObjectRecord {
     /// Whether a listing tells of the very same.
     pub(super) fn is(&self, listed: &Listed) -> bool {
         self.size == listed.size
-            && self.e_tag.is_some()
-            && self.e_tag == listed.e_tag
+            && same_e_tag(self.e_tag.as_ref(), listed.e_tag.as_ref())
             && self.last_modified == listed.last_modified
     }
 
@@ -81,7 +80,7 @@ impl ObjectRecord {
     pub(super) fn has_the_content_of(&self, listed: &Listed) -> bool {
         let Some(e_tag) = &listed.e_tag else { return false };
         let plain = e_tag.trim_matches('"');
-        self.size == listed.size && (self.e_tag.as_ref() == Some(e_tag) || self.md5 == plain)
+        self.size == listed.size && (same_e_tag(self.e_tag.as_ref(), Some(e_tag)) || self.md5 == plain)
     }
 }
 

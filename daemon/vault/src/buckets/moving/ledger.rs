@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::BucketError;
-use super::super::listing::Listed;
+use super::super::listing::{Listed, same_e_tag};
 
 /// How many objects are written down at once at the most.
 pub(super) const AT_ONCE: usize = 500;
@@ -111,11 +111,12 @@ impl Noted {
         (self.size, &self.e_tag, self.last_modified) == (before.size, &before.e_tag, before.last_modified)
     }
 
-    /// Whether a listing of the old bucket tells of the very same.
+    /// Whether a listing of the old bucket tells of the very same. That only its attributes are others tells nothing but its time.
     pub(super) fn is_of(&self, listed: &Listed) -> bool {
+        let is_named = self.e_tag.is_some() && listed.e_tag.is_some();
         self.size == listed.size
-            && same_e_tag(self.e_tag.as_ref(), listed.e_tag.as_ref())
-            && self.last_modified == listed.last_modified
+            && listed.is_told_of(self.e_tag.as_ref(), Some(self.last_modified))
+            && (!is_named || self.last_modified == listed.last_modified)
     }
 
     /// Whether what the new bucket has is anything that this move has put there, as far as a listing tells.
@@ -136,12 +137,6 @@ impl Noted {
         };
         self.size == there.size && same_e_tag(e_tag, there.e_tag.as_ref())
     }
-}
-
-/// Whether stores call something by the same; not where one says nothing. Some write quotes in one answer and none in another.
-pub(super) fn same_e_tag(one: Option<&String>, other: Option<&String>) -> bool {
-    let (Some(one), Some(other)) = (one, other) else { return false };
-    one.trim_matches('"') == other.trim_matches('"')
 }
 
 /// What is known of the objects, by their keys.
@@ -221,6 +216,18 @@ pub(super) mod tests {
         assert!(!noted.is_what_was_put(&one) && noted.is_what_was_put(&other), "{noted:?}");
         let noted = known(&[put("one"), put("one").removed(), intended("other")]).await;
         assert!(!noted.is_what_was_put(&one), "{noted:?}");
+    }
+
+    #[test]
+    fn an_object_of_a_store_that_does_not_say_what_it_calls_it_is_known_by_its_second() {
+        let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
+        let nameless = |millis| Listed { e_tag: None, last_modified: at(millis), ..listed("one") };
+        let noted = Noted { e_tag: None, last_modified: at(7_000), ..put("one") };
+        assert!(noted.is_of(&nameless(7_123)) && !noted.is_of(&nameless(8_000)));
+        assert!(!noted.is_of(&Listed { size: 9, ..nameless(7_000) }));
+        let named = |millis| Listed { last_modified: at(millis), ..listed("\"one\"") };
+        let noted = Noted { last_modified: at(7_123), size: 5, ..put("one") };
+        assert!(noted.is_of(&named(7_123)) && !noted.is_of(&named(7_124)), "{noted:?}");
     }
 
     #[tokio::test]

@@ -45,13 +45,15 @@ impl<'a> Pieces<'a> {
 
     /// Refuses what is called as the object that was listed and is not as long: a connection that was cut may look like an end.
     pub(super) fn is_all_of(&self, listed: &Listed) -> Result<(), BucketError> {
-        super::super::copy::is_as_long(listed, self.told().e_tag.as_ref(), self.incoming.received)
+        let told = self.told();
+        let same = listed.is_told_of(told.e_tag.as_ref(), told.last_modified);
+        if same && self.incoming.received != listed.size { Err(BucketError::Changed) } else { Ok(()) }
     }
 
     /// The object, as it was when it was read. A listing tells its time more exactly.
     pub(super) fn noted(self, listed: &Listed, state: State) -> Noted {
         let Incoming { told, received: size, .. } = self.incoming;
-        let same = told.e_tag == listed.e_tag;
+        let same = listed.is_told_of(told.e_tag.as_ref(), told.last_modified);
         let last_modified =
             if same { listed.last_modified } else { told.last_modified.unwrap_or_else(Utc::now) };
         let (key, e_tag) = (listed.key.clone(), told.e_tag.or_else(|| listed.e_tag.clone()));

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::client::is_out_of_reach;
-use super::super::listing::Listed;
-use super::ledger::{Noted, State, same_e_tag};
+use super::super::listing::{Listed, same_e_tag};
+use super::ledger::{Noted, State};
 use super::send::LARGEST;
 
 /// What a pass has to do.
