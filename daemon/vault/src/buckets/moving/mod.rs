@@ -8,17 +8,19 @@
 //! | `origin` | the old bucket, which is only read |
 //! | [`ledger`] | what was put where, written down before and after it is |
 //! | `plan` | what a pass has to do |
+//! | `left` | what stays behind |
 //! | `send`, `pieces` | objects on their way |
 //! | `probe` | whether objects could be moved at all |
 
 pub mod ledger;
+mod left;
 mod origin;
 mod pieces;
 mod plan;
 mod probe;
 mod send;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::try_join;
@@ -26,13 +28,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 pub use ledger::{Ledger, LedgerError};
+pub use left::Left;
 pub use origin::Origin;
 pub use probe::can_move;
 
 use super::error::BucketError;
 use super::listing::Listed;
-use super::{Bucket, News, Tell};
+use super::{Bucket, Tell};
 use ledger::Noted;
+use left::NAMED;
 use plan::{Plan, differing};
 
 /// How many passes the last one consists of at the most, each of which should find less to do than the one before.
@@ -40,9 +44,6 @@ const ROUNDS: usize = 4;
 
 /// How many objects are removed at once.
 const REMOVED_AT_ONCE: usize = 8;
-
-/// How many objects are named of those that are not as they should be.
-const NAMED: usize = 10;
 
 /// Objects that are to be moved.
 pub struct Moving {
@@ -69,8 +70,8 @@ pub struct Moved {
     pub there: u64,
     /// How many were removed again, as they are gone from the old bucket.
     pub removed: u64,
-    /// What is not in the new bucket or should not be there, each with why.
-    pub left: Vec<String>,
+    /// What is not in the new bucket or should not be there.
+    pub left: Left,
 }
 
 /// Objects in both buckets.
@@ -114,37 +115,37 @@ impl Moved {
 
 impl Moving {
     async fn all(&self, mut tell: Tell) -> Result<Moved, BucketError> {
+        // What turns out to be in an archive is so in every round.
+        let mut out = HashSet::new();
         if !self.last {
-            return Ok(self.round(&mut tell).await?.moved);
+            return Ok(self.round(&mut out, &mut tell).await?.moved);
         }
         let mut all = Moved::default();
         for _ in 0..ROUNDS {
-            let Round { moved, differing } = self.round(&mut tell).await?;
+            let Round { moved, differing } = self.round(&mut out, &mut tell).await?;
             all.add(moved);
             if let Some(differing) = differing {
                 return are_equal(&differing).map(|()| all);
             }
         }
         let Both { listed, there } = self.both().await?;
-        are_equal(&differing(&listed, &there)).map(|()| all)
+        are_equal(&differing(&listed, &there, &out)).map(|()| all)
     }
 
-    async fn round(&self, tell: &mut Tell) -> Result<Round, BucketError> {
+    /// One round, but for what is out of reach for good.
+    async fn round(&self, out: &mut HashSet<String>, tell: &mut Tell) -> Result<Round, BucketError> {
         let known = self.until_cancelled(ledger::read(&*self.ledger)).await?;
         let Both { listed, there } = self.both().await?;
-        let plan = Plan::of(&listed, &there, &known, self.last);
+        let plan = Plan::of(&listed, &there, &known, self.last, out);
         let nothing_to_do = plan.send.is_empty() && plan.gone.is_empty();
-        let differing = nothing_to_do.then(|| differing(&listed, &there));
-        let Plan { send, confirmed, there, gone, mut left } = plan;
-        drop(listed);
-        for what in &left {
-            tell(News::Line(format!("left out: {what}")));
-        }
+        let differing = nothing_to_do.then(|| differing(&listed, &there, out));
+        let Plan { send, confirmed, there, gone, left } = plan;
+        drop((listed, known));
         self.until_cancelled(ledger::note(&*self.ledger, &confirmed)).await?;
-        let sent = send::send(self, &send, tell).await?;
-        left.extend(sent.left);
+        let sent = send::send(self, &send, left, tell).await?;
+        out.extend(sent.archived);
         let removed = self.until_cancelled(self.remove(&gone)).await?;
-        let moved = Moved { objects: sent.objects, bytes: sent.bytes, there, removed, left };
+        let moved = Moved { objects: sent.objects, bytes: sent.bytes, there, removed, left: sent.left };
         Ok(Round { moved, differing })
     }
 

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::client::is_out_of_reach;
+use super::super::error::BucketError;
 use super::super::listing::{Listed, same_e_tag};
+use super::Left;
 use super::ledger::{Noted, State};
 use super::send::LARGEST;
 
@@ -18,8 +20,8 @@ pub(super) struct Plan {
     pub(super) there: u64,
     /// What this move has put into the new bucket, and is gone from the old one.
     pub(super) gone: Vec<Noted>,
-    /// What nothing is done about, each with why.
-    pub(super) left: Vec<String>,
+    /// What nothing is done about.
+    pub(super) left: Left,
 }
 
 /// What is to be done about an object of the old bucket.
@@ -30,17 +32,18 @@ enum Todo {
 }
 
 impl Plan {
-    /// Plans a pass; what is gone matters in the last one only.
+    /// Plans a pass; what is gone matters in the last one only. These keys are known to be in an archive.
     pub(super) fn of(
         listed: &[Listed],
         there: &HashMap<String, Listed>,
         known: &HashMap<String, Noted>,
         last: bool,
+        out: &HashSet<String>,
     ) -> Self {
         let mut plan = Self::default();
         for object in listed {
-            if let Some(why) = why_never(object) {
-                plan.left.push(format!("{}: {why}", object.key.escape_debug()));
+            if let Some(why) = why_never(object, out) {
+                plan.left.add(&object.key, why);
                 continue;
             }
             match todo(object, there.get(&object.key), known.get(&object.key)) {
@@ -71,7 +74,7 @@ impl Plan {
                 self.gone.push(noted.clone());
             } else if noted.state != State::Removed {
                 let why = "it is gone from the old bucket, and is not known to be what was put into the new one, where it stays";
-                self.left.push(format!("{}: {why}", noted.key.escape_debug()));
+                self.left.add(&noted.key, why);
             }
         }
     }
@@ -99,11 +102,14 @@ fn todo(object: &Listed, there: Option<&Listed>, known: Option<&Noted>) -> Todo 
 }
 
 /// Why an object of the old bucket can never be sent.
-fn why_never(object: &Listed) -> Option<&'static str> {
+fn why_never(object: &Listed, out: &HashSet<String>) -> Option<&'static str> {
     if is_out_of_reach(&object.key) {
         return Some("no client of HTTP can ask for such a key");
     }
-    (object.size > LARGEST).then_some("it is too large to be sent")
+    if object.size > LARGEST {
+        return Some("it is too large to be sent");
+    }
+    out.contains(&object.key).then(|| BucketError::Archived.without()).flatten()
 }
 
 /// Whether the new store did not say what it calls what was put there: then its size has to do.
@@ -111,9 +117,13 @@ fn is_nameless(noted: &Noted, there: &Listed) -> bool {
     noted.state == State::Put { e_tag: None } && noted.size == there.size
 }
 
-/// The objects of the old bucket that the new one does not have in the same size.
-pub(super) fn differing(listed: &[Listed], there: &HashMap<String, Listed>) -> Vec<String> {
-    let reachable = listed.iter().filter(|object| why_never(object).is_none());
+/// The objects of the old bucket that the new one does not have in the same size, but for those that can never be sent.
+pub(super) fn differing(
+    listed: &[Listed],
+    there: &HashMap<String, Listed>,
+    out: &HashSet<String>,
+) -> Vec<String> {
+    let reachable = listed.iter().filter(|object| why_never(object, out).is_none());
     let differs = |object: &&Listed| there.get(&object.key).is_none_or(|there| there.size != object.size);
     reachable.filter(differs).map(|object| object.key.clone()).collect()
 }
@@ -142,7 +152,7 @@ mod tests {
     }
 
     fn plan(old: &[Listed], new: &[Listed], known: &[Noted], last: bool) -> Plan {
-        Plan::of(old, &by_key(new, |it| &it.key), &by_key(known, |it| &it.key), last)
+        Plan::of(old, &by_key(new, |it| &it.key), &by_key(known, |it| &it.key), last, &HashSet::new())
     }
 
     #[test]
@@ -151,7 +161,7 @@ mod tests {
         let new = [listed("b", "two"), listed("c", "other"), listed("z", "foreign")];
         let plan = plan(&old, &new, &[], true);
         assert_eq!(plan.send, [old[0].clone(), old[2].clone()]);
-        assert_eq!((plan.there, plan.left.len()), (1, 1));
+        assert_eq!((plan.there, plan.left.objects), (1, 1));
         assert!(plan.gone.is_empty() && plan.confirmed.is_empty(), "{plan:?}");
     }
 
@@ -193,7 +203,7 @@ mod tests {
             let still = plan(std::slice::from_ref(again), std::slice::from_ref(there), &known, false);
             assert_eq!((still.send.as_slice(), still.there), (std::slice::from_ref(again), 0), "{still:?}");
             let gone = plan(&[], std::slice::from_ref(there), &known, true);
-            assert_eq!((gone.gone.len(), gone.left.len()), (1, 0), "{gone:?}");
+            assert_eq!((gone.gone.len(), gone.left.objects), (1, 0), "{gone:?}");
         }
     }
 
@@ -214,7 +224,7 @@ mod tests {
         let mut gone: Vec<&str> = last.gone.iter().map(|it| it.key.as_str()).collect();
         gone.sort_unstable();
         assert_eq!(gone, ["lost", "ours"]);
-        assert!(last.left.len() == 1 && last.left[0].starts_with("replaced: "), "{last:?}");
+        assert!(last.left.objects == 1 && last.left.named[0].starts_with("replaced: "), "{last:?}");
         assert!(plan(&[], &new, &known, false).gone.is_empty());
     }
 
@@ -225,16 +235,28 @@ mod tests {
         assert_eq!(plan(&fits, &[], &[], true).send, fits);
         let left = plan(&does_not, &[], &[], true);
         assert_eq!(
-            (left.send.len(), left.left.as_slice()),
+            (left.send.len(), left.left.named.as_slice()),
             (0, &["a: it is too large to be sent".to_owned()][..])
         );
-        assert!(differing(&does_not, &HashMap::new()).is_empty());
+        assert!(differing(&does_not, &HashMap::new(), &HashSet::new()).is_empty());
+    }
+
+    #[test]
+    fn what_is_in_an_archive_is_named_in_every_round_and_is_no_difference() {
+        let old = [listed("a", "one"), listed("b", "two")];
+        let (known, out) = (HashMap::new(), HashSet::from(["a".to_owned()]));
+        let there = by_key(&old[1..], |it| &it.key);
+        let plan = Plan::of(&old, &there, &known, true, &out);
+        assert_eq!((plan.send.len(), plan.there, plan.left.objects), (0, 1, 1));
+        assert!(plan.left.named[0].contains("archive"), "{plan:?}");
+        assert!(differing(&old, &there, &out).is_empty());
+        assert_eq!(differing(&old, &there, &HashSet::new()), ["a"]);
     }
 
     #[test]
     fn buckets_differ_where_one_object_is_missing_or_not_as_long() {
         let old = [listed("a", "one"), listed("b", "two"), listed("c", "three"), listed("./x", "")];
         let new = by_key(&[listed("a", "eno"), listed("b", "twoo"), listed("y", "")], |it| &it.key);
-        assert_eq!(differing(&old, &new), ["b", "c"]);
+        assert_eq!(differing(&old, &new, &HashSet::new()), ["b", "c"]);
     }
 }

@@ -12,9 +12,9 @@ use super::super::error::BucketError;
 use super::super::listing::Listed;
 use super::super::put::{PART, Parts, largest_of, part_of};
 use super::super::{News, Tell};
-use super::Moving;
 use super::ledger::{self, Noted, State};
 use super::pieces::Pieces;
+use super::{Left, Moving};
 
 /// How many objects are under way at once.
 const AT_ONCE: usize = 8;
@@ -43,18 +43,25 @@ const ABORT: Duration = Duration::from_secs(3);
 pub(super) struct Sent {
     pub(super) objects: u64,
     pub(super) bytes: u64,
-    /// What was not sent, each with why.
-    pub(super) left: Vec<String>,
+    /// What was not sent, and what the plan had left out already.
+    pub(super) left: Left,
+    /// The keys of what the old store does not give out.
+    pub(super) archived: Vec<String>,
 }
 
 /// What became of one object.
 enum Ended {
     Put(Noted),
-    Left(String),
+    Left { key: String, why: &'static str, archived: bool },
 }
 
 /// Sends what a pass has to send.
-pub(super) async fn send(moving: &Moving, wanted: &[Listed], tell: &mut Tell) -> Result<Sent, BucketError> {
+pub(super) async fn send(
+    moving: &Moving,
+    wanted: &[Listed],
+    left: Left,
+    tell: &mut Tell,
+) -> Result<Sent, BucketError> {
     let (objects, expected) = (wanted.len() as u64, total(wanted));
     let sender = Sender {
         moving,
@@ -69,7 +76,7 @@ pub(super) async fn send(moving: &Moving, wanted: &[Listed], tell: &mut Tell) ->
         tell,
         objects,
         expected,
-        sent: Sent::default(),
+        sent: Sent { left, ..Sent::default() },
         unwritten: Vec::new(),
         written: Instant::now(),
         said: Instant::now(),
@@ -134,9 +141,9 @@ impl Count<'_> {
                 self.sent.bytes = self.sent.bytes.saturating_add(noted.size);
                 self.unwritten.push(noted);
             }
-            Ended::Left(what) => {
-                (self.tell)(News::Line(format!("not sent: {what}")));
-                self.sent.left.push(what);
+            Ended::Left { key, why, archived } => {
+                self.sent.left.add(&key, why);
+                self.sent.archived.extend(archived.then_some(key));
             }
         }
     }
@@ -180,15 +187,19 @@ impl Sender<'_> {
         let room = async { Ok(self.room.acquire_many(held(listed.size)).await) };
         let room = self.until_stopped(room).await?;
         let _room = room.map_err(|_| BucketError::Cancelled)?;
-        let left = |why: &str| Ok(Ended::Left(format!("{}: {why}", listed.key.escape_debug())));
+        let left = |why, archived| Ok(Ended::Left { key: listed.key.clone(), why, archived });
         for _ in 0..CHANGES {
             match self.send_once(&listed).await {
                 Err(BucketError::Changed) => {}
-                Err(error) => return error.without().map_or_else(|| Err(error.of(&listed.key)), left),
+                Err(error) => {
+                    let archived = matches!(error, BucketError::Archived);
+                    let why = error.without().ok_or_else(|| error.of(&listed.key))?;
+                    return left(why, archived);
+                }
                 Ok(noted) => return Ok(Ended::Put(noted)),
             }
         }
-        left("it changes while it is read")
+        left("it changes while it is read", false)
     }
 
     async fn send_once(&self, listed: &Listed) -> Result<Noted, BucketError> {

@@ -28,9 +28,6 @@ const LONGEST: Duration = Duration::from_secs(10 * 60);
 /// How often it is looked whether the migration came to nothing meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many objects are named that are not where they should be.
-const NAMED: usize = 10;
-
 /// Copies all objects, as long as the migration is wanted; gives the buckets that it is about.
 pub(in super::super) async fn first(context: &Context, sink: &Sink) -> Result<Vec<Pair>, StepError> {
     let pairs = context.moves(sink).await?;
@@ -44,15 +41,19 @@ pub(in super::super) async fn first(context: &Context, sink: &Sink) -> Result<Ve
 
 /// What was moved, and what was not.
 fn tell(pair: &Pair, moved: &Moved, sink: &Sink) {
-    let Moved { objects, bytes, there, removed, left } = moved;
-    let gone = if *removed > 0 { format!(", {removed} removed again") } else { String::new() };
-    sink(Report::Line(format!("{pair}: {objects} objects copied, {bytes} bytes; {there} were there{gone}")));
-    for what in left.iter().take(NAMED) {
+    tell_what_came(pair, moved, sink);
+    for what in &moved.left.named {
         sink(Report::Warning(format!("{pair}: {what}")));
     }
-    if let Some(more @ 1..) = left.len().checked_sub(NAMED) {
+    if let Some(more @ 1..) = moved.left.objects.checked_sub(moved.left.named.len() as u64) {
         sink(Report::Warning(format!("{pair}: {more} more objects")));
     }
+}
+
+fn tell_what_came(pair: &Pair, moved: &Moved, sink: &Sink) {
+    let Moved { objects, bytes, there, removed, .. } = moved;
+    let gone = if *removed > 0 { format!(", {removed} removed again") } else { String::new() };
+    sink(Report::Line(format!("{pair}: {objects} objects copied, {bytes} bytes; {there} were there{gone}")));
 }
 
 /// Passes while the source sends, one after the other.
@@ -99,7 +100,8 @@ async fn again_and_again(mover: &Mover, pairs: &[Pair], sink: &Sink) {
         let begun = Instant::now();
         for pair in pairs {
             match mover.pass(pair, false, in_words(pair, sink)).await {
-                Ok(moved) if moved.objects > 0 => tell(pair, &moved, sink),
+                // What is left is told of by the first pass and the last one: there are many between them.
+                Ok(moved) if moved.objects > 0 => tell_what_came(pair, &moved, sink),
                 Ok(_) => {}
                 Err(StepError::Failed(failure)) => sink(Report::Warning(failure.message)),
                 Err(_) => return,
