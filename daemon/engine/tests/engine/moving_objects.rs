@@ -267,6 +267,35 @@ async fn objects_do_not_come_into_a_bucket_of_somebody_who_is_served_here() {
 }
 
 #[tokio::test]
+async fn objects_do_not_come_into_a_bucket_of_another_service() {
+    let (stage, id) = stage().await;
+    let before = stage.machine().committed;
+    stage.world.services.lock().unwrap().insert("other".parse().unwrap(), service("https://NEW/", "own", 1));
+    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let (operation, _) = stage.ended(operation).await;
+    assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "bucket-shared"));
+    let error = operation.error.unwrap();
+    assert!(error.message.contains("web/object_storage names the bucket own of other"), "{error:?}");
+    assert_eq!((error.step, &before), (Some(StepName::Prepare), &stage.machine().committed));
+    assert!(stage.moves().passes.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_successor_copies_nothing_anew_once_the_source_may_send() {
+    let (mut stage, id) = stage().await;
+    let operation = stage.taken_in(id, OperationKind::Import).await;
+    stage.until_phase(id, MovePhase::Receiving).await;
+    // The source's services may be stopped already, for as long as this takes.
+    stage.moves().put(OLD, "d", "new");
+    stage.restart().await;
+    let (operation, _) = stage.comes(id, operation).await;
+    assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+    let passes: Vec<bool> = stage.moves().passes.lock().unwrap().iter().map(|(.., last)| *last).collect();
+    assert_eq!(passes, [false, true]);
+    assert_eq!(*stage.moves().copied.lock().unwrap(), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test]
 async fn buckets_that_differ_at_the_end_leave_the_tenant_where_it_was_and_the_next_try_goes_on() {
     let (stage, id) = stage().await;
     *stage.moves().differ.lock().unwrap() = true;

@@ -28,9 +28,13 @@ const LONGEST: Duration = Duration::from_secs(10 * 60);
 /// How often it is looked whether the migration came to nothing meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Copies all objects, as long as the migration is wanted; gives the buckets that it is about.
+/// Copies all objects, as long as the migration is wanted; gives the buckets that it is about. Once the source may send they were copied by
+/// a predecessor, and the source's services may be stopped by now: what is new or changed is left to further passes.
 pub(in super::super) async fn first(context: &Context, sink: &Sink) -> Result<Vec<Pair>, StepError> {
     let pairs = context.moves(sink).await?;
+    if context.arrival().await?.arrival.phase != MovePhase::Preparing {
+        return Ok(pairs);
+    }
     let (mover, meter) = (Mover::of(context)?, Meter::default());
     for pair in &pairs {
         let pass = mover.pass(pair, false, meter.of(pair.to_string(), sink));
