@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use berth_domain::manifest::{Bucket, ServiceManifest};
+use berth_domain::manifest::{Bucket, Manifest, ServiceManifest};
 use berth_domain::{ServiceName, TenantDraft};
 use berth_transfer::Claim;
 use berth_transfer::sealed::Purpose;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::super::super::Context;
 use crate::buckets::{OBJECT_STORAGE, are_nobody_elses, host_of, is_at, key_setting};
-use crate::error::{BUCKET_FAILED, NO_BUCKET, SECRET_SEALED, StepError};
+use crate::error::{BUCKET_FAILED, BUCKET_SHARED, NO_BUCKET, SECRET_SEALED, StepError};
 use crate::ports::BucketConfig;
 
 /// A service's bucket at the source, and the one that it has here.
@@ -56,7 +56,12 @@ impl Pair {
 
     /// The new bucket, however its address is written.
     pub(super) fn place(&self) -> String {
-        format!("{}/{}", host_of(&self.into.endpoint), self.into.name)
+        place(&self.into.endpoint, &self.into.name)
+    }
+
+    /// The old bucket.
+    fn old_place(&self) -> String {
+        place(&self.from.endpoint, &self.from.name)
     }
 
     /// The same failure, with the setting that it is about.
@@ -69,6 +74,34 @@ impl Pair {
             error => error,
         }
     }
+}
+
+fn place(endpoint: &str, name: &str) -> String {
+    format!("{}/{name}", host_of(endpoint))
+}
+
+/// Refuses new buckets that another service of the tenant has as well, or had: what comes from one old bucket would take the place of what is
+/// from another. Two that have shared one may go on sharing.
+fn are_one_services(pairs: &[Pair], manifest: &Manifest) -> Result<(), StepError> {
+    for pair in pairs {
+        let other = manifest.services.iter().find(|(service, contract)| {
+            let theirs = pairs.iter().find(|other| other.service == **service);
+            let has =
+                contract.state.buckets.iter().any(|own| place(&own.endpoint, &own.name) == pair.place());
+            let shares = theirs.is_some_and(|theirs| theirs.old_place() == pair.old_place());
+            let had = theirs.is_some_and(|theirs| theirs.old_place() == pair.place());
+            **service != pair.service && ((has && !shares) || had)
+        });
+        if let Some((other, _)) = other {
+            let (service, name) = (&pair.service, &pair.into.name);
+            let why = format!(
+                "{service}{OBJECT_STORAGE} names the bucket {name} of {other}: objects of one would take the place of the other's; give \
+                 each a bucket of its own"
+            );
+            return Err(StepError::failed(BUCKET_SHARED, why));
+        }
+    }
+    Ok(())
 }
 
 impl Context {
@@ -117,12 +150,13 @@ impl Context {
         Ok(Some(Pair { service: service.clone(), from, into }))
     }
 
-    /// Refuses new buckets of others who are served here: objects would be put among theirs.
+    /// Refuses new buckets of others who are served here, or of another service: objects would be put among theirs.
     pub(super) async fn are_their_own(&self, pairs: &[Pair]) -> Result<(), StepError> {
         if pairs.is_empty() {
             return Ok(());
         }
         let manifest = self.manifest().await?;
+        are_one_services(pairs, &manifest)?;
         let mut shared = self.shared.buckets_of_others(&self.tenant, &manifest).await?;
         shared.retain(|shared| {
             pairs.iter().any(|pair| pair.service == shared.service && pair.into.name == shared.bucket)
@@ -164,4 +198,51 @@ fn own(contract: &ServiceManifest) -> Option<&Bucket> {
     };
     let buckets = &contract.state.buckets;
     buckets.iter().find(is_set).or_else(|| buckets.first())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config(endpoint: &str, name: &str) -> BucketConfig {
+        let (endpoint, name) = (endpoint.into(), name.into());
+        BucketConfig { endpoint, region: "r".into(), name, access_key: "GK1".into(), secret: "s".into() }
+    }
+
+    fn pair(service: &str, from: &str, into: &str) -> Pair {
+        let (from, into) = (config("https://old", from), config("https://new", into));
+        Pair { service: service.parse().unwrap(), from, into }
+    }
+
+    /// A tenant whose services have these buckets.
+    fn tenant(buckets: &[(&str, &str, &str)]) -> Manifest {
+        let service = |(service, endpoint, name): &(&str, &str, &str)| {
+            let bucket = json!({ "name": name, "endpoint": endpoint, "region": "r", "access_key": "GK1" });
+            let state = json!({ "databases": [], "buckets": [bucket] });
+            let contract = json!({
+                "title": "Service", "url": "https://acme.example", "units": [], "probes": [], "state": state, "secrets": [],
+            });
+            ((*service).to_owned(), contract)
+        };
+        let services: serde_json::Map<String, Value> = buckets.iter().map(service).collect();
+        serde_json::from_value(json!({ "version": 1, "platform": "nixos", "services": services })).unwrap()
+    }
+
+    #[test]
+    fn two_services_do_not_get_one_bucket_unless_they_had_one() {
+        let both = tenant(&[("a", "https://new", "own"), ("b", "https://NEW:443/", "own")]);
+        let refused = are_one_services(&[pair("a", "of-a", "own"), pair("b", "of-b", "own")], &both);
+        let Err(StepError::Failed(failure)) = refused else { panic!("{refused:?}") };
+        assert_eq!(failure.code, BUCKET_SHARED);
+        assert!(failure.message.starts_with("a/object_storage names the bucket own of b: "), "{failure:?}");
+        assert!(are_one_services(&[pair("a", "of-both", "own"), pair("b", "of-both", "own")], &both).is_ok());
+        // The other one stays where it is, in the very bucket.
+        assert!(are_one_services(&[pair("a", "of-a", "own")], &both).is_err());
+        let apart = tenant(&[("a", "https://new", "a"), ("b", "https://new", "b")]);
+        assert!(are_one_services(&[pair("a", "old", "a"), pair("b", "older", "b")], &apart).is_ok());
+        // What one gets is what the other one had.
+        let from_here = Pair { from: config("https://new", "a"), ..pair("b", "", "b") };
+        assert!(are_one_services(&[pair("a", "old", "a"), from_here], &apart).is_err());
+    }
 }
