@@ -58,8 +58,19 @@ impl Owner {
         Some((own, answer.bytes().await.unwrap().to_vec()))
     }
 
+    /// Begins an object in parts.
+    pub async fn begin(&self, key: &str) {
+        let begun = self.ask_at(Method::POST, &format!("/{key}?uploads="), &[], b"").await;
+        begun.error_for_status().unwrap();
+    }
+
+    /// How many objects were begun in parts, and neither completed nor given up.
+    pub async fn unfinished(&self) -> usize {
+        let answer = self.ask_at(Method::GET, "?uploads=", &[], b"").await.error_for_status().unwrap();
+        answer.text().await.unwrap().matches("<Upload>").count()
+    }
+
     async fn ask(&self, method: Method, key: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-        let config = &self.0;
         let escaped: String = key
             .bytes()
             .map(|byte| match byte {
@@ -68,7 +79,12 @@ impl Owner {
                 byte => format!("%{byte:02X}"),
             })
             .collect();
-        let url = format!("{}/{}/{escaped}", config.endpoint, config.name);
+        self.ask_at(method, &format!("/{escaped}"), headers, body).await
+    }
+
+    async fn ask_at(&self, method: Method, at: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        let config = &self.0;
+        let url = format!("{}/{}{at}", config.endpoint, config.name);
         let mut request = HttpRequest::new(HttpRequestBody::from(body.to_vec()));
         *request.method_mut() = method.clone();
         *request.uri_mut() = url.parse().unwrap();

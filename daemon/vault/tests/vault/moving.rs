@@ -27,6 +27,8 @@ const ODD: [&str; 5] = ["x//y", "empty folder/", "sp ace+plus%25&=\u{e4}\n\"'<>"
 #[derive(Default)]
 struct Notes {
     lines: Mutex<Vec<String>>,
+    /// After how many notes none is taken any more.
+    fails_after: Mutex<Option<usize>>,
     /// After how many notes nothing is written any more.
     ends_after: Mutex<Option<usize>>,
 }
@@ -40,6 +42,9 @@ impl Ledger for Notes {
     async fn note(&self, lines: &str) -> Result<(), LedgerError> {
         if *self.ends_after.lock().unwrap() == Some(self.lines.lock().unwrap().len()) {
             std::future::pending::<()>().await;
+        }
+        if *self.fails_after.lock().unwrap() == Some(self.lines.lock().unwrap().len()) {
+            return Err(LedgerError("it is full".into()));
         }
         self.lines.lock().unwrap().push(lines.to_owned());
         Ok(())
@@ -188,6 +193,23 @@ async fn a_wish_to_stop_is_heard_and_leaves_no_parts() {
         assert!(matches!(error, BucketError::Cancelled), "{error}");
         assert!(both.keys(&both.new).await.is_empty());
     }
+    assert_eq!(both.new.unfinished().await, 0);
+    both.new.begin("theirs").await;
+    assert_eq!(both.new.unfinished().await, 1, "the store tells of them");
+}
+
+#[tokio::test]
+async fn a_ledger_that_fails_ends_the_pass_and_leaves_no_parts() {
+    let Some(garage) = Garage::start().await else { return };
+    let both = Both::at(&garage).await;
+    both.old.put("a", &[], b"a").await;
+    both.old.put("large", &[], &noise(1, 100_000_000)).await;
+    // What is under way is written down, and nothing that came.
+    *both.notes.fails_after.lock().unwrap() = Some(1);
+    let moving = both.moving(false);
+    let ended = tokio::time::timeout(Duration::from_secs(30), move_objects(&moving, Box::new(|_| {}))).await;
+    assert!(matches!(ended, Ok(Err(BucketError::Ledger(_)))), "{ended:?}");
+    assert_eq!(both.new.unfinished().await, 0);
 }
 
 #[tokio::test]

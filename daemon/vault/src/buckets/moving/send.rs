@@ -82,27 +82,31 @@ pub(super) async fn send(
         said: Instant::now(),
     };
     let mut failed = None;
+    let mut fail = |error| {
+        // The others throw away what they have begun.
+        sender.stop.cancel();
+        failed.get_or_insert(error);
+    };
     loop {
         while under_way.len() < AT_ONCE && !sender.stop.is_cancelled() {
             match (intended.next(), chunks.len()) {
                 (Some(listed), _) => under_way.push(sender.send(listed)),
                 (None, 0) => break,
-                (None, _) => intended = sender.intend(chunks.next().unwrap_or_default()).await?.into_iter(),
+                (None, _) => match sender.intend(chunks.next().unwrap_or_default()).await {
+                    Ok(chunk) => intended = chunk.into_iter(),
+                    Err(error) => fail(error),
+                },
             }
         }
         match tokio::time::timeout(TICK, under_way.next()).await {
             Err(_) => {}
             Ok(None) => break,
             Ok(Some(Ok(ended))) => count.take(ended),
-            Ok(Some(Err(error))) => {
-                // The others throw away what they have begun.
-                sender.stop.cancel();
-                failed.get_or_insert(error);
-            }
+            Ok(Some(Err(error))) => fail(error),
         }
-        count.go_on(sender.done.load(Ordering::Relaxed), false).await?;
+        count.go_on(sender.done.load(Ordering::Relaxed), false).await.unwrap_or_else(&mut fail);
     }
-    count.go_on(sender.done.load(Ordering::Relaxed), true).await?;
+    count.go_on(sender.done.load(Ordering::Relaxed), true).await.unwrap_or_else(&mut fail);
     match failed {
         _ if moving.cancel.is_cancelled() => Err(BucketError::Cancelled),
         Some(error) => Err(error),
@@ -178,7 +182,7 @@ impl Sender<'_> {
     /// Writes down that objects are going to be sent.
     async fn intend(&self, chunk: &[Listed]) -> Result<Vec<Listed>, BucketError> {
         let intended: Vec<Noted> = chunk.iter().map(|listed| Noted::of(listed, State::Intended)).collect();
-        ledger::note(&*self.moving.ledger, &intended).await?;
+        self.until_stopped(ledger::note(&*self.moving.ledger, &intended)).await?;
         Ok(chunk.to_vec())
     }
 
