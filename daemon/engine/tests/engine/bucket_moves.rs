@@ -23,6 +23,8 @@ pub struct Moves {
     pub same: Mutex<bool>,
     /// After how many objects a pass waits until it is cancelled.
     pub hangs_after: Mutex<Option<usize>>,
+    /// How many passes have heard that they were cancelled.
+    pub given_up: Mutex<usize>,
     /// Whether the last pass finds that the buckets differ.
     pub differ: Mutex<bool>,
 }
@@ -79,6 +81,7 @@ impl Moves {
             }
             if *self.hangs_after.lock().unwrap() == Some(moved.objects as usize) {
                 bounds.cancel.cancelled().await;
+                *self.given_up.lock().unwrap() += 1;
                 return Err(StepError::Cancelled);
             }
             ledger.note(&format!("{key}\n")).await.map_err(unwritten)?;

@@ -354,8 +354,25 @@ async fn a_wish_to_stop_and_a_source_that_gives_up_end_the_copying_at_once() {
         let ended = tokio::time::timeout(Duration::from_secs(5), stage.ended(operation)).await;
         let (operation, _) = ended.expect("it goes on");
         assert_eq!(operation.status, expected, "{operation:?}");
+        assert_eq!(*stage.moves().given_up.lock().unwrap(), 1, "what was begun is thrown away");
         assert_eq!(stage.store.arrival(id).await.unwrap().arrival.phase, MovePhase::Failed);
     }
+}
+
+#[tokio::test]
+async fn a_source_that_gives_up_ends_the_last_pass() {
+    let (stage, id) = stage().await;
+    let operation = stage.taken_in(id, OperationKind::Import).await;
+    stage.until_phase(id, MovePhase::Receiving).await;
+    stage.moves().put(OLD, "d", "new");
+    *stage.moves().hangs_after.lock().unwrap() = Some(0);
+    stage.sent_all(id).await;
+    stage.until(|world| world.buckets.moves.passes.lock().unwrap().len() == 2).await;
+    stage.engine.revoke_arrival(id).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), stage.ended(operation)).await;
+    let (operation, _) = ended.expect("it goes on");
+    assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "source-failed"));
+    assert_eq!(*stage.moves().given_up.lock().unwrap(), 1, "what was begun is thrown away");
 }
 
 #[tokio::test]

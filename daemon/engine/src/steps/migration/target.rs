@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_domain::{
-    Arrival, CapturedService, Mode, MovePhase, Rehearsal, ServiceName, Snapshot, SnapshotPart,
+    Arrival, CapturedService, Mode, MovePhase, OperationId, Rehearsal, ServiceName, Snapshot, SnapshotPart,
 };
 use berth_protocol::{GivenSecret, RestorePart};
 use berth_sign::{Countersignature, Jwk};
@@ -67,6 +67,13 @@ pub(in super::super) async fn receive(context: &mut Context, sink: &Sink) -> Res
     context.bring_ahead(&mode, sink).await?;
     sink(Report::Line("the source sends the tenant's state".into()));
     let further = Further::begin(context, moves, sink)?;
+    let sent = until_all_is_sent(context, sink).await;
+    further.end().await;
+    sent.map(|()| Outcome::Done("the source has sent everything, and signed for it".into()))
+}
+
+/// Waits until the source has signed for what it has sent, which is restored as it comes.
+async fn until_all_is_sent(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
     let mut restoring = RestoringAhead::into(context.vault().await?);
     loop {
         let arrival = context.arrival().await?.arrival;
@@ -74,10 +81,7 @@ pub(in super::super) async fn receive(context: &mut Context, sink: &Sink) -> Res
             MovePhase::Failed => return Err(came_to_nothing(&arrival)),
             // What came just before what the source has signed is restored as quickly here as then.
             _ if restoring.go_on(context, sink).await? => {}
-            _ if arrival.manifest.is_some() => {
-                further.end().await;
-                return Ok(Outcome::Done("the source has sent everything, and signed for it".into()));
-            }
+            _ if arrival.manifest.is_some() => return Ok(()),
             _ => context.sleep(LOOK).await?,
         }
     }
@@ -96,9 +100,49 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
     let vault = context.vault().await?;
     let whole = context.completed(&manifest, &vault).await?;
     let mut snapshot = snapshot(context, &manifest, &whole)?;
-    let objects = Last::begin(context, sink).await?;
+    let mut objects = Last::begin(context, sink).await?;
+    let placing =
+        Placing { manifest: &manifest, vault: &vault, snapshot: &snapshot, whole, reuse: ahead.is_some() };
+    let in_place = match placed(context, placing, &mut objects, sink).await {
+        Ok(in_place) => in_place,
+        Err(error) => {
+            objects.stop().await;
+            return Err(error);
+        }
+    };
+    match context.tries_out() {
+        true => context.is_to_be_tried(&manifest, &in_place).await?,
+        false => {
+            context.complete(&mut snapshot, &vault, sink).await?;
+            context.advance(MovePhase::Restoring, MovePhase::Ready, |_| {}).await?;
+        }
+    }
+    let services = manifest.services.len();
+    Ok(Outcome::Done(format!("{services} services are in place, equal to what the source signed")))
+}
+
+/// What is to be put in place.
+struct Placing<'a> {
+    manifest: &'a Manifest,
+    vault: &'a VaultRecord,
+    /// What it will be called here.
+    snapshot: &'a Snapshot,
+    /// The snapshots of everything.
+    whole: BTreeMap<ServiceName, String>,
+    /// Whether what was restored ahead is relied on.
+    reuse: bool,
+}
+
+/// Puts everything in place, while objects come.
+async fn placed(
+    context: &mut Context,
+    placing: Placing<'_>,
+    objects: &mut Last,
+    sink: &Sink,
+) -> Result<InPlace, StepError> {
+    let Placing { manifest, vault, snapshot, whole, reuse } = placing;
     if !context.tries_out() {
-        context.shared.records.keep_snapshot(context.hold(), vault.id, &snapshot).await?;
+        context.shared.records.keep_snapshot(context.hold(), vault.id, snapshot).await?;
     }
     for (service, moved) in &manifest.services {
         for database in &moved.replicated {
@@ -113,24 +157,19 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
     }
     let parts = whole.into_iter().map(|(service, snapshot)| RestorePart { service, snapshot });
     let parts: Vec<_> = parts.collect();
-    let in_place = match restored(context, &manifest, &vault, parts.clone(), ahead.is_some(), sink).await {
+    // A restore that has begun is not left half done: what fails beside it is told once it is over.
+    objects.has_not_failed().await?;
+    let in_place = match restored(context, manifest, vault, parts.clone(), reuse, sink).await {
         // A file that was changed looked as if it had not been: nothing of what was restored ahead is relied on.
-        Err(StepError::Failed(failure)) if failure.code == STATE_DIFFERS && ahead.is_some() => {
+        Err(StepError::Failed(failure)) if failure.code == STATE_DIFFERS && reuse => {
             sink(Report::Warning(format!("restored once more, as a whole: {}", failure.message)));
-            restored(context, &manifest, &vault, parts, false, sink).await?
+            objects.has_not_failed().await?;
+            restored(context, manifest, vault, parts, false, sink).await?
         }
         in_place => in_place?,
     };
     objects.end(sink).await?;
-    match context.tries_out() {
-        true => context.is_to_be_tried(&manifest, &in_place).await?,
-        false => {
-            context.complete(&mut snapshot, &vault, sink).await?;
-            context.advance(MovePhase::Restoring, MovePhase::Ready, |_| {}).await?;
-        }
-    }
-    let services = manifest.services.len();
-    Ok(Outcome::Done(format!("{services} services are in place, equal to what the source signed")))
+    Ok(in_place)
 }
 
 /// Restores it, and compares it with what the source signed.
@@ -203,10 +242,7 @@ impl Context {
     }
 
     fn is_ours(&self, arrival: &Arrival) -> Result<(), StepError> {
-        if arrival.operation == Some(self.operation) {
-            return Ok(());
-        }
-        Err(StepError::failed("source-failed", "the source has begun the migration anew"))
+        is_still_of(arrival, self.operation)
     }
 
     /// The migration goes on to another phase; not where it came to nothing meanwhile, or was begun anew.
@@ -341,6 +377,14 @@ fn secrets(context: &Context, manifest: &Manifest) -> Result<Vec<GivenSecret>, S
     // What cannot be read is not shown: it is secret.
     let unreadable = |_| StepError::failed(SECRET_SEALED, "the source's secrets cannot be read");
     serde_json::from_slice(&list).map_err(unreadable)
+}
+
+/// Refuses a migration that another operation takes in by now.
+pub(super) fn is_still_of(arrival: &Arrival, operation: OperationId) -> Result<(), StepError> {
+    if arrival.operation == Some(operation) {
+        return Ok(());
+    }
+    Err(StepError::failed("source-failed", "the source has begun the migration anew"))
 }
 
 pub(super) fn came_to_nothing(arrival: &Arrival) -> StepError {

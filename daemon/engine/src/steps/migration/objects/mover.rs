@@ -1,17 +1,27 @@
 //! What moves objects, and writes down in the database what it has put into new buckets: that outlives the daemon, and whoever goes on
 //! reads it.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use berth_domain::{MigrationId, TenantName};
+use berth_domain::{MigrationId, MovePhase, OperationId, TenantName};
 use berth_store::{Hold, MovedInto, StoreError};
 
 use super::super::super::Context;
+use super::super::target::{came_to_nothing, is_still_of};
 use super::pair::Pair;
 use crate::error::StepError;
 use crate::ports::{Bounds, Buckets, Ledger, LedgerError, Moved, ObjectsMove, Tell};
 use crate::records::Records;
+
+/// How often it is looked whether the migration came to nothing meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long what was begun may take to end once nobody wants it any more. Parts of objects are thrown away meanwhile: nobody else knows of
+/// them, and a store may keep them for ever.
+pub(super) const ENDING: Duration = Duration::from_secs(5);
 
 /// Moves objects for an operation, also beside its step.
 #[derive(Clone)]
@@ -20,21 +30,24 @@ pub(super) struct Mover {
     records: Arc<dyn Records>,
     hold: Hold,
     migration: MigrationId,
+    operation: OperationId,
     tenant: TenantName,
+    /// Whoever cancels these ends nothing else of the operation.
     pub(super) bounds: Bounds,
 }
 
 impl Mover {
     /// For the operation that takes the tenant in.
     pub(super) fn of(context: &Context) -> Result<Self, StepError> {
-        let shared = &context.shared;
+        let (shared, bounds) = (&context.shared, context.bounds(context.shared.options.timeouts.state));
         Ok(Self {
             buckets: Arc::clone(&shared.buckets),
             records: Arc::clone(&shared.records),
             hold: context.hold(),
             migration: context.migration()?,
+            operation: context.operation,
             tenant: context.tenant.clone(),
-            bounds: context.bounds(shared.options.timeouts.state),
+            bounds: Bounds { cancel: bounds.cancel.child_token(), ..bounds },
         })
     }
 
@@ -53,6 +66,39 @@ impl Mover {
         let what = ObjectsMove { from: pair.from.clone(), into: pair.into.clone(), ledger, last };
         let moved = self.buckets.move_objects(what, &self.bounds, tell).await;
         moved.map_err(|error| pair.named(error))
+    }
+
+    /// Waits for passes, unless the migration comes to nothing meanwhile. Then what they have begun is given up before this ends.
+    pub(super) async fn while_wanted<T>(
+        &self,
+        passes: impl Future<Output = Result<T, StepError>>,
+    ) -> Result<T, StepError> {
+        let mut passes = pin!(passes);
+        let unwanted = tokio::select! {
+            done = &mut passes => return done,
+            unwanted = self.unwanted() => unwanted,
+        };
+        self.bounds.cancel.cancel();
+        if tokio::time::timeout(ENDING, passes).await.is_err() {
+            tracing::warn!("objects may be left half sent in a bucket, whose store does not answer");
+        }
+        Err(unwanted)
+    }
+
+    /// Waits until the migration came to nothing, and tells why.
+    async fn unwanted(&self) -> StepError {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let arrival = match self.records.arrival(self.migration).await {
+                Ok(record) => record.arrival,
+                Err(error) => return error.into(),
+            };
+            match is_still_of(&arrival, self.operation) {
+                Err(error) => return error,
+                Ok(()) if arrival.phase == MovePhase::Failed => return came_to_nothing(&arrival),
+                Ok(()) => {}
+            }
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::super::Context;
 use super::super::super::state::Meter;
-use super::super::target::came_to_nothing;
-use super::mover::Mover;
+use super::mover::{ENDING, Mover};
 use super::pair::Pair;
 use crate::error::StepError;
 use crate::ports::{Moved, News, Report, Sink, Tell};
@@ -25,9 +24,6 @@ const REST: u32 = 3;
 /// How long nothing is done at the most.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// How often it is looked whether the migration came to nothing meanwhile.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// Copies all objects, as long as the migration is wanted; gives the buckets that it is about. Once the source may send they were copied by
 /// a predecessor, and the source's services may be stopped by now: what is new or changed is left to further passes.
 pub(in super::super) async fn first(context: &Context, sink: &Sink) -> Result<Vec<Pair>, StepError> {
@@ -38,7 +34,7 @@ pub(in super::super) async fn first(context: &Context, sink: &Sink) -> Result<Ve
     let (mover, meter) = (Mover::of(context)?, Meter::default());
     for pair in &pairs {
         let pass = mover.pass(pair, false, meter.of(pair.to_string(), sink));
-        tell(pair, &context.while_wanted(pass).await?, sink);
+        tell(pair, &mover.while_wanted(pass).await?, sink);
     }
     Ok(pairs)
 }
@@ -73,12 +69,11 @@ impl Further {
         pairs: Vec<Pair>,
         sink: &Sink,
     ) -> Result<Self, StepError> {
-        let stop = context.bounds(Duration::ZERO).cancel.child_token();
+        let (mover, sink) = (Mover::of(context)?, Arc::clone(sink));
+        let stop = mover.bounds.cancel.clone();
         if pairs.is_empty() {
             return Ok(Self { stop, passes: None });
         }
-        let (mut mover, sink) = (Mover::of(context)?, Arc::clone(sink));
-        mover.bounds.cancel = stop.clone();
         let passes = tokio::spawn(async move { again_and_again(&mover, &pairs, &sink).await });
         Ok(Self { stop, passes: Some(AbortOnDropHandle::new(passes)) })
     }
@@ -88,7 +83,7 @@ impl Further {
         self.stop.cancel();
         if let Some(passes) = self.passes {
             // That it panicked was told already, and the last pass looks at everything.
-            let _ = passes.await;
+            let _ = tokio::time::timeout(ENDING, passes).await;
         }
     }
 }
@@ -128,7 +123,10 @@ fn in_words(pair: &Pair, sink: &Sink) -> Tell {
 /// The pass once nobody writes to the old buckets any more, while the state is put in place.
 pub(in super::super) struct Last {
     pairs: Vec<Pair>,
+    stop: CancellationToken,
     pass: AbortOnDropHandle<Result<Vec<Moved>, StepError>>,
+    /// What it did, once somebody has looked.
+    moved: Option<Vec<Moved>>,
 }
 
 impl Last {
@@ -136,14 +134,45 @@ impl Last {
     pub(in super::super) async fn begin(context: &Context, sink: &Sink) -> Result<Self, StepError> {
         let pairs = context.moves(sink).await?;
         let (mover, each, sink) = (Mover::of(context)?, pairs.clone(), Arc::clone(sink));
+        let stop = mover.bounds.cancel.clone();
         let pass = tokio::spawn(async move {
-            let mut moved = Vec::new();
-            for pair in &each {
-                moved.push(mover.pass(pair, true, in_words(pair, &sink)).await?);
-            }
-            Ok(moved)
+            let all = async {
+                let mut moved = Vec::new();
+                for pair in &each {
+                    moved.push(mover.pass(pair, true, in_words(pair, &sink)).await?);
+                }
+                Ok(moved)
+            };
+            mover.while_wanted(all).await
         });
-        Ok(Self { pairs, pass: AbortOnDropHandle::new(pass) })
+        Ok(Self { pairs, stop, pass: AbortOnDropHandle::new(pass), moved: None })
+    }
+
+    /// Whether it has failed already.
+    pub(in super::super) async fn has_not_failed(&mut self) -> Result<(), StepError> {
+        if self.moved.is_none() && self.pass.is_finished() {
+            self.moved = Some(self.moved().await?);
+        }
+        Ok(())
+    }
+
+    /// Gives up, and throws away what was begun.
+    pub(in super::super) async fn stop(mut self) {
+        self.stop.cancel();
+        if !self.pass.is_finished() {
+            // Whoever gives up has a failure of their own to tell of.
+            let _ = tokio::time::timeout(ENDING, &mut self.pass).await;
+        }
+    }
+
+    async fn moved(&mut self) -> Result<Vec<Moved>, StepError> {
+        match self.moved.take() {
+            Some(moved) => Ok(moved),
+            None => {
+                let ended = (&mut self.pass).await;
+                ended.map_err(|error| StepError::failed("internal", error.to_string()))?
+            }
+        }
     }
 
     /// Whether the source's words about what was left out are about a bucket whose objects are here.
@@ -154,34 +183,11 @@ impl Last {
     }
 
     /// Waits until the new buckets have what the old ones have.
-    pub(in super::super) async fn end(self, sink: &Sink) -> Result<(), StepError> {
-        let broken = |error: tokio::task::JoinError| StepError::failed("internal", error.to_string());
-        let moved = self.pass.await.map_err(broken)??;
+    pub(in super::super) async fn end(&mut self, sink: &Sink) -> Result<(), StepError> {
+        let moved = self.moved().await?;
         for (pair, moved) in self.pairs.iter().zip(&moved) {
             tell(pair, moved, sink);
         }
         Ok(())
-    }
-}
-
-impl Context {
-    /// Waits for something, unless the migration comes to nothing meanwhile.
-    async fn while_wanted<T>(
-        &self,
-        work: impl Future<Output = Result<T, StepError>>,
-    ) -> Result<T, StepError> {
-        let unwanted = async {
-            loop {
-                self.sleep(LOOK).await?;
-                let arrival = self.arrival().await?.arrival;
-                if arrival.phase == MovePhase::Failed {
-                    return Err(came_to_nothing(&arrival));
-                }
-            }
-        };
-        tokio::select! {
-            done = work => done,
-            ended = unwanted => ended,
-        }
     }
 }
