@@ -4,13 +4,14 @@
 //! first: while somebody shares that, no collection begins; and one that is under way is told of a path by its socket (`addTempRoot` in
 //! `src/libstore/gc.cc`, since Nix 2.5).
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::files::open_lock;
 
 /// Where Nix keeps its lock and its socket.
 const STATE: &str = "/nix/var/nix";
@@ -36,13 +37,7 @@ pub(crate) fn keep_off<'a>(paths: impl IntoIterator<Item = &'a Path>) -> io::Res
 fn keep_off_in(state: &Path, paths: &[&Path], patience: Duration) -> io::Result<Seen> {
     let end = Instant::now() + patience;
     loop {
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(state.join("gc.lock"))?;
+        let lock = open_lock(&state.join("gc.lock"))?;
         match lock.try_lock_shared() {
             Ok(()) => return Ok(Seen { _lock: Some(lock) }),
             Err(TryLockError::Error(error)) => return Err(error),

@@ -63,6 +63,11 @@ impl Drop for Draft {
     }
 }
 
+/// Opens the file of a lock (flock(2)), which is made where there is none and never emptied.
+pub(crate) fn open_lock(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 /// Removes a file; nothing where there is none.
 pub(crate) fn remove_if_there(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {

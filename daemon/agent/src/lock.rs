@@ -2,7 +2,7 @@
 //!
 //! The lock is the kernel's (flock(2)), so it ends with the process that holds it, however that ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::thread::sleep;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use berth_protocol::FailureCode;
 
 use crate::failure::{Result, failure, io};
+use crate::files::open_lock;
 
 /// How long the lock is waited for: who has just been told that a change is over may find it not let go yet.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -40,13 +41,7 @@ impl Lock {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(problem())?;
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(problem())?;
+        let mut file = open_lock(path).map_err(problem())?;
         let end = Instant::now() + patience;
         loop {
             match file.try_lock() {

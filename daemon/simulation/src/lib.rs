@@ -17,7 +17,7 @@
 //! | [`activation`] | how it is switched and put back |
 //! | [`state`], [`vaults`] | its services' state, and where that goes |
 //! | [`absent`] | NixOps4, bundles and migrations, of which there are none |
-//! | `no_stores` | buckets and other providers' vaults, of which there are none either |
+//! | [`no_stores`] | buckets and other providers' vaults, of which there are none either |
 //! | [`builder`] | a builder that stumbles |
 //! | [`replica`] | a daemon that comes back |
 //! | [`script`] | what customers do, and what befalls the world |
@@ -33,7 +33,7 @@ pub mod dice;
 pub mod laws;
 pub mod life;
 pub mod machine;
-mod no_stores;
+pub mod no_stores;
 pub mod provider;
 pub mod replica;
 pub mod script;

@@ -13,8 +13,12 @@ use berth_engine::ports::{
 use berth_protocol::ServiceFingerprint;
 use secrecy::SecretString;
 
+fn absent<T>() -> Result<T, StepError> {
+    Err(StepError::failed("absent", "nothing of that kind is here"))
+}
+
 /// No tenant of a simulated world has a bucket.
-pub(crate) struct NoBuckets;
+pub struct NoBuckets;
 
 #[async_trait]
 impl Buckets for NoBuckets {
@@ -26,7 +30,7 @@ impl Buckets for NoBuckets {
         _: &Bounds,
         _: Tell,
     ) -> Result<Option<Copied>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn put_back(
@@ -38,15 +42,15 @@ impl Buckets for NoBuckets {
         _: &Bounds,
         _: Tell,
     ) -> Result<PutBack, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn can_move(&self, _: &BucketConfig, _: &BucketConfig, _: &Bounds) -> Result<bool, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn move_objects(&self, _: ObjectsMove, _: &Bounds, _: Tell) -> Result<Moved, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn read_out(
@@ -56,25 +60,25 @@ impl Buckets for NoBuckets {
         _: ReadingOut,
         _: &Bounds,
     ) -> Result<u64, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 }
 
 /// Nobody takes a tenant in of what its provider left.
-pub(crate) struct NoOffsites;
+pub struct NoOffsites;
 
 #[async_trait]
 impl Offsites for NoOffsites {
     async fn look(&self, _: &Place, _: Option<SnapshotId>, _: &Bounds) -> Result<Contents, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn read(&self, _: &Place, _: SnapshotId, _: &Bounds) -> Result<(String, Option<Told>), StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn extents(&self, _: &Place, _: Vec<[u8; 32]>, _: &Bounds) -> Result<Vec<Extent>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn take_over(
@@ -86,7 +90,7 @@ impl Offsites for NoOffsites {
         _: &Bounds,
         _: Tell,
     ) -> Result<Vec<TakenOver>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 
     async fn sum(
@@ -97,6 +101,6 @@ impl Offsites for NoOffsites {
         _: &Bounds,
         _: Tell,
     ) -> Result<BTreeMap<ServiceName, ServiceFingerprint>, StepError> {
-        Err(StepError::failed("absent", "nothing of that kind is here"))
+        absent()
     }
 }

@@ -4,12 +4,14 @@
 //! who have opened it meanwhile see that it is not the lock any more (`src/libstore/pathlocks.cc` and `src/libstore/unix/pathlocks.cc` of
 //! Nix 2.24).
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::files::open_lock;
 
 /// How often it is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -27,13 +29,7 @@ impl ProfileLock {
         let path = profile.with_added_extension("lock");
         let end = Instant::now() + patience;
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
+            let file = open_lock(&path)?;
             match file.try_lock() {
                 Ok(()) if is_the_lock(&file)? => return Ok(Self { file, path }),
                 // Its last holder has removed it, and there may be another one by now; or it waits for whoever holds it.

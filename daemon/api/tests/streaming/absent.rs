@@ -9,18 +9,12 @@ use async_trait::async_trait;
 use berth_domain::manifest::Manifest;
 use berth_domain::preview::ClosureChange;
 use berth_domain::revision::Files;
-use berth_domain::{
-    CapturedService, MachineName, MachineSpec, OperationId, ServiceName, SnapshotId, VaultId,
-};
+use berth_domain::{CapturedService, MachineName, MachineSpec, OperationId, ServiceName, VaultId};
 use berth_engine::StepError;
-use berth_engine::offsite::{Contents, Place, Told};
 use berth_engine::ports::{
-    Admission, Applied, Bounds, BucketConfig, BucketCopy, Buckets, Builder, Copied, Evaluated, Extent,
-    FarVault, Keep, Login, MachineSession, Machines, Moved, ObjectsMove, Offsites, Platform, PutBack,
-    ReadingOut, Rebuild, RebuildEnding, Report, Sink, Summing, TakenOver, Tell, Title, VaultAccess, Vaults,
-    Wanted, Writing,
+    Admission, Applied, Bounds, Builder, Evaluated, FarVault, Keep, Login, MachineSession, Machines,
+    Platform, Rebuild, RebuildEnding, Report, Sink, Title, VaultAccess, Vaults, Writing,
 };
-use berth_protocol::ServiceFingerprint;
 use berth_render::{PlatformPin, Rendered, Tls};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
@@ -226,88 +220,6 @@ impl Vaults for Nobody {
     }
 
     async fn destroy(&self, _: VaultId) -> Result<(), StepError> {
-        absent()
-    }
-}
-
-#[async_trait]
-impl Buckets for Nobody {
-    async fn copy(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: BucketCopy,
-        _: &Bounds,
-        _: Tell,
-    ) -> Result<Option<Copied>, StepError> {
-        absent()
-    }
-
-    async fn put_back(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: &BucketConfig,
-        _: &str,
-        _: &Bounds,
-        _: Tell,
-    ) -> Result<PutBack, StepError> {
-        absent()
-    }
-
-    async fn can_move(&self, _: &BucketConfig, _: &BucketConfig, _: &Bounds) -> Result<bool, StepError> {
-        absent()
-    }
-
-    async fn move_objects(&self, _: ObjectsMove, _: &Bounds, _: Tell) -> Result<Moved, StepError> {
-        absent()
-    }
-
-    async fn read_out(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: ReadingOut,
-        _: &Bounds,
-    ) -> Result<u64, StepError> {
-        absent()
-    }
-}
-
-#[async_trait]
-impl Offsites for Nobody {
-    async fn look(&self, _: &Place, _: Option<SnapshotId>, _: &Bounds) -> Result<Contents, StepError> {
-        absent()
-    }
-
-    async fn read(&self, _: &Place, _: SnapshotId, _: &Bounds) -> Result<(String, Option<Told>), StepError> {
-        absent()
-    }
-
-    async fn extents(&self, _: &Place, _: Vec<[u8; 32]>, _: &Bounds) -> Result<Vec<Extent>, StepError> {
-        absent()
-    }
-
-    async fn take_over(
-        &self,
-        _: &Place,
-        _: Vec<Wanted>,
-        _: VaultId,
-        _: &SecretString,
-        _: &Bounds,
-        _: Tell,
-    ) -> Result<Vec<TakenOver>, StepError> {
-        absent()
-    }
-
-    async fn sum(
-        &self,
-        _: VaultId,
-        _: &SecretString,
-        _: Vec<Summing>,
-        _: &Bounds,
-        _: Tell,
-    ) -> Result<BTreeMap<ServiceName, ServiceFingerprint>, StepError> {
         absent()
     }
 }

@@ -16,6 +16,7 @@ use berth_engine::bundles::Spool;
 use berth_engine::ports::HostClock;
 use berth_engine::{Engine, EngineOptions, Exports, Parts, Retries};
 use berth_render::Tls;
+use berth_simulation::no_stores::{NoBuckets, NoOffsites};
 use berth_store::{Store, StoreOptions, TokenRecord};
 use chrono::Utc;
 use secrecy::ExposeSecret as _;
@@ -84,8 +85,8 @@ fn engine(store: &Store, talker: Talker, folder: &TempDir) -> Engine {
         builder: Arc::new(talker),
         machines: Arc::new(Nobody),
         vaults: Arc::new(Nobody),
-        buckets: Arc::new(Nobody),
-        offsites: Arc::new(Nobody),
+        buckets: Arc::new(NoBuckets),
+        offsites: Arc::new(NoOffsites),
         exports,
         spool: Spool::of_nobody(folder.path().join("bundles")),
         clock: Arc::new(HostClock),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arriving;
 mod backups;
 mod brought;
 mod bucket_moves;

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use berth_domain::{
     Arrival, Event, MigrationId, Mode, MovePhase, Operation, OperationId, OperationKind, OperationStatus,
-    StepName, TenantDraft, TenantName, TenantSpec,
+    StepName, TenantDraft,
 };
 use berth_protocol::ServiceFingerprint;
-use berth_sign::{Jwk, SigningKey};
 use berth_store::{ArrivalRecord, StoreError};
 use berth_transfer::{Claim, Manifest, MovedService, OfferedService, Purpose, Sealed, Statement as _};
-use chrono::{SubsecRound as _, TimeDelta, Utc};
+use chrono::{SubsecRound as _, Utc};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use crate::arriving::{acme, source_key};
 use crate::brought::{code, mode};
 use crate::bucket_moves::Moves;
 use crate::buckets::{give_key, service, warnings};
@@ -22,14 +21,6 @@ use crate::stage::Stage;
 
 const OLD: &str = "https://old/media";
 const NEW: &str = "https://new/own";
-
-fn acme() -> TenantName {
-    "acme".parse().unwrap()
-}
-
-fn source_key() -> SigningKey {
-    SigningKey::from_seed(&[9; 32])
-}
 
 /// The setting of the old bucket.
 fn old() -> Value {
@@ -85,21 +76,7 @@ async fn stage_of(store: Value, rehearsal: bool) -> (Stage, MigrationId) {
     let stage = Stage::set_up().await;
     stage.world.services.lock().unwrap().insert("web".parse().unwrap(), service("https://new", "own", 1));
     give_key(&stage, "acme", "web", "secret-of-new").await;
-    let record = stage.store.tenant(&acme()).await.unwrap();
-    let spec = TenantSpec { mode: Mode::Standby, ..record.spec };
-    stage.store.update_tenant(&spec, Some(record.version), Utc::now()).await.unwrap();
-    let id = Uuid::now_v7();
-    let issued = Utc::now() - TimeDelta::hours(1);
-    let offered = Arrival::offered(id, "vm1".parse().unwrap(), "ann".into(), issued, Utc::now());
-    let record = ArrivalRecord {
-        arrival: Arrival { tenant: Some(acme()), ..offered },
-        token_hash: "ab".repeat(32),
-        serial: 1,
-        claim: Some(claim(&stage, id, &store, rehearsal)),
-        source_key: Some(serde_json::to_string(&Jwk::of(&source_key().public())).unwrap()),
-        handover: None,
-    };
-    stage.store.create_arrival(&record, None).await.unwrap();
+    let id = stage.handed_in(|id| claim(&stage, id, &store, rehearsal)).await;
     for (key, content) in [("a", "one"), ("b", "two"), ("c", "three")] {
         stage.world.buckets.moves.put(OLD, key, content);
     }
@@ -114,31 +91,6 @@ async fn stage() -> (Stage, MigrationId) {
 impl Stage {
     fn moves(&self) -> &Moves {
         &self.world.buckets.moves
-    }
-
-    async fn taken_in(&self, id: MigrationId, kind: OperationKind) -> OperationId {
-        let operation =
-            Operation::queued(acme(), "vm1".parse().unwrap(), kind, false, "test".into(), Utc::now());
-        let operation = Operation { migration: Some(id), ..operation };
-        let accept = |record: &mut ArrivalRecord| {
-            let arrival = &mut record.arrival;
-            (arrival.phase, arrival.operation) = (MovePhase::Preparing, Some(operation.id));
-            (arrival.message, arrival.manifest) = (None, None);
-            arrival.rehearses = kind == OperationKind::TryOut;
-            Ok::<_, StoreError>(())
-        };
-        self.engine.change_arrival(id, accept).await.unwrap();
-        self.engine.submit(&operation, None).await.unwrap();
-        operation.id
-    }
-
-    async fn until_phase(&self, id: MigrationId, phase: MovePhase) {
-        let waiting = async {
-            while self.store.arrival(id).await.unwrap().arrival.phase != phase {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it never comes to that phase");
     }
 
     async fn becomes(&self, id: MigrationId, change: impl Fn(&mut Arrival)) {
@@ -180,7 +132,7 @@ fn objects(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn objects_come_along_while_the_source_serves_and_what_changes_until_the_end_does_as_well() {
     let (stage, id) = stage().await;
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     stage.until_phase(id, MovePhase::Receiving).await;
     assert_eq!(*stage.moves().copied.lock().unwrap(), ["a", "b", "c"], "before the source sends anything");
 
@@ -220,7 +172,7 @@ async fn a_bucket_that_stays_the_same_is_left_alone() {
     for (store, renamed) in [(named, false), (Value::Null, false), (old(), true)] {
         let (stage, id) = stage_of(store, false).await;
         *stage.moves().same.lock().unwrap() = renamed;
-        let operation = stage.taken_in(id, OperationKind::Import).await;
+        let operation = stage.accepted(id, OperationKind::Import).await;
         let (operation, events) = stage.comes(id, operation).await;
         assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
         assert!(stage.moves().passes.lock().unwrap().is_empty());
@@ -235,7 +187,7 @@ async fn a_bucket_that_cannot_be_used_is_told_before_the_machine_is_touched_and_
     let before = stage.machine().committed;
     for (place, which) in [(OLD, "the old"), (NEW, "the new")] {
         stage.moves().failing.lock().unwrap().insert(place.into());
-        let operation = stage.taken_in(id, OperationKind::Import).await;
+        let operation = stage.accepted(id, OperationKind::Import).await;
         let (operation, _) = stage.ended(operation).await;
         stage.moves().failing.lock().unwrap().clear();
         assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "bucket-failed"));
@@ -246,7 +198,7 @@ async fn a_bucket_that_cannot_be_used_is_told_before_the_machine_is_touched_and_
     }
     let keyless = json!({ "endpoint": "https://old", "bucket": "media", "access_key": "GK1" });
     let (stage, id) = stage_of(keyless, false).await;
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     let (operation, _) = stage.ended(operation).await;
     assert_eq!(code(&operation), "no-bucket");
     assert!(stage.moves().passes.lock().unwrap().is_empty());
@@ -259,7 +211,7 @@ async fn objects_do_not_come_into_a_bucket_of_somebody_who_is_served_here() {
     give_key(&stage, "theirs", "web", "secret-of-theirs").await;
     let deployed = stage.submit_of("theirs", "vm2", OperationKind::Deploy, false).await;
     assert_eq!(stage.ended(deployed).await.0.status, OperationStatus::Succeeded);
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     let (operation, _) = stage.ended(operation).await;
     assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "bucket-shared"));
     assert!(operation.error.unwrap().message.contains("web/object_storage names the bucket own of theirs"));
@@ -271,7 +223,7 @@ async fn objects_do_not_come_into_a_bucket_of_another_service() {
     let (stage, id) = stage().await;
     let before = stage.machine().committed;
     stage.world.services.lock().unwrap().insert("other".parse().unwrap(), service("https://NEW/", "own", 1));
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     let (operation, _) = stage.ended(operation).await;
     assert_eq!((operation.status, code(&operation)), (OperationStatus::Failed, "bucket-shared"));
     let error = operation.error.unwrap();
@@ -283,7 +235,7 @@ async fn objects_do_not_come_into_a_bucket_of_another_service() {
 #[tokio::test]
 async fn a_successor_copies_nothing_anew_once_the_source_may_send() {
     let (mut stage, id) = stage().await;
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     stage.until_phase(id, MovePhase::Receiving).await;
     // The source's services may be stopped already, for as long as this takes.
     stage.moves().put(OLD, "d", "new");
@@ -299,7 +251,7 @@ async fn a_successor_copies_nothing_anew_once_the_source_may_send() {
 async fn buckets_that_differ_at_the_end_leave_the_tenant_where_it_was_and_the_next_try_goes_on() {
     let (stage, id) = stage().await;
     *stage.moves().differ.lock().unwrap() = true;
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     stage.until_phase(id, MovePhase::Receiving).await;
     stage.sent_all(id).await;
     let (operation, _) = stage.ended(operation).await;
@@ -310,7 +262,7 @@ async fn buckets_that_differ_at_the_end_leave_the_tenant_where_it_was_and_the_ne
 
     *stage.moves().differ.lock().unwrap() = false;
     stage.moves().remove(OLD, "c");
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     assert_eq!(stage.comes(id, operation).await.0.status, OperationStatus::Succeeded);
     assert_eq!(stage.moves().copied.lock().unwrap().len(), 3, "nothing comes twice");
     let there: Vec<_> = stage.moves().objects(NEW).into_keys().collect();
@@ -321,7 +273,7 @@ async fn buckets_that_differ_at_the_end_leave_the_tenant_where_it_was_and_the_ne
 async fn a_successor_goes_on_from_what_was_copied() {
     let (mut stage, id) = stage().await;
     *stage.moves().hangs_after.lock().unwrap() = Some(2);
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     stage.until_copied(2).await;
     assert_eq!(stage.store.arrival(id).await.unwrap().arrival.phase, MovePhase::Preparing);
     stage.restart().await;
@@ -339,7 +291,7 @@ async fn a_wish_to_stop_and_a_source_that_gives_up_end_the_copying_at_once() {
     for revoked in [false, true] {
         let (stage, id) = stage().await;
         *stage.moves().hangs_after.lock().unwrap() = Some(1);
-        let operation = stage.taken_in(id, OperationKind::Import).await;
+        let operation = stage.accepted(id, OperationKind::Import).await;
         stage.until_copied(1).await;
         let expected = match revoked {
             true => {
@@ -362,7 +314,7 @@ async fn a_wish_to_stop_and_a_source_that_gives_up_end_the_copying_at_once() {
 #[tokio::test]
 async fn a_source_that_gives_up_ends_the_last_pass() {
     let (stage, id) = stage().await;
-    let operation = stage.taken_in(id, OperationKind::Import).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
     stage.until_phase(id, MovePhase::Receiving).await;
     stage.moves().put(OLD, "d", "new");
     *stage.moves().hangs_after.lock().unwrap() = Some(0);
@@ -378,7 +330,7 @@ async fn a_source_that_gives_up_ends_the_last_pass() {
 #[tokio::test]
 async fn a_rehearsal_looks_whether_objects_could_come_and_copies_none() {
     let (stage, id) = stage_of(old(), true).await;
-    let operation = stage.taken_in(id, OperationKind::TryOut).await;
+    let operation = stage.accepted(id, OperationKind::TryOut).await;
     stage.until_phase(id, MovePhase::Receiving).await;
     stage.engine.cancel(operation, "test", None).await.unwrap();
     let (_, events) = stage.ended(operation).await;

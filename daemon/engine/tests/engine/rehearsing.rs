@@ -4,27 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_domain::{
-    Arrival, CopyTimes, DrillOutcome, MigrationId, Mode, MovePhase, Operation, OperationId, OperationKind,
-    OperationStatus, Rehearsal, StepName, TenantName, TenantSpec,
+    CopyTimes, DrillOutcome, MigrationId, Mode, MovePhase, OperationId, OperationKind, OperationStatus,
+    Rehearsal, StepName,
 };
 use berth_engine::EngineOptions;
 use berth_protocol::{DatabaseFingerprint, ServiceFingerprint};
-use berth_sign::{Jwk, SigningKey};
 use berth_store::{ArrivalRecord, StoreError};
 use berth_transfer::{Manifest, MovedService, Purpose, Sealed, Statement as _};
-use chrono::{SubsecRound as _, TimeDelta, Utc};
-use uuid::Uuid;
+use chrono::{SubsecRound as _, Utc};
 
+use crate::arriving::{acme, source_key};
 use crate::drills::described;
 use crate::stage::Stage;
-
-fn acme() -> TenantName {
-    "acme".parse().unwrap()
-}
-
-fn source_key() -> SigningKey {
-    SigningKey::from_seed(&[9; 32])
-}
 
 /// A copy of two services, of which the source compared but one: the other one's database changed meanwhile.
 fn manifest(stage: &Stage, id: MigrationId, rehearsal: Option<CopyTimes>) -> String {
@@ -63,21 +54,7 @@ async fn stage_with(options: EngineOptions) -> (Stage, MigrationId) {
     let stage = Stage::with(options).await;
     let services = ["gitea", "mastodon"].map(|name| (name.parse().unwrap(), described(name)));
     *stage.world.services.lock().unwrap() = services.into();
-    let record = stage.store.tenant(&acme()).await.unwrap();
-    let spec = TenantSpec { mode: Mode::Standby, ..record.spec };
-    stage.store.update_tenant(&spec, Some(record.version), Utc::now()).await.unwrap();
-    let id = Uuid::now_v7();
-    let issued = Utc::now() - TimeDelta::hours(1);
-    let offered = Arrival::offered(id, "vm1".parse().unwrap(), "ann".into(), issued, Utc::now());
-    let record = ArrivalRecord {
-        arrival: Arrival { tenant: Some(acme()), ..offered },
-        token_hash: "ab".repeat(32),
-        serial: 1,
-        claim: Some("signed".into()),
-        source_key: Some(serde_json::to_string(&Jwk::of(&source_key().public())).unwrap()),
-        handover: None,
-    };
-    stage.store.create_arrival(&record, None).await.unwrap();
+    let id = stage.handed_in(|_| "signed".into()).await;
     (stage, id)
 }
 
@@ -86,38 +63,6 @@ async fn stage() -> (Stage, MigrationId) {
 }
 
 impl Stage {
-    /// As an acceptance does.
-    async fn accepted(&self, id: MigrationId) -> OperationId {
-        let machine = "vm1".parse().unwrap();
-        let operation =
-            Operation::queued(acme(), machine, OperationKind::TryOut, false, "test".into(), Utc::now());
-        let operation = Operation { migration: Some(id), ..operation };
-        let accept = |record: &mut ArrivalRecord| {
-            let arrival = &mut record.arrival;
-            (arrival.phase, arrival.operation) = (MovePhase::Preparing, Some(operation.id));
-            (arrival.message, arrival.manifest, arrival.rehearses) = (None, None, true);
-            let emptied = arrival.rehearsal.as_ref().is_none_or(|earlier| earlier.emptied);
-            arrival.rehearsal = Some(Rehearsal { emptied, ..Rehearsal::default() });
-            Ok::<_, StoreError>(())
-        };
-        self.engine.change_arrival(id, accept).await.unwrap();
-        self.engine.submit(&operation, None).await.unwrap();
-        operation.id
-    }
-
-    async fn arrival(&self, id: MigrationId) -> Arrival {
-        self.store.arrival(id).await.unwrap().arrival
-    }
-
-    async fn until_receiving(&self, id: MigrationId) {
-        let waiting = async {
-            while self.arrival(id).await.phase != MovePhase::Receiving {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it never receives");
-    }
-
     /// What the source says once it has sent everything.
     async fn sent(&self, id: MigrationId, rehearsal: Option<CopyTimes>) {
         let jws = manifest(self, id, rehearsal);
@@ -131,8 +76,8 @@ impl Stage {
 
     /// A rehearsal as far as the source has its part in it.
     async fn begun(&self, id: MigrationId) -> OperationId {
-        let operation = self.accepted(id).await;
-        self.until_receiving(id).await;
+        let operation = self.accepted(id, OperationKind::TryOut).await;
+        self.until_phase(id, MovePhase::Receiving).await;
         self.sent(id, Some(CopyTimes { last_ms: 5, ..CopyTimes::default() })).await;
         operation
     }
@@ -189,8 +134,8 @@ async fn a_copy_is_started_behind_the_fence_asked_and_thrown_away_and_never_comm
 #[tokio::test]
 async fn a_service_that_does_not_come_up_is_told_and_the_same_ticket_is_good_for_another_try() {
     let (stage, id) = stage().await;
-    let operation = stage.accepted(id).await;
-    stage.until_receiving(id).await;
+    let operation = stage.accepted(id, OperationKind::TryOut).await;
+    stage.until_phase(id, MovePhase::Receiving).await;
     stage.world.sick.lock().unwrap().insert("mastodon");
     stage.sent(id, Some(CopyTimes::default())).await;
     let (operation, _) = stage.ended(operation).await;
@@ -211,8 +156,8 @@ async fn a_service_that_does_not_come_up_is_told_and_the_same_ticket_is_good_for
 async fn however_it_ends_the_copy_is_thrown_away_before_the_source_hears_of_it() {
     let (stage, id) = stage().await;
     for what in ["restore", "fingerprint"] {
-        let operation = stage.accepted(id).await;
-        stage.until_receiving(id).await;
+        let operation = stage.accepted(id, OperationKind::TryOut).await;
+        stage.until_phase(id, MovePhase::Receiving).await;
         stage.world.fail(what);
         stage.sent(id, Some(CopyTimes::default())).await;
         let (operation, _) = stage.ended(operation).await;
@@ -226,8 +171,8 @@ async fn however_it_ends_the_copy_is_thrown_away_before_the_source_hears_of_it()
 #[tokio::test]
 async fn a_wish_to_stop_is_heard_while_the_copy_is_tried() {
     let (stage, id) = stage().await;
-    let operation = stage.accepted(id).await;
-    stage.until_receiving(id).await;
+    let operation = stage.accepted(id, OperationKind::TryOut).await;
+    stage.until_phase(id, MovePhase::Receiving).await;
     stage.world.hang("probe");
     stage.sent(id, Some(CopyTimes::default())).await;
     stage.until_waiting_in(operation, StepName::TryOut).await;
@@ -247,8 +192,8 @@ async fn a_wish_to_stop_is_heard_while_the_copy_is_tried() {
 async fn a_successor_tries_the_copy_again_or_throws_it_away_where_that_was_due() {
     let (mut stage, id) = stage().await;
     for (word, step) in [("probe", StepName::TryOut), ("wipe", StepName::Empty)] {
-        let operation = stage.accepted(id).await;
-        stage.until_receiving(id).await;
+        let operation = stage.accepted(id, OperationKind::TryOut).await;
+        stage.until_phase(id, MovePhase::Receiving).await;
         stage.world.pause(word);
         stage.sent(id, Some(CopyTimes::default())).await;
         stage.until_waiting_in(operation, step).await;
@@ -264,8 +209,8 @@ async fn a_successor_tries_the_copy_again_or_throws_it_away_where_that_was_due()
 #[tokio::test]
 async fn what_the_source_signed_for_a_move_is_rehearsed_by_nobody() {
     let (stage, id) = stage().await;
-    let operation = stage.accepted(id).await;
-    stage.until_receiving(id).await;
+    let operation = stage.accepted(id, OperationKind::TryOut).await;
+    stage.until_phase(id, MovePhase::Receiving).await;
     stage.sent(id, None).await;
     let (operation, _) = stage.ended(operation).await;
     assert_eq!(operation.error.unwrap().code, "manifest");
@@ -289,8 +234,8 @@ async fn what_could_not_be_thrown_away_goes_first_with_the_next_try() {
 
     stage.world.behave();
     stage.world.done.lock().unwrap().clear();
-    let operation = stage.accepted(id).await;
-    stage.until_receiving(id).await;
+    let operation = stage.accepted(id, OperationKind::TryOut).await;
+    stage.until_phase(id, MovePhase::Receiving).await;
     assert_eq!(stage.world.count("wipe"), 1, "what was left goes before anything comes");
     stage.sent(id, Some(CopyTimes::default())).await;
     assert_eq!(stage.ended(operation).await.0.status, OperationStatus::Succeeded);
