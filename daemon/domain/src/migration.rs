@@ -86,6 +86,16 @@ pub struct Ahead {
     /// Databases that could not be followed by what changes in them, and why not; the source sends them as dumps then.
     #[serde(default)]
     pub refused: Vec<String>,
+    /// Whether nothing more is restored before the source has sent everything: the machine cannot, or it failed several times.
+    #[serde(default)]
+    pub over: bool,
+}
+
+impl Ahead {
+    /// Nothing is there, and nothing will be.
+    pub fn none() -> Self {
+        Self { over: true, ..Self::default() }
+    }
 }
 
 /// Whom a ticket was handed in by.
@@ -159,7 +169,7 @@ pub struct Arrival {
     /// What the newest rehearsal found; kept when the ticket is handed in again for the move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<Rehearsal>,
-    /// What has been restored at the target although the source has not sent everything yet; absent where nothing can be.
+    /// What has been restored at the target although the source has not sent everything yet; absent where it has not begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<Ahead>,
     /// Why it came to nothing.
@@ -215,6 +225,11 @@ impl Arrival {
             way_back_until: None,
             ended_at: None,
         }
+    }
+
+    /// What was restored ahead and can be relied on.
+    pub fn restored_ahead(&self) -> Option<&Ahead> {
+        self.ahead.as_ref().filter(|ahead| !ahead.over)
     }
 
     /// Whether the ticket can still be handed in, or handed in anew by the same source.

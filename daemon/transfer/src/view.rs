@@ -48,8 +48,8 @@ pub struct View {
     /// Whether the target makes snapshots of everything of those, so that no pass has to be one; null where it knows none.
     #[serde(default)]
     pub merges_changes: Option<bool>,
-    /// Whether the target follows databases by what changes in them: false once there was one that it could not; null where it knows
-    /// nothing of it.
+    /// Whether the target follows databases by what changes in them: false once there was one that it could not, or where it restores
+    /// nothing ahead and will not; null where it knows nothing of it.
     #[serde(default)]
     pub replicates_databases: Option<bool>,
     /// Whether what was handed in is a rehearsal; null where the target knows none.
@@ -104,6 +104,11 @@ impl View {
             return Err(StatementError::OtherManifest);
         }
         Ok(Some(receipt))
+    }
+
+    /// Whether the target has said that it restores nothing before it has everything: there is nothing to be waited for.
+    pub fn restores_nothing_ahead(&self) -> bool {
+        self.ahead.is_none() && self.replicates_databases == Some(false)
     }
 }
 

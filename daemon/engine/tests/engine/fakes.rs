@@ -600,8 +600,10 @@ impl MachineSession for FakeSession {
                 Ok(Answer::Fingerprint(Box::new(found.unwrap_or_else(|| self.0.fingerprint()))))
             }
             Request::SumAhead { .. } => Ok(Answer::Summed),
-            // As one whose restic is too old for it.
-            Request::RestoreAhead { .. } => Ok(Answer::RestoredAhead(None)),
+            Request::RestoreAhead { .. } => {
+                self.0.asked("restore-ahead", "", bounds).await?;
+                Ok(Answer::RestoredAhead(self.0.state.ahead.lock().unwrap().clone()))
+            }
             Request::KeepQuiet { .. } | Request::Resume { .. } => {
                 Err(StepError::failed("absent", "no test asks for it"))
             }

@@ -14,8 +14,8 @@ use berth_engine::StepError;
 use berth_engine::error::AGENT_FAILED;
 use berth_engine::ports::{Admission, Bounds, FarVault, Sink, VaultAccess, Vaults, Way, Writing};
 use berth_protocol::{
-    Capture, Captured, Fingerprint, Pass, Repository, RestorePart, SecretsPart, ServiceCapture, TenantFile,
-    tenant_file,
+    Capture, Captured, Fingerprint, Pass, Repository, RestorePart, RestoredAhead, SecretsPart,
+    ServiceCapture, TenantFile, tenant_file,
 };
 use berth_vault::object::Key;
 use berth_vault::{Author, Title};
@@ -30,6 +30,8 @@ pub struct FakeState {
     pub failing: Mutex<VecDeque<Vec<&'static str>>>,
     /// What was asked of machines: a pass or a restore, and where the repository was.
     pub done: Mutex<Vec<String>>,
+    /// What has been restored ahead; nothing as by a machine whose restic is too old for it.
+    pub ahead: Mutex<Option<RestoredAhead>>,
     /// How many admissions are open.
     pub admitted: AtomicUsize,
     /// The access that each admission was for.

@@ -25,11 +25,15 @@ use super::source::Source;
 use crate::error::StepError;
 use crate::ports::{Report, Sink, VaultAccess, Vaults};
 
-/// How often a failure is passed over before it is left to the restore.
+/// How often a failure on the machine is passed over before it is left to the restore.
 const FAILURES: u32 = 3;
 
 /// How long after a failure it is tried again, and how often the source looks how far the target is.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a machine that cannot be asked is asked again: it may start anew. Then the migration fails, rather than have the source
+/// stop its services for a machine that is not there.
+const OUT_OF_TOUCH: Duration = Duration::from_secs(10 * 60);
 
 /// How long the source waits for a target that has not said yet whether it restores ahead.
 const UNTOLD: Duration = Duration::from_secs(20);
@@ -72,6 +76,8 @@ pub(super) struct RestoringAhead {
     /// The snapshots that were there the last time; nothing before the first.
     seen: Option<BTreeSet<String>>,
     failures: u32,
+    /// Since when the machine cannot be asked.
+    out_of_touch_since: Option<Instant>,
     /// Nothing will come of it.
     over: bool,
 }
@@ -79,7 +85,7 @@ pub(super) struct RestoringAhead {
 impl RestoringAhead {
     /// Into the directories' rooms, from this vault.
     pub(super) fn into(vault: VaultRecord) -> Self {
-        Self { vault, seen: None, failures: 0, over: false }
+        Self { vault, seen: None, failures: 0, out_of_touch_since: None, over: false }
     }
 
     /// Restores what has come since the last time; whether there was something. Also where nothing is there yet, as the machine
@@ -89,20 +95,42 @@ impl RestoringAhead {
             return Ok(false);
         }
         match self.restore_what_is_new(context, sink).await {
-            Ok(new) => Ok(new),
-            Err(StepError::Failed(failure)) => {
-                self.failures += 1;
-                self.over = self.failures >= FAILURES;
-                sink(Report::Warning(format!("not restored before everything is here: {}", failure.message)));
-                context.forget_the_session();
-                if self.over {
-                    note(context, None, false).await?;
-                }
-                context.sleep(PAUSE).await?;
-                Ok(true)
+            Ok(new) => {
+                self.out_of_touch_since = None;
+                Ok(new)
             }
-            Err(error) => Err(error),
+            Err(error) => self.pass_over(context, error, sink).await.map(|()| true),
         }
+    }
+
+    /// Has it tried again after a while, unless nothing will come of it.
+    async fn pass_over(
+        &mut self,
+        context: &mut Context,
+        error: StepError,
+        sink: &Sink,
+    ) -> Result<(), StepError> {
+        let out_of_touch = error.is_out_of_touch();
+        let StepError::Failed(failure) = error else { return Err(error) };
+        let tell = || sink(Report::Warning(format!("nothing is restored ahead now: {}", failure.message)));
+        match (out_of_touch, self.out_of_touch_since) {
+            (true, Some(since)) if since.elapsed() >= OUT_OF_TOUCH => return Err(StepError::Failed(failure)),
+            (true, Some(_)) => {}
+            (true, None) => {
+                self.out_of_touch_since = Some(Instant::now());
+                tell();
+            }
+            (false, _) => {
+                self.failures += 1;
+                tell();
+            }
+        }
+        context.forget_the_session();
+        if self.failures >= FAILURES {
+            self.over = true;
+            note(context, Ahead::none()).await?;
+        }
+        context.sleep(PAUSE).await
     }
 
     async fn restore_what_is_new(&mut self, context: &mut Context, sink: &Sink) -> Result<bool, StepError> {
@@ -119,9 +147,10 @@ impl RestoringAhead {
             sink(Report::Line(format!("the source has to send snapshots of everything: {error}")));
         }
         let restored = restored?;
-        self.over = restored.is_none();
+        let ahead = restored.map_or_else(Ahead::none, |restored| told(restored, merged.is_ok()));
+        self.over = ahead.over;
         self.seen = Some(there);
-        note(context, restored, merged.is_ok()).await?;
+        note(context, ahead).await?;
         Ok(true)
     }
 
@@ -156,13 +185,15 @@ impl RestoringAhead {
     }
 }
 
+/// What the machine has restored, as the source is told.
+fn told(RestoredAhead { snapshots, refused }: RestoredAhead, merged: bool) -> Ahead {
+    let refused = refused.into_values().map(|why| brief(&why)).collect();
+    Ahead { snapshots, merged, refused, over: false }
+}
+
 /// The source reads it in its next view.
-async fn note(context: &Context, restored: Option<RestoredAhead>, merged: bool) -> Result<(), StepError> {
-    let ahead = restored.map(|RestoredAhead { snapshots, refused }| {
-        let refused = refused.into_values().map(|why| brief(&why)).collect();
-        Ahead { snapshots, merged, refused }
-    });
-    let note = |arrival: &mut berth_domain::Arrival| arrival.ahead = ahead.clone();
+async fn note(context: &Context, ahead: Ahead) -> Result<(), StepError> {
+    let note = |arrival: &mut berth_domain::Arrival| arrival.ahead = Some(ahead.clone());
     context.advance(MovePhase::Receiving, MovePhase::Receiving, note).await
 }
 
@@ -181,7 +212,7 @@ impl Source {
             let view = self.look(context).await?;
             let loading = sent.loading_since.map_or_else(|| begun.elapsed(), |since| since.elapsed());
             let followed = is_past(sent.until) || are_followed(&view, &sent.databases, loading);
-            if followed && is_enough(view.ahead.as_deref(), &sent.files, begun.elapsed()) {
+            if followed && is_enough(&view, &sent.files, begun.elapsed()) {
                 return Ok(Restored::Enough);
             }
             if !followed && begun.elapsed() >= LOADING {
@@ -201,10 +232,10 @@ pub(super) fn is_past(moment: Option<Instant>) -> bool {
 }
 
 /// Whether there is nothing to be waited for any more.
-fn is_enough(ahead: Option<&[String]>, snapshots: &BTreeSet<String>, waited: Duration) -> bool {
-    match ahead {
+fn is_enough(view: &View, snapshots: &BTreeSet<String>, waited: Duration) -> bool {
+    match &view.ahead {
         Some(ahead) => snapshots.iter().all(|snapshot| ahead.contains(snapshot)) || waited >= PATIENCE,
-        None => waited >= UNTOLD,
+        None => view.restores_nothing_ahead() || waited >= UNTOLD,
     }
 }
 
@@ -221,18 +252,39 @@ fn are_followed(view: &View, snapshots: &BTreeSet<String>, waited: Duration) -> 
 mod tests {
     use super::*;
 
+    fn view(ahead: Option<&[&str]>, replicates_databases: bool) -> View {
+        let view = serde_json::json!({
+            "offer": uuid::Uuid::nil(), "nonce": "n", "phase": "receiving", "ahead": ahead,
+            "replicates_databases": replicates_databases,
+        });
+        serde_json::from_value(view).unwrap()
+    }
+
     #[test]
     fn a_target_is_waited_for_as_long_as_it_restores_and_no_other_for_long() {
         let wanted: BTreeSet<String> = ["a".to_owned(), "b".to_owned()].into();
         let enough = |ahead: Option<&[&str]>, seconds| {
-            let ahead: Option<Vec<String>> = ahead.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
-            is_enough(ahead.as_deref(), &wanted, Duration::from_secs(seconds))
+            is_enough(&view(ahead, true), &wanted, Duration::from_secs(seconds))
         };
         assert!(enough(Some(&["b", "a", "older"]), 0));
         assert!(!enough(Some(&["a"]), 600) && enough(Some(&["a"]), 3600));
         assert!(!enough(None, 5) && enough(None, 20));
-        assert!(is_enough(Some(&[]), &BTreeSet::new(), Duration::ZERO), "a tenant without files");
+        assert!(
+            is_enough(&view(Some(&[]), true), &BTreeSet::new(), Duration::ZERO),
+            "a tenant without files"
+        );
     }
+
+    #[test]
+    fn a_target_that_restores_nothing_ahead_is_not_waited_for() {
+        let wanted: BTreeSet<String> = ["a".to_owned()].into();
+        let over = view(None, false);
+        assert!(is_enough(&over, &wanted, Duration::ZERO) && are_followed(&over, &wanted, Duration::ZERO));
+        let not_yet = view(None, true);
+        assert!(!is_enough(&not_yet, &wanted, Duration::ZERO));
+        assert!(!are_followed(&not_yet, &wanted, Duration::from_secs(60)));
+    }
+
     #[test]
     fn databases_are_waited_for_up_to_one_moment_of_all_passes() {
         let now = Instant::now();

@@ -1,0 +1,75 @@
+//! What a target restores while the source still sends, and what it says of that where its machine fails.
+
+use std::time::Duration;
+
+use berth_domain::migration::Ahead;
+use berth_domain::{MigrationId, MovePhase, OperationId, OperationKind};
+use berth_protocol::RestoredAhead;
+
+use crate::stage::Stage;
+
+/// The only snapshot.
+const SNAPSHOT: &str = "5a";
+
+/// A tenant that comes, on whose machine this happens first.
+async fn coming(prepare: impl FnOnce(&Stage)) -> (Stage, MigrationId, OperationId) {
+    let stage = Stage::set_up().await;
+    prepare(&stage);
+    let id = stage.handed_in(|_| "signed".into()).await;
+    let operation = stage.accepted(id, OperationKind::Import).await;
+    stage.until_phase(id, MovePhase::Receiving).await;
+    (stage, id, operation)
+}
+
+fn can_restore(stage: &Stage) {
+    let snapshots = [(SNAPSHOT.to_owned(), 10)].into();
+    *stage.world.state.ahead.lock().unwrap() = Some(RestoredAhead { snapshots, ..RestoredAhead::default() });
+}
+
+/// What is said of it once something is.
+async fn told(stage: &Stage, id: MigrationId) -> Ahead {
+    let waiting = async {
+        loop {
+            match stage.arrival(id).await.ahead {
+                Some(ahead) => return ahead,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("nothing is said of it")
+}
+
+#[tokio::test]
+async fn a_machine_that_starts_anew_meanwhile_goes_on_restoring() {
+    let (stage, id, operation) = coming(|stage| {
+        can_restore(stage);
+        // More often than a failure of the machine's own is passed over.
+        stage.world.stumbling.lock().unwrap().insert("restore-ahead", 4);
+    })
+    .await;
+    let ahead = told(&stage, id).await;
+    assert!(!ahead.over && ahead.snapshots.contains_key(SNAPSHOT), "{ahead:?}");
+    stage.engine.cancel(operation, "ann", None).await.unwrap();
+    stage.ended(operation).await;
+}
+
+#[tokio::test]
+async fn a_source_hears_that_nothing_is_restored_ahead_where_that_failed_again_and_again() {
+    let (stage, id, operation) = coming(|stage| {
+        can_restore(stage);
+        stage.world.failing.lock().unwrap().insert("restore-ahead");
+    })
+    .await;
+    assert_eq!(told(&stage, id).await, Ahead::none());
+    assert!(stage.arrival(id).await.restored_ahead().is_none());
+    stage.engine.cancel(operation, "ann", None).await.unwrap();
+    stage.ended(operation).await;
+}
+
+#[tokio::test]
+async fn a_source_hears_that_nothing_is_restored_ahead_where_the_machine_cannot() {
+    let (stage, id, operation) = coming(|_| ()).await;
+    assert_eq!(told(&stage, id).await, Ahead::none());
+    stage.engine.cancel(operation, "ann", None).await.unwrap();
+    stage.ended(operation).await;
+}
