@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::columns::{from_json, json, millis};
 use crate::dialect::Dialect;
+use crate::each::ExecuteEach as _;
 use crate::error::StoreError;
 use crate::news::News;
 use crate::page::rows_for;
@@ -34,6 +35,18 @@ struct Row {
     body: String,
 }
 
+impl Row {
+    fn of(event: &Event) -> Result<Self, StoreError> {
+        Ok(Self {
+            operation_id: event.operation.to_string(),
+            seq: event.seq,
+            at: millis(event.at),
+            kind: event.kind.word(),
+            body: json("events.body", event)?,
+        })
+    }
+}
+
 /// Events within a transaction.
 pub(crate) trait Append {
     /// Writes numbered events, of one operation, and tells of them.
@@ -46,16 +59,9 @@ pub(crate) trait Append {
 for_both! {
     impl Append {
         async fn append(&mut self, numbered: &[Event]) -> Result<(), StoreError> {
-            for event in numbered {
-                let row = Row {
-                    operation_id: event.operation.to_string(),
-                    seq: event.seq,
-                    at: millis(event.at),
-                    kind: event.kind.word(),
-                    body: json("events.body", event)?,
-                };
-                diesel::insert_into(events::table).values(&row).execute(self).await?;
-            }
+            let rows = numbered.iter().map(Row::of).collect::<Result<Vec<_>, _>>()?;
+            let insert = |row| diesel::insert_into(events::table).values(row);
+            self.execute_each(rows.into_iter().map(insert).collect()).await?;
             if let Some(last) = numbered.last() {
                 self.tell(&News::Events(last.operation, last.seq)).await?;
             }

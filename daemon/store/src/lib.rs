@@ -17,6 +17,7 @@
 //! | [`sqlite`], [`postgres`] | connections to each, TLS |
 //! | [`run`] | the macros that run a body on either database |
 //! | [`dialect`] | what the two databases say differently |
+//! | [`each`] | many small writes at once |
 //! | [`migrate`] | the tables' versions |
 //! | [`schema`] | the tables |
 //! | [`columns`] | times, ids and JSON as columns |
@@ -53,6 +54,7 @@ mod columns;
 pub mod conditions;
 mod dialect;
 pub mod drills;
+mod each;
 pub mod error;
 pub mod events;
 mod expiry;

@@ -14,6 +14,7 @@ use crate::backups::Notes as _;
 use crate::columns::{json, maybe_parse, word};
 use crate::dialect::Dialect;
 use crate::drills::Lent as _;
+use crate::each::ExecuteEach as _;
 use crate::error::StoreError;
 use crate::events::Append;
 use crate::idempotency::{IdempotencyRecord, Keys};
@@ -93,9 +94,8 @@ for_both! {
 
         async fn insert_with(&mut self, operation: &Operation, events: &[Event]) -> Result<(), StoreError> {
             diesel::insert_into(operations::table).values(&Row::of(operation)?).execute(self).await?;
-            for step in StepRow::all_of(operation)? {
-                diesel::insert_into(steps::table).values(&step).execute(self).await?;
-            }
+            let insert = |step: StepRow| diesel::insert_into(steps::table).values(step);
+            self.execute_each(StepRow::all_of(operation)?.into_iter().map(insert).collect()).await?;
             self.append(events).await
         }
 
@@ -266,9 +266,9 @@ impl Store {
             written.last_seq = held.last_seq + numbered.len() as i64;
             let row = diesel::update(operations::table.find(&id));
             row.set((&Row::of(&written)?, operations::writes.eq(write))).execute(conn).await?;
-            for step in StepRow::all_of(&written)? {
-                diesel::update(steps::table.find((&id, step.position))).set(&step).execute(conn).await?;
-            }
+            let update =
+                |step: StepRow| diesel::update(steps::table.find((step.operation_id.clone(), step.position))).set(step);
+            conn.execute_each(StepRow::all_of(&written)?.into_iter().map(update).collect()).await?;
             conn.append(&numbered).await?;
             if written.status.is_final() {
                 // It may hold sealed secrets that nobody stored.
