@@ -44,8 +44,8 @@ impl Nix {
             return Err(NixError::BuildFailed { derivation, log, message: finished.message() });
         }
         match gc_root {
-            // With a root, the link is printed instead of what it points at.
-            Some(_) => self.outputs(drv).await,
+            // With a root, links are printed instead of what they point at.
+            Some(_) => linked(&finished.stdout),
             None => finished.store_paths(),
         }
     }
@@ -58,4 +58,17 @@ impl Nix {
         let command = self.nix_store(&["--query", "--outputs", drv.as_str()]);
         self.ask(command, "nix-store --query").await?.store_paths()
     }
+}
+
+fn unexpected(problem: String) -> NixError {
+    NixError::UnexpectedOutput { command: "nix-store --realise", problem }
+}
+
+/// What the links point at that stand one a line.
+fn linked(links: &str) -> Result<Vec<StorePath>, NixError> {
+    let target = |link: &str| {
+        let target = std::fs::read_link(link).map_err(|error| unexpected(format!("{link}: {error}")))?;
+        Ok(target.to_string_lossy().parse::<StorePath>()?)
+    };
+    links.lines().filter(|line| !line.is_empty()).map(target).collect()
 }

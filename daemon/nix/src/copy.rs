@@ -43,7 +43,8 @@ impl Nix {
             command.env("NIX_SSHOPTS", options);
         }
         lend_the_ssh_agent(&mut command);
-        let tracker = Tracker::with_sizes(self.closure_sizes(paths, run).await?);
+        // Nix and `ssh` take as long to start as Nix takes to tell the sizes.
+        let tracker = async { Ok(Tracker::with_sizes(self.closure_sizes(paths, run).await?)) };
         let finished = self.run_tracked(command, run, tracker, sink).await?;
         if finished.success() {
             Ok(())

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::NixError;
 use crate::log::{Tracker, Update};
-use crate::process::{Finished, Stdout, run};
+use crate::process::{Finished, Stdout, fresh, run};
 use crate::version::{MINIMUM, Version};
 
 /// How long the quick questions (version, validity, sizes) may take.
@@ -157,15 +157,15 @@ impl Nix {
         bounds: &Run,
         sink: impl FnMut(Update) + Send,
     ) -> Result<Finished, NixError> {
-        self.run_tracked(command, bounds, Tracker::default(), sink).await
+        self.run_tracked(command, bounds, fresh(), sink).await
     }
 
-    /// The same, with a tracker that was prepared for it.
+    /// The same, with a tracker of its own, which is made while the command starts.
     pub(crate) async fn run_tracked(
         &self,
         command: Command,
         bounds: &Run,
-        tracker: Tracker,
+        tracker: impl Future<Output = Result<Tracker, NixError>>,
         sink: impl FnMut(Update) + Send,
     ) -> Result<Finished, NixError> {
         let program = self.options.program.to_string_lossy();

@@ -1,5 +1,6 @@
 //! Running a command to its end, whichever end that is.
 
+use std::future::{Ready, ready};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -81,12 +82,18 @@ impl Finished {
     }
 }
 
-/// Runs a command to its end. Its standard error is read as a log by `tracker`.
+/// A tracker of which nothing has to be known before.
+pub(crate) fn fresh() -> Ready<Result<Tracker, NixError>> {
+    ready(Ok(Tracker::default()))
+}
+
+/// Runs a command to its end. Its standard error is read as a log by `tracker`, which may still be in the making while the child
+/// starts; without one, the child is ended.
 pub(crate) async fn run(
     mut command: Command,
     program: &str,
     bounds: &Run,
-    tracker: Tracker,
+    tracker: impl Future<Output = Result<Tracker, NixError>>,
     stdout: Stdout,
     mut sink: impl FnMut(Update) + Send,
 ) -> Result<Finished, NixError> {
@@ -100,15 +107,19 @@ pub(crate) async fn run(
         std::io::ErrorKind::NotFound => NixError::NotFound { program: program.to_owned() },
         _ => io(error),
     })?;
-    let mut running = Running::new(child, tracker, stdout).map_err(io)?;
+    let mut running = Running::new(child, stdout).map_err(io)?;
+    let watched = async {
+        running.tracker = tracker.await?;
+        running.watch(&mut sink).await.map_err(io)
+    };
     let stopped = tokio::select! {
         biased;
         () = bounds.cancel.cancelled() => NixError::Cancelled,
         () = sleep(bounds.timeout) => NixError::Timeout { after: bounds.timeout },
-        ended = running.watch(&mut sink) => {
-            let status = ended.map_err(io)?;
-            return Ok(running.finished(status, &mut sink));
-        }
+        ended = watched => match ended {
+            Ok(status) => return Ok(running.finished(status, &mut sink)),
+            Err(error) => error,
+        },
     };
     running.end().await;
     Err(stopped)
@@ -166,13 +177,13 @@ impl Output {
 }
 
 impl Running {
-    fn new(mut child: Child, tracker: Tracker, stdout: Stdout) -> std::io::Result<Self> {
+    fn new(mut child: Child, stdout: Stdout) -> std::io::Result<Self> {
         let family = child.id().and_then(|id| i32::try_from(id).ok()).map(Family::of);
         let (Some(stream), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(std::io::Error::other("the child's output was not piped"));
         };
         let lines = Lines::new(BufReader::new(stderr));
-        Ok(Self { child, family, output: Output::new(stream, stdout), lines, tracker })
+        Ok(Self { child, family, output: Output::new(stream, stdout), lines, tracker: Tracker::default() })
     }
 
     /// Reads until both outputs end, then waits for the child.
