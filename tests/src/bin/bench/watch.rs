@@ -23,8 +23,8 @@ use tokio::time::timeout;
 
 use crate::Tell;
 
-/// A build that writes as fast as this, and how long.
-const FAST: (u32, u32) = (20_000, 5);
+/// A build that writes faster than what is to be reached, and how long.
+const FAST: (u32, u32) = (60_000, 3);
 
 /// A build that many follow.
 const FOLLOWED: (u32, u32) = (500, 20);
