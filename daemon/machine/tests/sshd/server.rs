@@ -190,7 +190,7 @@ fn config(address: SocketAddr) -> String {
     let (ip, port) = (address.ip(), address.port());
     format!(
         "ListenAddress {ip}\nPort {port}\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxSessions 64\nLogLevel INFO\n"
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxSessions 64\nLogLevel DEBUG1\n"
     )
 }
 
