@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use berth_domain::{OperationStatus, StepName, StepStatus};
 use berth_tests::daemon::{Daemon, DaemonOptions};
 use berth_tests::drafts::{absent_machine, settings, tenant};
+use berth_tests::flake::on_path;
 use berth_tests::provider::{self, Provider};
 use berth_tests::stage::{Stage, draft, name};
 use berth_tests::told::Told;
@@ -18,11 +19,7 @@ use crate::databases;
 
 /// nixops4's own program to try providers with, where it is installed.
 fn runner() -> Option<PathBuf> {
-    let found = std::env::var_os("PATH").and_then(|path| {
-        std::env::split_paths(&path)
-            .map(|folder| folder.join("nixops4-resource-runner"))
-            .find(|file| file.is_file())
-    });
+    let found = on_path("nixops4-resource-runner");
     if found.is_none() {
         eprintln!("SKIPPED: what needs nixops4's own runner: nixops4-resource-runner is not on PATH");
     }

@@ -10,6 +10,7 @@ use berth_domain::{EventKind, StepName};
 use berth_testbed::Machine;
 use berth_tests::daemon::DaemonOptions;
 use berth_tests::drafts::tenant;
+use berth_tests::flake::on_path;
 use berth_tests::stage::{self, Stage, name};
 use berth_tests::told::Told;
 use berth_tests::{units, web};
@@ -59,9 +60,7 @@ async fn running(machine: &Machine) -> Result<String> {
 async fn without_the_command_a_deployment_is_refused_before_anything_changes() -> Result<()> {
     let empty = tempfile::tempdir()?;
     // What PATH has would be found.
-    if std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("nixos-rebuild").is_file()))
-    {
+    if on_path("nixos-rebuild").is_some() {
         println!("SKIPPED: there is a nixos-rebuild in PATH");
         return Ok(());
     }

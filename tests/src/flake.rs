@@ -136,8 +136,7 @@ pub fn run(command: &mut Command) -> Result<String> {
 
 /// A program of `PATH`.
 pub fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|found| found.is_file())
+    which::which(program).ok()
 }
 
 /// An `ssh-agent` with one key.

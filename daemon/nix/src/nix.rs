@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -177,7 +177,7 @@ impl Nix {
     }
 
     pub(crate) fn bare(&self, name: &str) -> Command {
-        let mut command = Command::new(&self.options.program);
+        let mut command = spawnable(&self.options.program);
         command.arg0(name).current_dir("/");
         self.environment(&mut command);
         command
@@ -224,6 +224,12 @@ impl Nix {
         }
         Ok(config)
     }
+}
+
+/// A command of a program, which is looked for now where it has no folder: with an environment of its own, it would be looked for
+/// in a copy of this process, and all of that process's memory would have to be mapped for it.
+pub(crate) fn spawnable(program: &Path) -> Command {
+    Command::new(which::which(program).as_deref().unwrap_or(program))
 }
 
 fn passes(key: &OsStr) -> bool {

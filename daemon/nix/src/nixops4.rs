@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::error::NixError;
 use crate::log::Update;
-use crate::nix::{Nix, QUICK, Run};
+use crate::nix::{Nix, QUICK, Run, spawnable};
 use crate::process::{Stdout, fresh, run};
 
 /// The variable in which the wrapper of `nixops4` tells it where its evaluator is.
@@ -83,7 +83,7 @@ impl Nix {
     }
 
     fn nixops4_command(&self) -> Command {
-        let mut command = Command::new(&self.options().nixops4);
+        let mut command = spawnable(&self.options().nixops4);
         self.environment(&mut command);
         command.stdin(Stdio::null());
         command

@@ -25,7 +25,7 @@ pub use job::{Action, Job, Source, Target};
 
 use crate::error::NixError;
 use crate::log::Update;
-use crate::nix::{Nix, QUICK, Run};
+use crate::nix::{Nix, QUICK, Run, spawnable};
 use crate::process::{Stdout, end_marked, fresh, run};
 
 /// Marks what a job starts, so that it is found again when the daemon that started it is gone.
@@ -104,7 +104,7 @@ impl Nix {
     }
 
     fn rebuild_command(&self) -> Command {
-        let mut command = Command::new(&self.options().nixos_rebuild);
+        let mut command = spawnable(&self.options().nixos_rebuild);
         self.environment(&mut command);
         // Python and argparse colour and translate for terminals only, but may be told otherwise.
         command.env("LC_ALL", "C.UTF-8").env("NO_COLOR", "1");
