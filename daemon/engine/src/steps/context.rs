@@ -1,5 +1,7 @@
 //! What the steps of one operation hand to each other.
 
+mod line;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,22 +9,21 @@ use berth_domain::manifest::Manifest;
 use berth_domain::preview::{MissingPart, PreviewPart};
 use berth_domain::revision::Files;
 use berth_domain::{
-    Driver, MachineFacts, MachineName, MachineSpec, MigrationId, Operation, OperationId, OperationKind,
-    Preview, RevisionId, RolloutId, SnapshotId, StepName, StepStatus, TenantName, Timestamp,
+    Driver, MachineFacts, MachineName, MigrationId, Operation, OperationId, OperationKind, Preview,
+    RevisionId, RolloutId, SnapshotId, StepName, StepStatus, TenantName, Timestamp,
 };
-use berth_protocol::{Answer, Claim, Deadline, Request};
+use berth_protocol::{Claim, Deadline};
 use berth_store::{DrillRecord, Hold};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use self::line::Line;
 use super::Outcome;
 use crate::drivers::{self, Deployer};
 use crate::engine::Shared;
 use crate::error::StepError;
-use crate::ports::{Bounds, Evaluated, Keep, MachineSession, Platform, Sink};
-use crate::reach::Opened;
+use crate::ports::{Bounds, Evaluated, Keep, Platform, Sink};
 use crate::tenure::{Deaf, Tenure};
 
 /// What a call gets beyond the time that the agent keeps itself: for its answer to arrive.
@@ -78,9 +79,7 @@ pub(crate) struct Context {
     /// What a drill found so far, and what is known of its machine.
     pub(super) drill: Option<DrillRecord>,
     platform: Option<Platform>,
-    session: Option<Box<dyn MachineSession>>,
-    /// A session that is being opened while nobody needs it yet.
-    early: Option<AbortOnDropHandle<Result<Opened, StepError>>>,
+    line: Line,
     tenure: Arc<Tenure>,
     /// No wish interrupts any more.
     undoing: bool,
@@ -123,8 +122,7 @@ impl Context {
             trying_out: false,
             drill: None,
             platform: None,
-            session: None,
-            early: None,
+            line: Line::default(),
             tenure,
             undoing: false,
         }
@@ -162,13 +160,6 @@ impl Context {
     /// Cancelled when the operation is left for a successor.
     pub(crate) fn end(&self) -> &CancellationToken {
         self.tenure.end()
-    }
-
-    /// What failed may have left the session in the middle of something: the next question opens another.
-    pub(crate) fn forget_the_session(&mut self) {
-        self.session = None;
-        self.early = None;
-        self.facts = None;
     }
 
     /// Whether somebody wishes that the operation stops, or it is left for a successor.
@@ -357,42 +348,6 @@ impl Context {
         self.shared.builder.manifest(&self.system()?).await
     }
 
-    /// The session with the machine, its agent running; opened where there is none. The agent itself is copied to a
-    /// machine that does not have it.
-    pub(crate) async fn session(&mut self, sink: &Sink) -> Result<&mut Box<dyn MachineSession>, StepError> {
-        if self.session.is_none() {
-            self.session = Some(self.connect(sink).await?);
-        }
-        self.session.as_mut().ok_or_else(|| missing("session"))
-    }
-
-    /// Begins to open the session, so that it is there once something was evaluated and built.
-    pub(crate) async fn connect_early(&mut self) -> Result<(), StepError> {
-        let (machine, agent) = self.whom_to_reach().await?;
-        let (shared, cancel) = (Arc::clone(&self.shared), self.bounds(Duration::ZERO).cancel);
-        let early = async move { shared.open(&machine, &agent, &cancel).await };
-        self.early = Some(AbortOnDropHandle::new(tokio::spawn(early)));
-        Ok(())
-    }
-
-    async fn connect(&mut self, sink: &Sink) -> Result<Box<dyn MachineSession>, StepError> {
-        let (machine, agent) = self.whom_to_reach().await?;
-        let cancel = self.bounds(Duration::ZERO).cancel;
-        let opened = match self.early.take() {
-            Some(early) => {
-                early.await.map_err(|error| StepError::failed("internal", error.to_string()))??
-            }
-            None => self.shared.open(&machine, &agent, &cancel).await?,
-        };
-        self.shared.with_agent(opened, &agent, &cancel, sink).await
-    }
-
-    pub(crate) async fn whom_to_reach(&mut self) -> Result<(MachineSpec, String), StepError> {
-        let agent = self.platform().await?.agent.clone();
-        let machine = self.shared.records.machine(&self.machine).await?.spec;
-        Ok((machine, agent))
-    }
-
     /// How this machine is deployed to.
     pub(crate) async fn deployer(&self) -> Result<&'static dyn Deployer, StepError> {
         if self.is_a_drill() || self.trying_out {
@@ -424,35 +379,6 @@ impl Context {
     pub(crate) fn deadline(&self) -> Deadline {
         let timeouts = &self.shared.options.timeouts;
         Deadline { switch_seconds: timeouts.activate.as_secs(), commit_seconds: timeouts.commit().as_secs() }
-    }
-
-    /// Asks the machine's agent.
-    pub(crate) async fn call(
-        &mut self,
-        request: Request,
-        timeout: Duration,
-        sink: &Sink,
-    ) -> Result<Answer, StepError> {
-        let bounds = self.bounds(timeout);
-        self.session(sink).await?.call(request, &bounds, sink).await
-    }
-
-    /// What the machine says of itself, asked once an operation; also kept for the API, but by a preview, which keeps
-    /// nothing.
-    pub(crate) async fn facts(&mut self, sink: &Sink) -> Result<MachineFacts, StepError> {
-        if let Some(facts) = &self.facts {
-            return Ok(facts.clone());
-        }
-        let Answer::Facts(facts) =
-            self.call(Request::Facts, self.shared.options.timeouts.brief, sink).await?
-        else {
-            return Err(unexpected("facts"));
-        };
-        if self.kind != OperationKind::Preview {
-            self.shared.records.set_machine_facts(self.hold(), &self.machine, &facts).await?;
-        }
-        self.facts = Some((*facts).clone());
-        Ok(*facts)
     }
 }
 
