@@ -55,7 +55,7 @@ pub struct Activation {
     pub exit_code: i32,
     /// What the code means.
     pub outcome: ActivationOutcome,
-    /// Units that are failed now, among those of the system.
+    /// Units that are failed now, among those of the system; not looked for where the switch succeeded.
     pub failed_units: Vec<String>,
 }
 

@@ -71,9 +71,16 @@ pub(crate) fn activate(
     let files = Files::of(claim.operation);
     start_unless_there(&files, &asked, deadline, myself)?;
     let exit_code = follow::to_the_end(&Switch { files: &files }, &files.log(), client)??;
-    let units: Vec<_> = manifest.iter().flat_map(system::units).map(|(_, unit)| unit).collect();
-    let failed_units = units::failed_among(&units)?;
-    Ok(Activation { exit_code, outcome: ActivationOutcome::of(exit_code), failed_units })
+    let outcome = ActivationOutcome::of(exit_code);
+    let failed_units = match outcome {
+        // Whether its services serve is told by their probes.
+        ActivationOutcome::Done | ActivationOutcome::NeedsReboot => Vec::new(),
+        _ => {
+            let units: Vec<_> = manifest.iter().flat_map(system::units).map(|(_, unit)| unit).collect();
+            units::failed_among(&units)?
+        }
+    };
+    Ok(Activation { exit_code, outcome, failed_units })
 }
 
 /// Starts the unit, unless this operation's switch to this very system runs or has ended.
