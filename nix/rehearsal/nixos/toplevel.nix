@@ -11,11 +11,12 @@ let
     name = "rehearsal-switch";
   };
 
-  # A program of the machine's Python; the package is found by its store path.
+  # A program of the machine's Python; the package is found by its store path, and kept compiled where it may be written.
   program = function: ''
-    #!/usr/bin/python3 -IB
+    #!/usr/bin/python3 -IS
     import sys
 
+    sys.pycache_prefix = "/run/rehearsal-switch"
     sys.path.insert(0, "${switcher}")
     from rehearsal_switch.main import ${function}
 
@@ -79,6 +80,17 @@ let
   );
   quote = text: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] text}'";
 
+  # All links of a folder by one process. A masked unit alone has another name than what it points at.
+  linkInto =
+    inside: links:
+    let
+      inherit (lib.partition (l: baseNameOf l.to == baseNameOf l.link) links) right wrong;
+    in
+    lib.optionalString (
+      right != [ ]
+    ) "ln -s -t ${quote inside} -- ${lib.concatMapStringsSep " " (l: quote l.to) right}\n"
+    + lib.concatMapStrings (l: "ln -s ${quote l.to} ${quote l.link}\n") wrong;
+
   # Programs of a package are linked by a glob, since what a package holds is not known here.
   linkPrograms = package: ''
     for program in ${package}/bin/*; do
@@ -94,7 +106,7 @@ let
   + lib.concatStrings (
     lib.mapAttrsToList (path: text: "printf %s ${quote text} > ${quote path}\n") files
   )
-  + lib.concatMapStrings (l: "ln -s ${quote l.to} ${quote l.link}\n") links
+  + lib.concatStrings (lib.mapAttrsToList linkInto (builtins.groupBy (l: folder l.link) links))
   + ''
     chmod +x bin/switch-to-configuration bin/rehearsal-boot
     set --
