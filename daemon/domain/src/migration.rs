@@ -86,16 +86,6 @@ pub struct Ahead {
     /// Databases that could not be followed by what changes in them, and why not; the source sends them as dumps then.
     #[serde(default)]
     pub refused: Vec<String>,
-    /// Whether nothing more is restored before the source has sent everything: the machine cannot, or it failed several times.
-    #[serde(default)]
-    pub over: bool,
-}
-
-impl Ahead {
-    /// Nothing is there, and nothing will be.
-    pub fn none() -> Self {
-        Self { over: true, ..Self::default() }
-    }
 }
 
 /// Whom a ticket was handed in by.
@@ -169,9 +159,12 @@ pub struct Arrival {
     /// What the newest rehearsal found; kept when the ticket is handed in again for the move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<Rehearsal>,
-    /// What has been restored at the target although the source has not sent everything yet; absent where it has not begun.
+    /// What has been restored at the target although the source has not sent everything yet; absent where nothing has been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<Ahead>,
+    /// Whether nothing is restored before the source has sent everything: the machine cannot, or it failed several times.
+    #[serde(default)]
+    pub never_ahead: bool,
     /// Why it came to nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -219,17 +212,13 @@ impl Arrival {
             rehearses: false,
             rehearsal: None,
             ahead: None,
+            never_ahead: false,
             message: None,
             manifest: None,
             countersignature: None,
             way_back_until: None,
             ended_at: None,
         }
-    }
-
-    /// What was restored ahead and can be relied on.
-    pub fn restored_ahead(&self) -> Option<&Ahead> {
-        self.ahead.as_ref().filter(|ahead| !ahead.over)
     }
 
     /// Whether the ticket can still be handed in, or handed in anew by the same source.

@@ -11,12 +11,11 @@ let
     name = "rehearsal-switch";
   };
 
-  # A program of the machine's Python; the package is found by its store path, and kept compiled where it may be written.
+  # A program of the machine's Python; the package is found by its store path.
   program = function: ''
-    #!/usr/bin/python3 -IS
+    #!/usr/bin/python3 -IBS
     import sys
 
-    sys.pycache_prefix = "/run/rehearsal-switch"
     sys.path.insert(0, "${switcher}")
     from rehearsal_switch.main import ${function}
 

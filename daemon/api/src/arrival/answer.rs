@@ -1,8 +1,7 @@
 //! How a ticket stands, signed by this provider: the answer to everything that a source asks.
 
 use actix_web::HttpResponse;
-use berth_domain::MovePhase;
-use berth_domain::migration::Ahead;
+use berth_domain::{Arrival, MovePhase};
 use berth_seal::About;
 use berth_store::ArrivalRecord;
 use berth_transfer::client::JOSE;
@@ -35,12 +34,12 @@ pub(crate) async fn answer(
         message: arrival.message.clone(),
         progress: None,
         vault: vault(api, record).await?,
-        ahead: arrival.restored_ahead().map(|ahead| ahead.snapshots.keys().cloned().collect()),
+        ahead: arrival.ahead.as_ref().map(|ahead| ahead.snapshots.keys().cloned().collect()),
         rehearses: Some(arrival.rehearses),
         rehearsal: arrival.rehearsal.clone().filter(|_| arrival.rehearses),
         follows_changes: Some(true),
-        merges_changes: Some(arrival.restored_ahead().is_some_and(|ahead| ahead.merged)),
-        replicates_databases: Some(follows_databases(arrival.ahead.as_ref())),
+        merges_changes: Some(arrival.ahead.as_ref().is_some_and(|ahead| ahead.merged)),
+        replicates_databases: Some(follows_databases(arrival)),
         knows_way_back: Some(true),
         countersignature: arrival.countersignature.clone(),
     };
@@ -48,8 +47,8 @@ pub(crate) async fn answer(
 }
 
 /// Whether databases can be followed, as far as is known.
-fn follows_databases(ahead: Option<&Ahead>) -> bool {
-    ahead.is_none_or(|ahead| !ahead.over && ahead.refused.is_empty())
+fn follows_databases(arrival: &Arrival) -> bool {
+    !arrival.never_ahead && arrival.ahead.as_ref().is_none_or(|ahead| ahead.refused.is_empty())
 }
 
 /// Where the state is to be brought, as long as it is; its key is for the source's eyes alone.

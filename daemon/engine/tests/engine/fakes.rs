@@ -35,7 +35,7 @@ use crate::offsites::OffsiteState;
 use crate::vaults::{ADDRESS, FakeState, FakeWay};
 
 /// What a machine that is out of touch does not answer.
-const TO_THE_MACHINE: [&str; 10] = [
+const TO_THE_MACHINE: [&str; 11] = [
     "open",
     "activate",
     "follow",
@@ -46,6 +46,7 @@ const TO_THE_MACHINE: [&str; 10] = [
     "commit",
     "commit-answer",
     "reboot",
+    "restore-ahead",
 ];
 
 pub const AGENT: &str = "/nix/store/agent";

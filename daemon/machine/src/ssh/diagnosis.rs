@@ -37,7 +37,10 @@ pub(crate) fn of_connecting(machine: &MachineSpec, words: &str) -> MachineError 
 
 /// `ssh`'s words as one line, without the frames and advice around them.
 pub(crate) fn reason(words: &str) -> String {
-    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('@'));
+    let lines = words
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('@') && !line.starts_with("** "));
     let lines: Vec<_> = lines.map(|line| line.strip_prefix("ssh: ").unwrap_or(line)).collect();
     let text = lines.join("; ");
     match text.chars().count() {
@@ -63,7 +66,7 @@ mod tests {
 
     #[test]
     fn reasons_are_one_bounded_line_without_frames() {
-        let words = "@@@@@\r\n@ WARNING @\r\nssh: connect to host 192.0.2.1 port 22: Connection refused\r\n";
+        let words = "@@@@@\r\n@ WARNING @\r\n** WARNING: this **\r\nssh: connect to host 192.0.2.1 port 22: Connection refused\r\n";
         assert_eq!(reason(words), "connect to host 192.0.2.1 port 22: Connection refused");
         assert_eq!(reason(" \n"), "ssh gave no reason");
         assert_eq!(reason(&"x".repeat(5000)).chars().count(), MAX_REASON + 1);

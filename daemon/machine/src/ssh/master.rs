@@ -46,17 +46,29 @@ pub(crate) async fn try_anew(
     endpoint: &Endpoint,
     within: Duration,
 ) -> Result<(), MachineError> {
-    let options = ["-o", "ControlPath=none", "-o", QUICK_KEY_EXCHANGE];
-    let mut command = command::ssh(program, endpoint, &options, &["exit"]);
+    let quick = ["-o", "ControlPath=none", "-o", QUICK_KEY_EXCHANGE];
+    let mut words = words_of_one(program, endpoint, &quick, within).await?;
+    // An OpenSSH that was built without it, as for FIPS 140.
+    if words.as_ref().is_some_and(|words| words.contains("KexAlgorithms")) {
+        words = words_of_one(program, endpoint, &quick[..2], within).await?;
+    }
+    words.map_or(Ok(()), |words| Err(diagnosis::of_connecting(&endpoint.machine, &words)))
+}
+
+/// What `ssh` says that cannot connect; nothing where it could.
+async fn words_of_one(
+    program: &Path,
+    endpoint: &Endpoint,
+    options: &[&str],
+    within: Duration,
+) -> Result<Option<String>, MachineError> {
+    let mut command = command::ssh(program, endpoint, options, &["exit"]);
     command.stderr(std::process::Stdio::piped());
     let what = "a new connection";
     let output = bounded(endpoint, what, within, command.output())
         .await?
         .map_err(MachineError::io("cannot run ssh"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(diagnosis::of_connecting(&endpoint.machine, &String::from_utf8_lossy(&output.stderr))),
-    }
+    Ok((!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
 /// Asks the master connection to end; nothing happens where there is none.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_delta::brings_files;
-use berth_domain::MovePhase;
 use berth_domain::migration::Ahead;
+use berth_domain::{Arrival, MovePhase};
 use berth_protocol::{Answer, Request, RestoredAhead};
 use berth_store::VaultRecord;
 use berth_transfer::{View, brief};
@@ -25,14 +25,14 @@ use super::source::Source;
 use crate::error::StepError;
 use crate::ports::{Report, Sink, VaultAccess, Vaults};
 
-/// How often a failure on the machine is passed over before it is left to the restore.
+/// How often in a row a failure is passed over before it is left to the restore.
 const FAILURES: u32 = 3;
 
 /// How long after a failure it is tried again, and how often the source looks how far the target is.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How long a machine that cannot be asked is asked again: it may start anew. Then the migration fails, rather than have the source
-/// stop its services for a machine that is not there.
+/// How long a machine that cannot be reached is waited for after a failure: it may start anew. Then the migration fails, rather than
+/// have the source stop its services for a machine that is not there.
 const OUT_OF_TOUCH: Duration = Duration::from_secs(10 * 60);
 
 /// How long the source waits for a target that has not said yet whether it restores ahead.
@@ -76,8 +76,6 @@ pub(super) struct RestoringAhead {
     /// The snapshots that were there the last time; nothing before the first.
     seen: Option<BTreeSet<String>>,
     failures: u32,
-    /// Since when the machine cannot be asked.
-    out_of_touch_since: Option<Instant>,
     /// Nothing will come of it.
     over: bool,
 }
@@ -85,7 +83,7 @@ pub(super) struct RestoringAhead {
 impl RestoringAhead {
     /// Into the directories' rooms, from this vault.
     pub(super) fn into(vault: VaultRecord) -> Self {
-        Self { vault, seen: None, failures: 0, out_of_touch_since: None, over: false }
+        Self { vault, seen: None, failures: 0, over: false }
     }
 
     /// Restores what has come since the last time; whether there was something. Also where nothing is there yet, as the machine
@@ -95,42 +93,27 @@ impl RestoringAhead {
             return Ok(false);
         }
         match self.restore_what_is_new(context, sink).await {
-            Ok(new) => {
-                self.out_of_touch_since = None;
-                Ok(new)
+            Ok(new) => Ok(new),
+            Err(StepError::Failed(failure)) => {
+                self.failures += 1;
+                sink(Report::Warning(format!("not restored before everything is here: {}", failure.message)));
+                context.forget_the_session();
+                context.sleep(PAUSE).await?;
+                match self.failures < FAILURES {
+                    true => is_back(context, sink).await?,
+                    false => self.end(context).await?,
+                }
+                Ok(true)
             }
-            Err(error) => self.pass_over(context, error, sink).await.map(|()| true),
+            Err(error) => Err(error),
         }
     }
 
-    /// Has it tried again after a while, unless nothing will come of it.
-    async fn pass_over(
-        &mut self,
-        context: &mut Context,
-        error: StepError,
-        sink: &Sink,
-    ) -> Result<(), StepError> {
-        let out_of_touch = error.is_out_of_touch();
-        let StepError::Failed(failure) = error else { return Err(error) };
-        let tell = || sink(Report::Warning(format!("nothing is restored ahead now: {}", failure.message)));
-        match (out_of_touch, self.out_of_touch_since) {
-            (true, Some(since)) if since.elapsed() >= OUT_OF_TOUCH => return Err(StepError::Failed(failure)),
-            (true, Some(_)) => {}
-            (true, None) => {
-                self.out_of_touch_since = Some(Instant::now());
-                tell();
-            }
-            (false, _) => {
-                self.failures += 1;
-                tell();
-            }
-        }
-        context.forget_the_session();
-        if self.failures >= FAILURES {
-            self.over = true;
-            note(context, Ahead::none()).await?;
-        }
-        context.sleep(PAUSE).await
+    /// Nothing more will come of it.
+    async fn end(&mut self, context: &Context) -> Result<(), StepError> {
+        note(context, None).await?;
+        self.over = true;
+        Ok(())
     }
 
     async fn restore_what_is_new(&mut self, context: &mut Context, sink: &Sink) -> Result<bool, StepError> {
@@ -146,11 +129,11 @@ impl RestoringAhead {
         if let Err(error) = &merged {
             sink(Report::Line(format!("the source has to send snapshots of everything: {error}")));
         }
-        let restored = restored?;
-        let ahead = restored.map_or_else(Ahead::none, |restored| told(restored, merged.is_ok()));
-        self.over = ahead.over;
-        self.seen = Some(there);
-        note(context, ahead).await?;
+        match restored? {
+            Some(restored) => note(context, Some(told(restored, merged.is_ok()))).await?,
+            None => self.end(context).await?,
+        }
+        (self.seen, self.failures) = (Some(there), 0);
         Ok(true)
     }
 
@@ -188,12 +171,31 @@ impl RestoringAhead {
 /// What the machine has restored, as the source is told.
 fn told(RestoredAhead { snapshots, refused }: RestoredAhead, merged: bool) -> Ahead {
     let refused = refused.into_values().map(|why| brief(&why)).collect();
-    Ahead { snapshots, merged, refused, over: false }
+    Ahead { snapshots, merged, refused }
 }
 
-/// The source reads it in its next view.
-async fn note(context: &Context, ahead: Ahead) -> Result<(), StepError> {
-    let note = |arrival: &mut berth_domain::Arrival| arrival.ahead = Some(ahead.clone());
+/// Waits until the machine can be reached; not once the source has signed, as services stand still then.
+async fn is_back(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
+    let until = Instant::now() + OUT_OF_TOUCH;
+    while let Err(error) = context.session(sink).await.map(drop) {
+        let waits = Instant::now() < until && matches!(&error, StepError::Failed(_));
+        if !waits {
+            return Err(error);
+        }
+        if context.arrival().await?.arrival.manifest.is_some() {
+            break;
+        }
+        context.forget_the_session();
+        context.sleep(PAUSE).await?;
+    }
+    Ok(())
+}
+
+/// The source reads it in its next view; nothing where nothing is restored ahead, and will not be.
+async fn note(context: &Context, ahead: Option<Ahead>) -> Result<(), StepError> {
+    let note = |arrival: &mut Arrival| {
+        (arrival.ahead, arrival.never_ahead) = (ahead.clone(), ahead.is_none());
+    };
     context.advance(MovePhase::Receiving, MovePhase::Receiving, note).await
 }
 

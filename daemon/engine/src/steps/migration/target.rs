@@ -48,7 +48,7 @@ pub(in super::super) async fn prepare(context: &mut Context, sink: &Sink) -> Res
     context
         .advance(MovePhase::Preparing, MovePhase::Preparing, |arrival| {
             arrival.standby = Some(standby.clone());
-            arrival.ahead = None;
+            (arrival.ahead, arrival.never_ahead) = (None, false);
             if tries_out {
                 arrival.rehearsal = Some(Rehearsal { emptied: false, ..Rehearsal::default() });
             }
@@ -91,7 +91,7 @@ pub(in super::super) async fn put_in_place(context: &mut Context, sink: &Sink) -
     context.take_what_is_deployed().await?;
     let record = context.arrival().await?;
     let manifest = manifest(&record, context.tries_out())?;
-    let ahead = record.arrival.restored_ahead().map(|ahead| ahead.snapshots.values().sum::<u64>());
+    let ahead = record.arrival.ahead.as_ref().map(|ahead| ahead.snapshots.values().sum::<u64>());
     let needed = manifest.services.values().fold(0_u64, |sum, moved| sum.saturating_add(moved.bytes));
     // What was restored ahead has its room already.
     context.has_room_for(needed.saturating_sub(ahead.unwrap_or(0)), sink).await?;

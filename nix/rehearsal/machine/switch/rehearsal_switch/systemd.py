@@ -19,10 +19,8 @@ def states(units: list[str]) -> dict[str, dict[str, str]]:
     """The states `active` and `sub` of each unit, by its name. All are asked for at once: `systemctl show` asks one by one."""
     if not units:
         return {}
-    # They are patterns here.
-    patterns = [unit.replace("\\", "\\\\") for unit in units]
     listed = subprocess.run(
-        [SYSTEMCTL, "list-units", "--all", "--output=json", "--", *patterns], check=True, capture_output=True, text=True
+        [SYSTEMCTL, "list-units", "--all", "--output=json"], check=True, capture_output=True, text=True
     )
     found = {unit["unit"]: unit for unit in json.loads(listed.stdout)}
     # Of what nobody needs, systemd knows nothing.
