@@ -31,8 +31,8 @@ use uuid::Uuid;
 
 use crate::error::StepError;
 pub use buckets::{
-    BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, Ledger, LedgerError, Moved,
-    News, ObjectRecord, ObjectsMove, PutBack, ReadingOut, Tell,
+    BucketConfig, BucketCopy, Buckets, Copied, Earlier, HeldBucket, HeldBuckets, Ledger, LedgerEntry,
+    LedgerError, Moved, News, ObjectRecord, ObjectsMove, ObjectsPass, PutBack, ReadingOut, Tell,
 };
 pub use offsite::{Extent, Offsites, Summing, TakenOver, Wanted};
 

@@ -18,8 +18,8 @@ use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState, StateRecord};
 use berth_store::rollouts::RolloutChange;
 use berth_store::{
     ArrivalRecord, BackupRecord, Claim, Claimed, DepartureRecord, DrillRecord, EventPage, Hold,
-    IdempotencyRecord, Listener, MachineRecord, MovedInto, News, OffsiteRecord, Page, Recorded, Renewed,
-    RolloutEventPage, Store, StoreError, TenantRecord, VaultRecord,
+    IdempotencyRecord, Listener, MachineRecord, MovedInto, MovedObject, News, OffsiteRecord, Page, Recorded,
+    Renewed, RolloutEventPage, Store, StoreError, TenantRecord, VaultRecord,
 };
 
 /// What comes of a call to the database.
@@ -297,10 +297,10 @@ records! {
     offsite(operation: OperationId) -> Option<OffsiteRecord>;
     /// Forgets what opens the repository of an operation.
     settle_offsite(operation: OperationId) -> ();
-    /// What was written down of the objects that a migration has moved into a bucket.
-    moved_objects(into: &MovedInto) -> Vec<String>;
-    /// Writes lines down behind the others.
-    note_moved_objects(hold: Hold, into: &MovedInto, lines: &str) -> ();
+    /// What is known of objects that a migration has moved into a bucket, from behind a key on.
+    moved_objects(into: &MovedInto, after: Option<&str>, limit: u32) -> Vec<MovedObject>;
+    /// Writes down what is known of some.
+    note_moved_objects(hold: Hold, into: &MovedInto, objects: Vec<MovedObject>) -> ();
     /// Forgets what a migration has moved.
     forget_moved_objects(hold: Hold, migration: MigrationId) -> ();
     /// Writes what mode a tenant has, now that its machine has it.

@@ -13,7 +13,7 @@ use berth_sign::SigningKey;
 use berth_store::nixops4::{ChangeRecord, LeaseRecord, NewState, StateRecord};
 use berth_store::{
     ArrivalRecord, BackupRecord, DatabaseError, DepartureRecord, DrillRecord, Hold, IdempotencyRecord,
-    MovedInto, OffsiteRecord, Page, StoreError,
+    MovedInto, MovedObject, OffsiteRecord, Page, StoreError,
 };
 
 use crate::database::Database;
@@ -213,11 +213,11 @@ impl MoveRecords for Database {
         Ok(())
     }
 
-    async fn moved_objects(&self, _: &MovedInto) -> Result<Vec<String>> {
+    async fn moved_objects(&self, _: &MovedInto, _: Option<&str>, _: u32) -> Result<Vec<MovedObject>> {
         Err(not_kept())
     }
 
-    async fn note_moved_objects(&self, _: Hold, _: &MovedInto, _: &str) -> Result<()> {
+    async fn note_moved_objects(&self, _: Hold, _: &MovedInto, _: Vec<MovedObject>) -> Result<()> {
         Err(not_kept())
     }
 

@@ -96,7 +96,7 @@ pub use leases::{Claim, Claimed, Hold, Renewed};
 pub use machines::MachineRecord;
 pub use moves::{ArrivalRecord, DepartureRecord};
 pub use news::{Listener, News};
-pub use object_moves::MovedInto;
+pub use object_moves::{MovedInto, MovedObject};
 pub use offsite::OffsiteRecord;
 pub use operations::{OperationFilter, Recorded};
 pub use page::{Cursor, Page};

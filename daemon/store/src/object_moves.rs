@@ -1,12 +1,14 @@
-//! What migrations have put into the buckets of tenants that come: lines that only whoever moves objects reads.
+//! What migrations have put into the buckets of tenants that come: of each object a text that only whoever moves objects reads.
 
 use berth_domain::{MigrationId, ServiceName, TenantName};
-use diesel::dsl::max;
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
+use crate::each::ExecuteEach as _;
 use crate::error::StoreError;
 use crate::leases::{Guard as _, Hold};
+use crate::page::rows_for;
 use crate::pool::Store;
 use crate::run::{read, transact};
 use crate::schema::object_moves;
@@ -24,22 +26,73 @@ pub struct MovedInto {
     pub place: String,
 }
 
+/// What is known of an object that was moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedObject {
+    /// Its key in the bucket.
+    pub key: String,
+    /// What is known of it.
+    pub noted: String,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = object_moves)]
+struct Row {
+    migration: String,
+    service: String,
+    place: String,
+    key: Vec<u8>,
+    tenant: String,
+    noted: String,
+}
+
+impl MovedInto {
+    fn row(&self, MovedObject { key, noted }: MovedObject) -> Row {
+        Row {
+            migration: self.migration.to_string(),
+            service: self.service.to_string(),
+            place: self.place.clone(),
+            key: key.into_bytes(),
+            tenant: self.tenant.to_string(),
+            noted,
+        }
+    }
+}
+
 impl Store {
-    /// What was written down of the objects that were moved into a bucket, in order.
+    /// What is known of objects that were moved into a bucket, `limit` of them at the most, in the order of their keys' bytes: from
+    /// behind the key `after` on.
     ///
     /// # Errors
     /// [`StoreError::Database`]
-    pub async fn moved_objects(&self, into: &MovedInto) -> Result<Vec<String>, StoreError> {
+    pub async fn moved_objects(
+        &self,
+        into: &MovedInto,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MovedObject>, StoreError> {
         let MovedInto { migration, service, place, .. } = into;
         let (migration, service, place) = (migration.to_string(), service.to_string(), place.clone());
-        read!(self, conn => {
+        let after = after.map(|key| key.as_bytes().to_vec());
+        let rows: Vec<(Vec<u8>, String)> = read!(self, conn => {
             let own = object_moves::table.filter(object_moves::migration.eq(&migration));
             let own = own.filter(object_moves::service.eq(&service)).filter(object_moves::place.eq(&place));
-            Ok::<_, StoreError>(own.order(object_moves::number).select(object_moves::lines).load(conn).await?)
-        })
+            let mut own = own.into_boxed();
+            if let Some(after) = &after {
+                own = own.filter(object_moves::key.gt(after));
+            }
+            let wanted = own.order(object_moves::key).limit(rows_for(limit) - 1);
+            Ok::<_, StoreError>(wanted.select((object_moves::key, object_moves::noted)).load(conn).await?)
+        })?;
+        // They were texts when they were written.
+        let object = |(key, noted): (Vec<u8>, String)| MovedObject {
+            key: String::from_utf8_lossy(&key).into_owned(),
+            noted,
+        };
+        Ok(rows.into_iter().map(object).collect())
     }
 
-    /// Writes lines down behind the others.
+    /// Writes down what is known of objects, in place of what was known before.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]
@@ -47,25 +100,18 @@ impl Store {
         &self,
         hold: Hold,
         into: &MovedInto,
-        lines: &str,
+        objects: Vec<MovedObject>,
     ) -> Result<(), StoreError> {
-        let MovedInto { migration, tenant, service, place } = into;
-        let (migration, tenant) = (migration.to_string(), tenant.to_string());
-        let (service, place, lines) = (service.to_string(), place.clone(), lines.to_owned());
+        let into = into.clone();
         transact!(self, conn => {
             conn.hold(hold).await?;
-            let own = object_moves::table.filter(object_moves::migration.eq(&migration));
-            let own = own.filter(object_moves::service.eq(&service)).filter(object_moves::place.eq(&place));
-            let last: Option<i64> = own.select(max(object_moves::number)).first(conn).await?;
-            let row = (
-                object_moves::migration.eq(&migration),
-                object_moves::service.eq(&service),
-                object_moves::place.eq(&place),
-                object_moves::number.eq(last.map_or(0, |last| last + 1)),
-                object_moves::tenant.eq(&tenant),
-                object_moves::lines.eq(&lines),
-            );
-            diesel::insert_into(object_moves::table).values(row).execute(conn).await?;
+            let upsert = |object: &MovedObject| {
+                let key =
+                    (object_moves::migration, object_moves::service, object_moves::place, object_moves::key);
+                let insert = diesel::insert_into(object_moves::table).values(into.row(object.clone()));
+                insert.on_conflict(key).do_update().set(object_moves::noted.eq(excluded(object_moves::noted)))
+            };
+            conn.execute_each(objects.iter().map(upsert).collect()).await?;
             Ok::<_, StoreError>(())
         })
     }

@@ -110,13 +110,13 @@ diesel::table! {
 }
 
 diesel::table! {
-    object_moves (migration, service, place, number) {
+    object_moves (migration, service, place, key) {
         migration -> Text,
         service -> Text,
         place -> Text,
-        number -> BigInt,
+        key -> Binary,
         tenant -> Text,
-        lines -> Text,
+        noted -> Text,
     }
 }
 

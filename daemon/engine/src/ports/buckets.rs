@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use berth_domain::VaultId;
 use berth_vault::Title;
-pub use berth_vault::buckets::moving::{Ledger, LedgerError, Moved};
+pub use berth_vault::buckets::moving::{
+    Entry as LedgerEntry, Ledger, LedgerError, Moved, Pass as ObjectsPass,
+};
 pub use berth_vault::buckets::{BucketConfig, Copied, Earlier, News, ObjectRecord, PutBack, Tell};
 use secrecy::SecretString;
 
@@ -35,8 +37,8 @@ pub struct ObjectsMove {
     pub into: BucketConfig,
     /// What earlier passes have put there.
     pub ledger: Arc<dyn Ledger>,
-    /// Nobody writes to the old bucket any more: what is gone there goes from the new one, and then both are compared.
-    pub last: bool,
+    /// Which pass it is.
+    pub pass: ObjectsPass,
 }
 
 /// The buckets that a vault holds, for a thread that may wait.

@@ -95,10 +95,10 @@ impl Buckets for LocalBuckets {
     }
 
     async fn move_objects(&self, what: ObjectsMove, bounds: &Bounds, tell: Tell) -> Result<Moved, StepError> {
-        let ObjectsMove { from, into, ledger, last } = what;
+        let ObjectsMove { from, into, ledger, pass } = what;
         let (from, into) = (self.origin(&from)?, self.destination(&into)?);
         let cancel = bounds.cancel.child_token();
-        let moving = Moving { from, into, ledger, last, cancel: cancel.clone() };
+        let moving = Moving { from, into, ledger, pass, cancel: cancel.clone() };
         in_time(bounds, &cancel, is_the_end, moving::move_objects(&moving, tell)).await.map_err(unmoved)
     }
 

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 
 use berth_engine::StepError;
 use berth_engine::error::{BUCKET_DIFFERS, BUCKET_FAILED};
-use berth_engine::ports::{Bounds, BucketConfig, LedgerError, Moved, News, ObjectsMove, Tell};
+use berth_engine::ports::{
+    Bounds, BucketConfig, LedgerEntry, LedgerError, Moved, News, ObjectsMove, ObjectsPass, Tell,
+};
 use secrecy::ExposeSecret as _;
 
 /// What is in buckets, and what was done with them.
@@ -68,11 +70,12 @@ impl Moves {
     }
 
     pub async fn pass(&self, what: ObjectsMove, bounds: &Bounds, mut tell: Tell) -> Result<Moved, StepError> {
-        let ObjectsMove { from, into, ledger, last } = what;
+        let ObjectsMove { from, into, ledger, pass } = what;
+        let last = pass == ObjectsPass::Last;
         let secret = from.secret.expose_secret().to_owned();
         let (from, into) = (self.reached("the old", &from)?, self.reached("the new", &into)?);
         self.passes.lock().unwrap().push((from.clone(), secret, into.clone(), last));
-        let known = ledger.read().await.map_err(unwritten)?.concat();
+        let known = ledger.after(None, usize::MAX).await.map_err(unwritten)?;
         let mut moved = Moved::default();
         for (key, content) in self.objects(&from) {
             if self.objects(&into).get(&key) == Some(&content) {
@@ -84,7 +87,8 @@ impl Moves {
                 *self.given_up.lock().unwrap() += 1;
                 return Err(StepError::Cancelled);
             }
-            ledger.note(&format!("{key}\n")).await.map_err(unwritten)?;
+            let entry = LedgerEntry { key: key.clone(), noted: String::new() };
+            ledger.note(vec![entry]).await.map_err(unwritten)?;
             self.put(&into, &key, &content);
             self.copied.lock().unwrap().push(key);
             moved.objects += 1;
@@ -103,9 +107,10 @@ impl Moves {
         Ok(moved)
     }
 
-    fn remove_what_is_gone(&self, from: &str, into: &str, known: &str) -> u64 {
-        let gone: Vec<&str> = known.lines().filter(|key| !self.objects(from).contains_key(*key)).collect();
-        gone.iter().for_each(|key| self.remove(into, key));
+    fn remove_what_is_gone(&self, from: &str, into: &str, known: &[LedgerEntry]) -> u64 {
+        let gone: Vec<_> =
+            known.iter().filter(|known| !self.objects(from).contains_key(&known.key)).collect();
+        gone.iter().for_each(|gone| self.remove(into, &gone.key));
         gone.len() as u64
     }
 }

@@ -4,7 +4,7 @@ use berth_domain::event::NewEvent;
 use berth_domain::{
     Arrival, Departure, EventKind, Mode, MovePhase, Operation, OperationKind, OperationStatus, TenantSpec,
 };
-use berth_store::{ArrivalRecord, DepartureRecord, Hold, MovedInto, Store, StoreError};
+use berth_store::{ArrivalRecord, DepartureRecord, Hold, MovedInto, MovedObject, Store, StoreError};
 use uuid::Uuid;
 
 use crate::support::{Holder, begun, claimed, now, on_both, settled};
@@ -19,7 +19,7 @@ on_both!(
     a_tenant_that_was_to_come_and_did_not_is_served_elsewhere,
     a_tenant_of_which_a_copy_was_tried_out_is_served_elsewhere,
     a_tenants_mode_changes_and_nothing_else_of_it,
-    what_was_put_into_a_bucket_is_known_in_order_until_it_is_forgotten_or_the_tenant_is,
+    what_was_put_into_a_bucket_is_known_by_its_keys_until_it_is_forgotten_or_the_tenant_is,
 );
 
 fn ticket() -> ArrivalRecord {
@@ -222,7 +222,9 @@ async fn a_tenants_mode_changes_and_nothing_else_of_it(store: Store) {
     assert_eq!((changed.spec.clone(), changed.version), (TenantSpec { mode: to, ..spec }, 2));
 }
 
-async fn what_was_put_into_a_bucket_is_known_in_order_until_it_is_forgotten_or_the_tenant_is(store: Store) {
+async fn what_was_put_into_a_bucket_is_known_by_its_keys_until_it_is_forgotten_or_the_tenant_is(
+    store: Store,
+) {
     let spec = settled(&store, "acme").await;
     let mut running = begun(&store, &spec).await;
     let (migration, other) = (Uuid::now_v7(), Uuid::now_v7());
@@ -238,27 +240,37 @@ async fn what_was_put_into_a_bucket_is_known_in_order_until_it_is_forgotten_or_t
         into(migration, "gitea", "s3/media"),
         into(migration, "mastodon", "s3/x"),
     ];
-    for number in 0..12 {
-        store.note_moved_objects(running.hold, &media, &number.to_string()).await.unwrap();
-    }
+    let object = |key: &str, noted: &str| MovedObject { key: key.into(), noted: noted.into() };
+    let known = async |into: &MovedInto| store.moved_objects(into, None, 100).await.unwrap();
+    // As their bytes are, and not as people would sort them.
+    let keys = ["B", "a", "a b", "a/", "a\0", "\u{e4}", "\u{10000}"];
+    let mut sorted = keys;
+    sorted.sort_unstable();
+    let first = keys.iter().map(|key| object(key, "intended")).collect();
+    store.note_moved_objects(running.hold, &media, first).await.unwrap();
     for into in &others {
-        assert_eq!(store.moved_objects(into).await.unwrap(), [""; 0]);
-        store.note_moved_objects(running.hold, into, "other").await.unwrap();
+        assert_eq!(known(into).await, []);
+        store.note_moved_objects(running.hold, into, vec![object("a", "other")]).await.unwrap();
     }
-    let all: Vec<String> = (0..12).map(|number| number.to_string()).collect();
-    assert_eq!(store.moved_objects(&media).await.unwrap(), all);
+    store.note_moved_objects(running.hold, &media, vec![object("a/", "put")]).await.unwrap();
+    let all = sorted.map(|key| object(key, if key == "a/" { "put" } else { "intended" }));
+    assert_eq!(known(&media).await, all);
+    for (at, key) in sorted.iter().enumerate() {
+        let page = store.moved_objects(&media, Some(key), 2).await.unwrap();
+        assert_eq!(page, all[at + 1..].iter().take(2).cloned().collect::<Vec<_>>(), "{key:?}");
+    }
     let late = Hold { fence: running.hold.fence - 1, ..running.hold };
     for refused in [
-        store.note_moved_objects(late, &media, "late").await,
+        store.note_moved_objects(late, &media, vec![object("a", "late")]).await,
         store.forget_moved_objects(late, migration).await,
     ] {
         assert!(matches!(refused, Err(StoreError::LeaseLost { .. })), "{refused:?}");
     }
     store.forget_moved_objects(running.hold, migration).await.unwrap();
-    assert!(store.moved_objects(&media).await.unwrap().is_empty());
-    assert_eq!(store.moved_objects(&others[0]).await.unwrap(), ["other"]);
+    assert_eq!(known(&media).await, []);
+    assert_eq!(known(&others[0]).await, [object("a", "other")]);
     running.status = OperationStatus::Failed;
     running.record(&store, Vec::new()).await.unwrap();
     store.abandon_tenant(&spec.name).await.unwrap();
-    assert!(store.moved_objects(&others[0]).await.unwrap().is_empty());
+    assert_eq!(known(&others[0]).await, []);
 }

@@ -75,7 +75,7 @@ pub enum BucketError {
     #[error("{objects} objects of the old bucket are not in the new one, or not as long there: {named}")]
     Differs {
         /// How many objects.
-        objects: usize,
+        objects: u64,
         /// Some of their keys, as people may read them.
         named: String,
     },

@@ -101,18 +101,9 @@ impl Bucket {
     /// # Errors
     /// [`BucketError`]
     pub async fn list_below(&self, prefix: &str) -> Result<Vec<Listed>, BucketError> {
-        let (mut all, mut after): (Vec<Listed>, Option<String>) = (Vec::new(), None);
-        let (mut before, mut bytes) = (None, 0);
-        loop {
-            let mut query = vec![
-                ("encoding-type", "url".to_owned()),
-                ("list-type", "2".to_owned()),
-                ("max-keys", PAGE.to_string()),
-            ];
-            query.extend((!prefix.is_empty()).then(|| ("prefix", prefix.to_owned())));
-            query.extend(after.take().map(|token| ("continuation-token", token)));
-            let answer = self.send(&Ask { query, ..Ask::default() }).await?;
-            let (listed, next) = read(&whole(answer, PAGE_BYTES).await?)?;
+        let (mut all, mut bytes): (Vec<Listed>, usize) = (Vec::new(), 0);
+        let mut pages = self.pages(prefix);
+        while let Some(listed) = pages.next().await? {
             bytes += listed.iter().map(|listed| listed.key.len()).sum::<usize>();
             all.extend(listed);
             if all.len() > MOST || bytes > MOST_BYTES {
@@ -120,20 +111,55 @@ impl Bucket {
                     "it has more than {MOST} objects, or {MOST_BYTES} bytes of keys"
                 )));
             }
-            match next {
-                None => break,
-                // It would never end.
-                next if next == before => {
-                    return Err(BucketError::Answer("the list goes in a circle".into()));
-                }
-                next => before.clone_from(&next),
-            }
-            after.clone_from(&before);
         }
         // One that came while it was listed may be told of twice.
         all.sort_by(|one, other| one.key.cmp(&other.key));
         all.dedup_by(|one, other| one.key == other.key);
         Ok(all)
+    }
+
+    /// The same page by page, in the order of the store's.
+    pub(super) fn pages(&self, prefix: &str) -> Pages<'_> {
+        Pages { bucket: self, prefix: prefix.to_owned(), before: None, over: false }
+    }
+}
+
+/// What a bucket has, page by page.
+pub(super) struct Pages<'a> {
+    bucket: &'a Bucket,
+    prefix: String,
+    /// What has led to the page that came last.
+    before: Option<String>,
+    over: bool,
+}
+
+impl Pages<'_> {
+    /// The next page; nothing behind the last one.
+    ///
+    /// # Errors
+    /// [`BucketError`]
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Listed>>, BucketError> {
+        if self.over {
+            return Ok(None);
+        }
+        let mut query = vec![
+            ("encoding-type", "url".to_owned()),
+            ("list-type", "2".to_owned()),
+            ("max-keys", PAGE.to_string()),
+        ];
+        query.extend((!self.prefix.is_empty()).then(|| ("prefix", self.prefix.clone())));
+        query.extend(self.before.clone().map(|token| ("continuation-token", token)));
+        let answer = self.bucket.send(&Ask { query, ..Ask::default() }).await?;
+        let (listed, next) = read(&whole(answer, PAGE_BYTES).await?)?;
+        match next {
+            None => self.over = true,
+            // It would never end.
+            next if next == self.before => {
+                return Err(BucketError::Answer("the list goes in a circle".into()));
+            }
+            next => self.before = next,
+        }
+        Ok(Some(listed))
     }
 }
 

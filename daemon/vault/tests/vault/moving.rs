@@ -1,11 +1,14 @@
 //! Objects of a real store, straight from one bucket into another.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_garage::{Garage, Owner};
-use berth_vault::buckets::moving::{Ledger, LedgerError, Moved, Moving, Origin, can_move, move_objects};
+use berth_vault::buckets::moving::{
+    Entry, Ledger, LedgerError, Moved, Moving, Origin, Pass, can_move, move_objects,
+};
 use berth_vault::buckets::{Bucket, BucketConfig, BucketError, News, Reach};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +29,9 @@ const ODD: [&str; 5] = ["x//y", "empty folder/", "sp ace+plus%25&=\u{e4}\n\"'<>"
 /// What is in memory, as long as the test lasts.
 #[derive(Default)]
 struct Notes {
-    lines: Mutex<Vec<String>>,
+    entries: Mutex<BTreeMap<String, String>>,
+    /// How many notes were taken.
+    taken: Mutex<usize>,
     /// After how many notes none is taken any more.
     fails_after: Mutex<Option<usize>>,
     /// After how many notes nothing is written any more.
@@ -35,18 +40,24 @@ struct Notes {
 
 #[async_trait]
 impl Ledger for Notes {
-    async fn read(&self) -> Result<Vec<String>, LedgerError> {
-        Ok(self.lines.lock().unwrap().clone())
+    async fn after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, LedgerError> {
+        let entries = self.entries.lock().unwrap();
+        let later = entries.iter().filter(|(key, _)| after.is_none_or(|after| key.as_str() > after));
+        let entry = |(key, noted): (&String, &String)| Entry { key: key.clone(), noted: noted.clone() };
+        Ok(later.take(limit).map(entry).collect())
     }
 
-    async fn note(&self, lines: &str) -> Result<(), LedgerError> {
-        if *self.ends_after.lock().unwrap() == Some(self.lines.lock().unwrap().len()) {
+    async fn note(&self, entries: Vec<Entry>) -> Result<(), LedgerError> {
+        let taken = *self.taken.lock().unwrap();
+        if *self.ends_after.lock().unwrap() == Some(taken) {
             std::future::pending::<()>().await;
         }
-        if *self.fails_after.lock().unwrap() == Some(self.lines.lock().unwrap().len()) {
+        if *self.fails_after.lock().unwrap() == Some(taken) {
             return Err(LedgerError("it is full".into()));
         }
-        self.lines.lock().unwrap().push(lines.to_owned());
+        *self.taken.lock().unwrap() += 1;
+        let mut all = self.entries.lock().unwrap();
+        all.extend(entries.into_iter().map(|Entry { key, noted }| (key, noted)));
         Ok(())
     }
 }
@@ -64,18 +75,18 @@ impl Both {
         Self { old, new, notes: Arc::default() }
     }
 
-    fn moving(&self, last: bool) -> Moving {
+    fn moving(&self, pass: Pass) -> Moving {
         Moving {
             from: Origin::new(&self.old.0, &here()).unwrap(),
             into: Bucket::new(&self.new.0, &here()).unwrap(),
             ledger: self.notes.clone(),
-            last,
+            pass,
             cancel: CancellationToken::new(),
         }
     }
 
-    async fn pass(&self, last: bool) -> Moved {
-        move_objects(&self.moving(last), Box::new(|_| {})).await.unwrap()
+    async fn pass(&self, pass: Pass) -> Moved {
+        move_objects(&self.moving(pass), Box::new(|_| {})).await.unwrap()
     }
 
     async fn keys(&self, owner: &Owner) -> Vec<String> {
@@ -108,7 +119,7 @@ async fn everything_comes_with_all_that_it_has_and_nothing_comes_twice() {
         }
     });
     let before = both.keys(&both.old).await;
-    let moved = move_objects(&both.moving(false), tell).await.unwrap();
+    let moved = move_objects(&both.moving(Pass::First), tell).await.unwrap();
     assert_eq!((moved.objects, moved.there, moved.removed), (605, 1, 0), "{moved:?}");
     assert_eq!(moved.left.objects, 0, "{moved:?}");
     assert_eq!(*heard.lock().unwrap(), (moved.bytes, moved.bytes));
@@ -118,9 +129,9 @@ async fn everything_comes_with_all_that_it_has_and_nothing_comes_twice() {
     assert!(both.new.get("large").await.unwrap().1 == large);
     assert!(both.new.get("many/000").await.unwrap().0.contains_key("x-amz-meta-origin"), "it was equal");
 
-    let nothing = both.pass(false).await;
+    let nothing = both.pass(Pass::Further).await;
     assert_eq!((nothing.objects, nothing.there), (0, 606), "{nothing:?}");
-    let last = both.pass(true).await;
+    let last = both.pass(Pass::Last).await;
     assert_eq!((last.objects, last.there, last.removed), (0, 606, 0), "{last:?}");
     assert_eq!(both.new.get("foreign").await.unwrap().1, b"theirs");
     assert_eq!(both.keys(&both.old).await, before, "nothing is written to the old one");
@@ -135,7 +146,7 @@ async fn what_changes_meanwhile_comes_and_only_what_was_put_there_goes_again() {
         both.old.put(key, &[("content-type", "text/plain")], &content).await;
     }
     both.new.put("foreign", &[], b"theirs").await;
-    assert_eq!(both.pass(false).await.objects, 6);
+    assert_eq!(both.pass(Pass::Further).await.objects, 6);
     both.old.put("changes", &[], b"changed!").await;
     both.old.put("attributes", &[("content-type", "text/html")], b"attributes").await;
     both.old.put("new", &[], b"new").await;
@@ -143,8 +154,8 @@ async fn what_changes_meanwhile_comes_and_only_what_was_put_there_goes_again() {
         both.old.delete(key).await;
     }
     both.new.put("goes and is theirs", &[], b"of somebody else").await;
-    assert_eq!(both.pass(false).await.removed, 0, "only at the end");
-    let last = both.pass(true).await;
+    assert_eq!(both.pass(Pass::Further).await.removed, 0, "only at the end");
+    let last = both.pass(Pass::Last).await;
     assert_eq!((last.objects, last.removed), (0, 2), "{last:?}");
     assert!(last.left.objects == 1 && last.left.named[0].starts_with("goes and is theirs: "), "{last:?}");
     let mut there = both.keys(&both.new).await;
@@ -163,14 +174,14 @@ async fn a_move_that_was_killed_goes_on_and_knows_what_it_has_put_there() {
     }
     // It was written down that they are going to come, and not that they came.
     *both.notes.ends_after.lock().unwrap() = Some(1);
-    let moving = both.moving(false);
+    let moving = both.moving(Pass::First);
     let pass = move_objects(&moving, Box::new(|_| {}));
     assert!(tokio::time::timeout(Duration::from_secs(3), pass).await.is_err(), "it goes on");
     *both.notes.ends_after.lock().unwrap() = None;
     let came = both.keys(&both.new).await;
     assert!(!came.is_empty());
     both.old.delete(&came[0]).await;
-    let last = both.pass(true).await;
+    let last = both.pass(Pass::Last).await;
     assert_eq!((last.objects as usize, last.removed), (400 - came.len(), 1), "{last:?}");
     assert_eq!(both.keys(&both.new).await, both.keys(&both.old).await);
 }
@@ -180,7 +191,7 @@ async fn a_wish_to_stop_is_heard_and_leaves_no_parts() {
     let Some(garage) = Garage::start().await else { return };
     let both = Both::at(&garage).await;
     both.old.put("large", &[], &noise(1, 60_000_000)).await;
-    let moving = both.moving(false);
+    let moving = both.moving(Pass::First);
     let cancel = moving.cancel.clone();
     let tell = Box::new(move |news| {
         if matches!(news, News::Progress { done: 1.., .. }) {
@@ -206,7 +217,7 @@ async fn a_ledger_that_fails_ends_the_pass_and_leaves_no_parts() {
     both.old.put("large", &[], &noise(1, 100_000_000)).await;
     // What is under way is written down, and nothing that came.
     *both.notes.fails_after.lock().unwrap() = Some(1);
-    let moving = both.moving(false);
+    let moving = both.moving(Pass::First);
     let ended = tokio::time::timeout(Duration::from_secs(30), move_objects(&moving, Box::new(|_| {}))).await;
     assert!(matches!(ended, Ok(Err(BucketError::Ledger(_)))), "{ended:?}");
     assert_eq!(both.new.unfinished().await, 0);
@@ -217,7 +228,7 @@ async fn buckets_are_asked_beforehand_and_one_by_two_names_is_known() {
     let Some(garage) = Garage::start().await else { return };
     let both = Both::at(&garage).await;
     both.old.put("a", &[], b"a").await;
-    let Moving { from, into, .. } = both.moving(false);
+    let Moving { from, into, .. } = both.moving(Pass::First);
     assert!(!can_move(&from, &into).await.unwrap());
     assert!(both.keys(&both.new).await.is_empty(), "nothing is left of the question");
     let same = Bucket::new(&both.old.0, &here()).unwrap();

@@ -1,7 +1,6 @@
 //! What a move has put into a new bucket. It is written down before an object is sent, and once it is there: so whoever goes on after a
 //! daemon that was killed knows what was put there by the move, and what was not.
 
-use std::collections::HashMap;
 use std::error::Error;
 
 use async_trait::async_trait;
@@ -11,26 +10,36 @@ use serde::{Deserialize, Serialize};
 use super::super::error::BucketError;
 use super::super::listing::{Listed, same_e_tag};
 
-/// How many objects are written down at once at the most.
+/// How many objects are written down at once at the most, and read at once.
 pub(super) const AT_ONCE: usize = 500;
 
 /// How many things are known at the most that may still be in the new bucket under one key; each stands for a daemon that was killed.
 const EARLIER: usize = 8;
 
-/// Lines about objects, of which a later one about the same object counts. They outlive the daemon.
+/// What is written down of objects, one entry of each. It outlives the daemon.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// All that was written down, in order.
+    /// The entries whose keys come after this one, `limit` at the most, in the order of their keys' bytes; from the first one on where
+    /// there is none.
     ///
     /// # Errors
     /// It cannot be read.
-    async fn read(&self) -> Result<Vec<String>, LedgerError>;
+    async fn after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, LedgerError>;
 
-    /// Writes lines down behind the others. They are kept when this ends.
+    /// Writes entries down, each in place of an earlier one of the same key; no key stands among them twice. They are kept when this ends.
     ///
     /// # Errors
     /// It cannot be written to.
-    async fn note(&self, lines: &str) -> Result<(), LedgerError>;
+    async fn note(&self, entries: Vec<Entry>) -> Result<(), LedgerError>;
+}
+
+/// What is written down of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The object's key.
+    pub key: String,
+    /// What is known of it; only whoever moves objects reads it.
+    pub noted: String,
 }
 
 /// Why nothing can be written down, or read.
@@ -41,6 +50,7 @@ pub struct LedgerError(#[source] pub Box<dyn Error + Send + Sync>);
 /// An object of the old bucket, as it was when it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Noted {
+    #[serde(skip)]
     pub(super) key: String,
     pub(super) size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +97,7 @@ impl Noted {
     }
 
     /// The same, after what was written down before it. What is only going to be put there leaves open what is there until then.
-    fn after(self, before: Option<Self>) -> Self {
+    pub(super) fn after(self, before: Option<&Self>) -> Self {
         let Some(before) = before else { return self };
         if self.state != State::Intended {
             return self;
@@ -96,10 +106,10 @@ impl Noted {
             State::Removed => return self,
             State::Put { ref e_tag } => Some(e_tag.clone()),
             // A further try of the very same.
-            State::Intended if self.is_again(&before) => None,
+            State::Intended if self.is_again(before) => None,
             State::Intended => Some(before.e_tag.clone()),
         };
-        let mut earlier = before.earlier;
+        let mut earlier = before.earlier.clone();
         let known = known.map(|e_tag| Earlier { size: before.size, e_tag });
         earlier.extend(known.filter(|known| !earlier.contains(known)));
         let surplus = earlier.len().saturating_sub(EARLIER);
@@ -139,28 +149,24 @@ impl Noted {
     }
 }
 
-/// What is known of the objects, by their keys.
-pub(super) async fn read(ledger: &dyn Ledger) -> Result<HashMap<String, Noted>, BucketError> {
-    let mut known = HashMap::new();
-    for text in ledger.read().await? {
-        for line in text.lines() {
-            let noted: Noted = serde_json::from_str(line).map_err(|error| LedgerError(Box::new(error)))?;
-            let before = known.remove(&noted.key);
-            known.insert(noted.key.clone(), noted.after(before));
-        }
-    }
-    Ok(known)
+/// What is known of objects after this one, in the order of their keys.
+pub(super) async fn read(ledger: &dyn Ledger, after: Option<&str>) -> Result<Vec<Noted>, BucketError> {
+    let entries = ledger.after(after, AT_ONCE).await?;
+    let noted = |Entry { key, noted }| {
+        let noted: Noted = serde_json::from_str(&noted).map_err(|error| LedgerError(Box::new(error)))?;
+        Ok(Noted { key, ..noted })
+    };
+    entries.into_iter().map(noted).collect()
 }
 
 /// Writes down what is known of objects by now.
 pub(super) async fn note(ledger: &dyn Ledger, noted: &[Noted]) -> Result<(), BucketError> {
+    let entry = |noted: &Noted| {
+        let text = serde_json::to_string(noted).map_err(|error| LedgerError(Box::new(error)))?;
+        Ok(Entry { key: noted.key.clone(), noted: text })
+    };
     for some in noted.chunks(AT_ONCE) {
-        let mut lines = String::new();
-        for noted in some {
-            lines.push_str(&serde_json::to_string(noted).map_err(|error| LedgerError(Box::new(error)))?);
-            lines.push('\n');
-        }
-        ledger.note(&lines).await?;
+        ledger.note(some.iter().map(entry).collect::<Result<_, LedgerError>>()?).await?;
     }
     Ok(())
 }
@@ -168,20 +174,6 @@ pub(super) async fn note(ledger: &dyn Ledger, noted: &[Noted]) -> Result<(), Buc
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-
-    /// A ledger that has these lines, and takes no others.
-    struct Lines(Vec<String>);
-
-    #[async_trait]
-    impl Ledger for Lines {
-        async fn read(&self) -> Result<Vec<String>, LedgerError> {
-            Ok(self.0.clone())
-        }
-
-        async fn note(&self, _: &str) -> Result<(), LedgerError> {
-            Err(LedgerError("it takes no lines".into()))
-        }
-    }
 
     fn listed(content: &str) -> Listed {
         let (size, e_tag) = (content.len() as u64, Some(content.to_owned()));
@@ -196,25 +188,21 @@ pub(super) mod tests {
         Noted::of(&listed(content), State::Intended)
     }
 
-    /// What is known once all of this was written down.
-    pub(in super::super) async fn all_known(all: &[Noted]) -> Vec<Noted> {
-        let lines = all.iter().map(|noted| serde_json::to_string(noted).unwrap()).collect();
-        read(&Lines(lines)).await.unwrap().into_values().collect()
+    /// What is known of an object once all of this was written down.
+    pub(in super::super) fn known(all: &[Noted]) -> Noted {
+        let all = all.iter().cloned();
+        all.fold(None, |before: Option<Noted>, noted| Some(noted.after(before.as_ref()))).unwrap()
     }
 
-    async fn known(all: &[Noted]) -> Noted {
-        all_known(all).await.remove(0)
-    }
-
-    #[tokio::test]
-    async fn what_was_put_there_is_known_until_something_else_has_come_there() {
+    #[test]
+    fn what_was_put_there_is_known_until_something_else_has_come_there() {
         let (one, other, third) = (listed("one"), listed("other"), listed("third"));
-        let noted = known(&[put("one"), intended("other"), intended("third")]).await;
+        let noted = known(&[put("one"), intended("other"), intended("third")]);
         assert!([&one, &other, &third].iter().all(|there| noted.is_what_was_put(there)), "{noted:?}");
         assert!(!noted.is_the_last_put(&one) && noted.is_the_last_put(&third));
-        let noted = known(&[put("one"), intended("other"), put("other")]).await;
+        let noted = known(&[put("one"), intended("other"), put("other")]);
         assert!(!noted.is_what_was_put(&one) && noted.is_what_was_put(&other), "{noted:?}");
-        let noted = known(&[put("one"), put("one").removed(), intended("other")]).await;
+        let noted = known(&[put("one"), put("one").removed(), intended("other")]);
         assert!(!noted.is_what_was_put(&one), "{noted:?}");
     }
 
@@ -230,12 +218,12 @@ pub(super) mod tests {
         assert!(noted.is_of(&named(7_123)) && !noted.is_of(&named(7_124)), "{noted:?}");
     }
 
-    #[tokio::test]
-    async fn further_tries_of_the_very_same_are_one() {
-        assert_eq!(known(&[intended("one"), intended("one")]).await, intended("one"));
-        let noted = known(&[put("one"), intended("two"), intended("two")]).await;
+    #[test]
+    fn further_tries_of_the_very_same_are_one() {
+        assert_eq!(known(&[intended("one"), intended("one")]), intended("one"));
+        let noted = known(&[put("one"), intended("two"), intended("two")]);
         assert_eq!(noted.earlier.len(), 1, "{noted:?}");
         let many: Vec<Noted> = (0..100).map(|number| intended(&number.to_string())).collect();
-        assert_eq!(known(&many).await.earlier.len(), EARLIER);
+        assert_eq!(known(&many).earlier.len(), EARLIER);
     }
 }

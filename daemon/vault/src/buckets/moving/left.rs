@@ -15,10 +15,23 @@ pub struct Left {
 impl Left {
     /// One more.
     pub(super) fn add(&mut self, key: &str, why: &str) {
+        self.count(|| format!("{}: {why}", key.escape_debug()));
+    }
+
+    /// One more, which is named so.
+    pub(super) fn count(&mut self, name: impl FnOnce() -> String) {
         self.objects += 1;
         if self.named.len() < NAMED {
-            self.named.push(format!("{}: {why}", key.escape_debug()));
+            self.named.push(name());
         }
+    }
+
+    /// Both.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.objects += other.objects;
+        self.named.extend(other.named);
+        self.named.truncate(NAMED);
+        self
     }
 }
 

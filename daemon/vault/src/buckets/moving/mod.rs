@@ -3,47 +3,60 @@
 //!
 //! Nothing is written to the old bucket. In the new one only that is removed which an earlier pass of the same move has put there.
 //!
+//! Both buckets and what was written down come in the order of their keys, page by page: however many objects there are, memory holds a few
+//! thousand of them.
+//!
 //! | module | subject |
 //! | --- | --- |
 //! | `origin` | the old bucket, which is only read |
 //! | [`ledger`] | what was put where, written down before and after it is |
-//! | `plan` | what a pass has to do |
+//! | `merged` | both buckets and what was written down, object by object |
+//! | `plan` | what is to be done about an object |
+//! | `look` | everything is looked at, and what is to be sent handed on |
 //! | `left` | what stays behind |
 //! | `send`, `pieces` | objects on their way |
 //! | `probe` | whether objects could be moved at all |
 
 pub mod ledger;
 mod left;
+mod look;
+mod merged;
 mod origin;
 mod pieces;
 mod plan;
 mod probe;
 mod send;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::future::try_join;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Entry, Ledger, LedgerError};
 pub use left::Left;
 pub use origin::Origin;
 pub use probe::can_move;
 
 use super::error::BucketError;
-use super::listing::Listed;
 use super::{Bucket, Tell};
-use ledger::Noted;
-use left::NAMED;
-use plan::{Plan, differing};
+use look::{Expected, Looking};
+use merged::Merged;
+use plan::differs;
 
 /// How many passes the last one consists of at the most, each of which should find less to do than the one before.
 const ROUNDS: usize = 4;
 
-/// How many objects are removed at once.
-const REMOVED_AT_ONCE: usize = 8;
+/// Which pass of a move it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// The first one, for which somebody waits who wants to know how far it is: what there is to do is counted beforehand.
+    First,
+    /// One of those that follow.
+    Further,
+    /// Nobody writes to the old bucket any more: what is gone there goes from the new one, and then both are compared.
+    Last,
+}
 
 /// Objects that are to be moved.
 pub struct Moving {
@@ -53,8 +66,8 @@ pub struct Moving {
     pub into: Bucket,
     /// What earlier passes have put there.
     pub ledger: Arc<dyn Ledger>,
-    /// Nobody writes to the old bucket any more: what is gone there goes from the new one, and then both are compared.
-    pub last: bool,
+    /// Which pass it is.
+    pub pass: Pass,
     /// Ends it.
     pub cancel: CancellationToken,
 }
@@ -74,16 +87,13 @@ pub struct Moved {
     pub left: Left,
 }
 
-/// Objects in both buckets.
-struct Both {
-    listed: Vec<Listed>,
-    there: HashMap<String, Listed>,
-}
-
-/// What one round did, and what differs where there was nothing to do.
+/// What one round did.
 struct Round {
     moved: Moved,
-    differing: Option<Vec<String>>,
+    /// Whether there was nothing to do.
+    idle: bool,
+    /// What differed when it was looked at.
+    differing: Left,
 }
 
 /// Makes a pass.
@@ -94,12 +104,9 @@ pub async fn move_objects(moving: &Moving, tell: Tell) -> Result<Moved, BucketEr
     moving.all(tell).await
 }
 
-fn are_equal(differing: &[String]) -> Result<(), BucketError> {
-    if differing.is_empty() {
-        return Ok(());
-    }
-    let named: Vec<String> = differing.iter().take(NAMED).map(|key| key.escape_debug().to_string()).collect();
-    Err(BucketError::Differs { objects: differing.len(), named: named.join(", ") })
+fn are_equal(differing: Left) -> Result<(), BucketError> {
+    let Left { objects, named } = differing;
+    if objects == 0 { Ok(()) } else { Err(BucketError::Differs { objects, named: named.join(", ") }) }
 }
 
 impl Moved {
@@ -117,61 +124,45 @@ impl Moving {
     async fn all(&self, mut tell: Tell) -> Result<Moved, BucketError> {
         // What turns out to be in an archive is so in every round.
         let mut out = HashSet::new();
-        if !self.last {
+        if self.pass != Pass::Last {
             return Ok(self.round(&mut out, &mut tell).await?.moved);
         }
         let mut all = Moved::default();
         for _ in 0..ROUNDS {
-            let Round { moved, differing } = self.round(&mut out, &mut tell).await?;
+            let Round { moved, idle, differing } = self.round(&mut out, &mut tell).await?;
             all.add(moved);
-            if let Some(differing) = differing {
-                return are_equal(&differing).map(|()| all);
+            if idle {
+                return are_equal(differing).map(|()| all);
             }
         }
-        let Both { listed, there } = self.both().await?;
-        are_equal(&differing(&listed, &there, &out)).map(|()| all)
+        are_equal(self.differing(&out).await?).map(|()| all)
     }
 
     /// One round, but for what is out of reach for good.
     async fn round(&self, out: &mut HashSet<String>, tell: &mut Tell) -> Result<Round, BucketError> {
-        let known = self.until_cancelled(ledger::read(&*self.ledger)).await?;
-        let Both { listed, there } = self.both().await?;
-        let plan = Plan::of(&listed, &there, &known, self.last, out);
-        let nothing_to_do = plan.send.is_empty() && plan.gone.is_empty();
-        let differing = nothing_to_do.then(|| differing(&listed, &there, out));
-        let Plan { send, confirmed, there, gone, left } = plan;
-        drop((listed, known));
-        self.until_cancelled(ledger::note(&*self.ledger, &confirmed)).await?;
-        let sent = send::send(self, &send, left, tell).await?;
-        out.extend(sent.archived);
-        let removed = self.until_cancelled(self.remove(&gone)).await?;
-        let moved = Moved { objects: sent.objects, bytes: sent.bytes, there, removed, left: sent.left };
-        Ok(Round { moved, differing })
-    }
-
-    async fn both(&self) -> Result<Both, BucketError> {
-        let lists = try_join(self.from.list(), self.list_the_new());
-        let (listed, there) = self.until_cancelled(lists).await?;
-        Ok(Both { listed, there: there.into_iter().map(|listed| (listed.key.clone(), listed)).collect() })
-    }
-
-    async fn list_the_new(&self) -> Result<Vec<Listed>, BucketError> {
-        self.into.list().await.map_err(BucketError::in_the_new)
-    }
-
-    /// Removes what this move has put into the new bucket, and is gone from the old one.
-    async fn remove(&self, gone: &[Noted]) -> Result<u64, BucketError> {
-        let remove = |noted: &Noted| {
-            let noted = noted.removed();
-            async move {
-                let removed = self.into.remove(&noted.key).await;
-                removed.map_err(|error| error.of(&noted.key).in_the_new()).map(|()| noted)
-            }
+        let expected = match self.pass {
+            Pass::First => Expected::counted(self, out).await?,
+            Pass::Further | Pass::Last => Expected::default(),
         };
-        let removals = stream::iter(gone).map(remove).buffer_unordered(REMOVED_AT_ONCE);
-        let removed: Vec<Noted> = removals.try_collect().await?;
-        ledger::note(&*self.ledger, &removed).await?;
-        Ok(removed.len() as u64)
+        let (hand, chunks) = mpsc::channel(1);
+        let looking = Looking::new(self, out, &expected, hand).run();
+        let (seen, sent) = tokio::join!(looking, send::send(self, chunks, &expected, tell));
+        let sent = sent?;
+        out.extend(sent.archived);
+        let (there, removed, left) = (seen.there, seen.removed, seen.left.and(sent.left));
+        let moved = Moved { objects: sent.objects, bytes: sent.bytes, there, removed, left };
+        Ok(Round { moved, idle: seen.todo == 0, differing: seen.differing })
+    }
+
+    /// What the new bucket does not have as the old one has it.
+    async fn differing(&self, out: &HashSet<String>) -> Result<Left, BucketError> {
+        let (mut differing, mut merged) = (Left::default(), Merged::of(self));
+        while let Some(found) = self.until_cancelled(merged.next()).await? {
+            if differs(&found, out) {
+                differing.count(|| found.key.escape_debug().to_string());
+            }
+        }
+        Ok(differing)
     }
 
     async fn until_cancelled<T>(

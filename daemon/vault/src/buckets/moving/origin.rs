@@ -2,7 +2,7 @@
 
 use super::super::error::BucketError;
 use super::super::fetch::Incoming;
-use super::super::listing::Listed;
+use super::super::listing::Pages;
 use super::super::{Bucket, BucketConfig, Reach};
 use crate::storage::Part;
 
@@ -19,9 +19,9 @@ impl Origin {
         Bucket::new(config, reach).map(Self).map_err(BucketError::in_the_old)
     }
 
-    /// Everything in it.
-    pub(super) async fn list(&self) -> Result<Vec<Listed>, BucketError> {
-        self.0.list().await.map_err(BucketError::in_the_old)
+    /// Everything in it, page by page.
+    pub(super) fn pages(&self) -> Pages<'_> {
+        self.0.pages("")
     }
 
     /// Whether it has an object of this key.

@@ -1,87 +1,66 @@
-//! What a pass has to do: by what both buckets list, and by what earlier passes have written down.
+//! What is to be done about an object: by what both buckets list, and by what earlier passes have written down.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::super::client::is_out_of_reach;
 use super::super::error::BucketError;
 use super::super::listing::{Listed, same_e_tag};
-use super::Left;
 use super::ledger::{Noted, State};
+use super::merged::Found;
 use super::send::LARGEST;
 
-/// What a pass has to do.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
-    /// What is missing in the new bucket, or another.
-    pub(super) send: Vec<Listed>,
-    /// What came there without anybody having heard of it.
-    pub(super) confirmed: Vec<Noted>,
-    /// How many are there already.
-    pub(super) there: u64,
-    /// What this move has put into the new bucket, and is gone from the old one.
-    pub(super) gone: Vec<Noted>,
-    /// What nothing is done about.
-    pub(super) left: Left,
-}
-
-/// What is to be done about an object of the old bucket.
-enum Todo {
+/// What is to be done about an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Todo {
+    /// It is none of this move's.
     Nothing,
+    /// It is in the new bucket already.
+    There,
+    /// It came there without anybody having heard of it.
     Confirm(Noted),
+    /// It is missing in the new bucket, or another.
     Send,
+    /// This move has put it into the new bucket, and it is gone from the old one.
+    Remove(Noted),
+    /// Nothing, for this reason: it stays behind.
+    Leave(&'static str),
 }
 
-impl Plan {
-    /// Plans a pass; what is gone matters in the last one only. These keys are known to be in an archive.
-    pub(super) fn of(
-        listed: &[Listed],
-        there: &HashMap<String, Listed>,
-        known: &HashMap<String, Noted>,
-        last: bool,
-        out: &HashSet<String>,
-    ) -> Self {
-        let mut plan = Self::default();
-        for object in listed {
-            if let Some(why) = why_never(object, out) {
-                plan.left.add(&object.key, why);
-                continue;
-            }
-            match todo(object, there.get(&object.key), known.get(&object.key)) {
-                Todo::Send => plan.send.push(object.clone()),
-                Todo::Nothing => plan.there += 1,
-                Todo::Confirm(noted) => {
-                    plan.there += 1;
-                    plan.confirmed.push(noted);
-                }
-            }
-        }
-        if last {
-            plan.look_what_is_gone(listed, there, known);
-        }
-        plan
-    }
-
-    fn look_what_is_gone(
-        &mut self,
-        listed: &[Listed],
-        there: &HashMap<String, Listed>,
-        known: &HashMap<String, Noted>,
-    ) {
-        let still: HashSet<&str> = listed.iter().map(|object| object.key.as_str()).collect();
-        for noted in known.values().filter(|noted| !still.contains(noted.key.as_str())) {
-            let Some(there) = there.get(&noted.key) else { continue };
-            if noted.is_what_was_put(there) {
-                self.gone.push(noted.clone());
-            } else if noted.state != State::Removed {
-                let why = "it is gone from the old bucket, and is not known to be what was put into the new one, where it stays";
-                self.left.add(&noted.key, why);
-            }
-        }
+/// What is to be done about what there is of a key; what is gone matters in the last pass only. The keys of `out` are known to be in an
+/// archive.
+pub(super) fn todo(found: &Found, last: bool, out: &HashSet<String>) -> Todo {
+    match (&found.old, &found.new, &found.known) {
+        (Some(old), new, known) => match (why_never(old, out), new) {
+            (Some(why), _) => Todo::Leave(why),
+            (None, Some(new)) => is_there(old, new, known.as_ref()),
+            (None, None) => Todo::Send,
+        },
+        (None, Some(new), Some(known)) if last => is_gone(new, known),
+        (None, _, _) => Todo::Nothing,
     }
 }
 
-fn todo(object: &Listed, there: Option<&Listed>, known: Option<&Noted>) -> Todo {
-    let Some(there) = there else { return Todo::Send };
+/// Whether what was gone from the old bucket is to go from the new one.
+fn is_gone(there: &Listed, known: &Noted) -> Todo {
+    if known.is_what_was_put(there) {
+        return Todo::Remove(known.clone());
+    }
+    match known.state {
+        State::Removed => Todo::Nothing,
+        _ => Todo::Leave(
+            "it is gone from the old bucket, and is not known to be what was put into the new one, where it stays",
+        ),
+    }
+}
+
+/// Whether the new bucket does not have an object of the old one in the same size; not where that can never be sent.
+pub(super) fn differs(found: &Found, out: &HashSet<String>) -> bool {
+    let Some(old) = &found.old else { return false };
+    why_never(old, out).is_none() && found.new.as_ref().is_none_or(|new| new.size != old.size)
+}
+
+/// Whether the old bucket's object is there in the new one, as far as is known.
+fn is_there(object: &Listed, there: &Listed, known: Option<&Noted>) -> Todo {
     let known = known.filter(|noted| noted.state != State::Removed);
     if let Some(noted) = known
         && noted.is_of(object)
@@ -93,12 +72,12 @@ fn todo(object: &Listed, there: Option<&Listed>, known: Option<&Noted>) -> Todo 
             State::Intended => {
                 Todo::Confirm(Noted { state: State::Put { e_tag: there.e_tag.clone() }, ..noted.clone() })
             }
-            _ => Todo::Nothing,
+            _ => Todo::There,
         };
     }
     let same = object.size == there.size && same_e_tag(object.e_tag.as_ref(), there.e_tag.as_ref());
     // What this move has put there may have other attributes by now.
-    if same && known.is_none() { Todo::Nothing } else { Todo::Send }
+    if same && known.is_none() { Todo::There } else { Todo::Send }
 }
 
 /// Why an object of the old bucket can never be sent.
@@ -117,19 +96,11 @@ fn is_nameless(noted: &Noted, there: &Listed) -> bool {
     noted.state == State::Put { e_tag: None } && noted.size == there.size
 }
 
-/// The objects of the old bucket that the new one does not have in the same size, but for those that can never be sent.
-pub(super) fn differing(
-    listed: &[Listed],
-    there: &HashMap<String, Listed>,
-    out: &HashSet<String>,
-) -> Vec<String> {
-    let reachable = listed.iter().filter(|object| why_never(object, out).is_none());
-    let differs = |object: &&Listed| there.get(&object.key).is_none_or(|there| there.size != object.size);
-    reachable.filter(differs).map(|object| object.key.clone()).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::Left;
     use super::super::ledger::tests as ledger;
     use super::*;
     use chrono::{DateTime, TimeDelta, Utc};
@@ -147,12 +118,48 @@ mod tests {
         Noted::of(object, State::Put { e_tag: Some(e_tag.into()) })
     }
 
-    fn by_key<T: Clone>(all: &[T], key: impl Fn(&T) -> &str) -> HashMap<String, T> {
-        all.iter().map(|one| (key(one).to_owned(), one.clone())).collect()
+    /// What a pass would do.
+    #[derive(Debug, Default)]
+    struct Plan {
+        send: Vec<Listed>,
+        confirmed: Vec<Noted>,
+        there: u64,
+        gone: Vec<Noted>,
+        left: Left,
+        differing: Vec<String>,
+    }
+
+    fn found(old: &[Listed], new: &[Listed], known: &[Noted]) -> Vec<Found> {
+        let keys = old.iter().chain(new).map(|it| &it.key).chain(known.iter().map(|it| &it.key));
+        let keys: BTreeSet<&String> = keys.collect();
+        let find = |all: &[Listed], key: &String| all.iter().find(|it| it.key == *key).cloned();
+        let found = |key: &String| Found {
+            key: key.clone(),
+            old: find(old, key),
+            new: find(new, key),
+            known: known.iter().find(|it| it.key == *key).cloned(),
+        };
+        keys.into_iter().map(found).collect()
+    }
+
+    fn plan_without(all: &[Found], last: bool, out: &HashSet<String>) -> Plan {
+        let mut plan = Plan::default();
+        for found in all {
+            plan.differing.extend(differs(found, out).then(|| found.key.clone()));
+            match todo(found, last, out) {
+                Todo::Nothing => {}
+                Todo::There => plan.there += 1,
+                Todo::Confirm(noted) => plan.confirmed.push(noted),
+                Todo::Send => plan.send.extend(found.old.clone()),
+                Todo::Remove(noted) => plan.gone.push(noted),
+                Todo::Leave(why) => plan.left.add(&found.key, why),
+            }
+        }
+        plan
     }
 
     fn plan(old: &[Listed], new: &[Listed], known: &[Noted], last: bool) -> Plan {
-        Plan::of(old, &by_key(new, |it| &it.key), &by_key(known, |it| &it.key), last, &HashSet::new())
+        plan_without(&found(old, new, known), last, &HashSet::new())
     }
 
     #[test]
@@ -191,15 +198,15 @@ mod tests {
         assert_eq!(plan.send, old[1..]);
     }
 
-    #[tokio::test]
-    async fn what_was_to_be_sent_again_and_was_not_is_no_reason_to_forget_what_is_there() {
+    #[test]
+    fn what_was_to_be_sent_again_and_was_not_is_no_reason_to_forget_what_is_there() {
         let first = listed("a", "one");
         let parts = Listed { e_tag: Some("parts-2".into()), ..first.clone() };
         let attributes = later(first.clone());
         let changed = listed("a", "two");
         for (there, again) in [(&first, &attributes), (&first, &changed), (&parts, &changed)] {
             let noted = [put(&first, there.e_tag.as_deref().unwrap()), Noted::of(again, State::Intended)];
-            let known = ledger::all_known(&noted).await;
+            let known = [ledger::known(&noted)];
             let still = plan(std::slice::from_ref(again), std::slice::from_ref(there), &known, false);
             assert_eq!((still.send.as_slice(), still.there), (std::slice::from_ref(again), 0), "{still:?}");
             let gone = plan(&[], std::slice::from_ref(there), &known, true);
@@ -238,25 +245,24 @@ mod tests {
             (left.send.len(), left.left.named.as_slice()),
             (0, &["a: it is too large to be sent".to_owned()][..])
         );
-        assert!(differing(&does_not, &HashMap::new(), &HashSet::new()).is_empty());
+        assert!(left.differing.is_empty());
     }
 
     #[test]
     fn what_is_in_an_archive_is_named_in_every_round_and_is_no_difference() {
         let old = [listed("a", "one"), listed("b", "two")];
-        let (known, out) = (HashMap::new(), HashSet::from(["a".to_owned()]));
-        let there = by_key(&old[1..], |it| &it.key);
-        let plan = Plan::of(&old, &there, &known, true, &out);
+        let (all, out) = (found(&old, &old[1..], &[]), HashSet::from(["a".to_owned()]));
+        let plan = plan_without(&all, true, &out);
         assert_eq!((plan.send.len(), plan.there, plan.left.objects), (0, 1, 1));
         assert!(plan.left.named[0].contains("archive"), "{plan:?}");
-        assert!(differing(&old, &there, &out).is_empty());
-        assert_eq!(differing(&old, &there, &HashSet::new()), ["a"]);
+        assert!(plan.differing.is_empty());
+        assert_eq!(plan_without(&all, true, &HashSet::new()).differing, ["a"]);
     }
 
     #[test]
     fn buckets_differ_where_one_object_is_missing_or_not_as_long() {
         let old = [listed("a", "one"), listed("b", "two"), listed("c", "three"), listed("./x", "")];
-        let new = by_key(&[listed("a", "eno"), listed("b", "twoo"), listed("y", "")], |it| &it.key);
-        assert_eq!(differing(&old, &new, &HashSet::new()), ["b", "c"]);
+        let new = [listed("a", "eno"), listed("b", "twoo"), listed("y", "")];
+        assert_eq!(plan(&old, &new, &[], true).differing, ["b", "c"]);
     }
 }

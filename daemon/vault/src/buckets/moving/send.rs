@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::super::error::BucketError;
@@ -13,6 +13,7 @@ use super::super::listing::Listed;
 use super::super::put::{PART, Parts, largest_of, part_of};
 use super::super::{News, Tell};
 use super::ledger::{self, Noted, State};
+use super::look::{Chunk, Expected, Wanted};
 use super::pieces::Pieces;
 use super::{Left, Moving};
 
@@ -43,7 +44,7 @@ const ABORT: Duration = Duration::from_secs(3);
 pub(super) struct Sent {
     pub(super) objects: u64,
     pub(super) bytes: u64,
-    /// What was not sent, and what the plan had left out already.
+    /// What was not sent.
     pub(super) left: Left,
     /// The keys of what the old store does not give out.
     pub(super) archived: Vec<String>,
@@ -55,28 +56,26 @@ enum Ended {
     Left { key: String, why: &'static str, archived: bool },
 }
 
-/// Sends what a pass has to send.
+/// Sends what a pass has to send, as somebody hands it on who looks for it.
 pub(super) async fn send(
     moving: &Moving,
-    wanted: &[Listed],
-    left: Left,
+    mut chunks: mpsc::Receiver<Chunk>,
+    expected: &Expected,
     tell: &mut Tell,
 ) -> Result<Sent, BucketError> {
-    let (objects, expected) = (wanted.len() as u64, total(wanted));
     let sender = Sender {
         moving,
         stop: moving.cancel.child_token(),
         room: Semaphore::new(ROOM as usize),
         done: AtomicU64::new(0),
     };
-    let mut chunks = wanted.chunks(ledger::AT_ONCE);
+    let mut over = false;
     let (mut intended, mut under_way) = (Vec::new().into_iter(), FuturesUnordered::new());
     let mut count = Count {
         moving,
         tell,
-        objects,
         expected,
-        sent: Sent { left, ..Sent::default() },
+        sent: Sent::default(),
         unwritten: Vec::new(),
         written: Instant::now(),
         said: Instant::now(),
@@ -88,21 +87,31 @@ pub(super) async fn send(
         failed.get_or_insert(error);
     };
     loop {
-        while under_way.len() < AT_ONCE && !sender.stop.is_cancelled() {
-            match (intended.next(), chunks.len()) {
-                (Some(listed), _) => under_way.push(sender.send(listed)),
-                (None, 0) => break,
-                (None, _) => match sender.intend(chunks.next().unwrap_or_default()).await {
-                    Ok(chunk) => intended = chunk.into_iter(),
+        while under_way.len() < AT_ONCE
+            && !sender.stop.is_cancelled()
+            && let Some(Wanted { listed, .. }) = intended.next()
+        {
+            under_way.push(sender.send(listed));
+        }
+        let stopped = sender.stop.is_cancelled();
+        if under_way.is_empty() && (over || stopped) {
+            break;
+        }
+        let wants_more = intended.len() == 0 && !over && !stopped;
+        tokio::select! {
+            Some(ended) = under_way.next(), if !under_way.is_empty() => match ended {
+                Ok(ended) => count.take(ended),
+                Err(error) => fail(error),
+            },
+            chunk = chunks.recv(), if wants_more => match chunk {
+                Some(Ok(chunk)) => match sender.intend(&chunk).await {
+                    Ok(()) => intended = chunk.into_iter(),
                     Err(error) => fail(error),
                 },
-            }
-        }
-        match tokio::time::timeout(TICK, under_way.next()).await {
-            Err(_) => {}
-            Ok(None) => break,
-            Ok(Some(Ok(ended))) => count.take(ended),
-            Ok(Some(Err(error))) => fail(error),
+                Some(Err(error)) => fail(error),
+                None => over = true,
+            },
+            () = tokio::time::sleep(TICK) => {}
         }
         count.go_on(sender.done.load(Ordering::Relaxed), false).await.unwrap_or_else(&mut fail);
     }
@@ -112,11 +121,6 @@ pub(super) async fn send(
         Some(error) => Err(error),
         None => Ok(count.sent),
     }
-}
-
-/// How long objects are together, as far as a foreign store's words make a number.
-fn total(wanted: &[Listed]) -> u64 {
-    wanted.iter().fold(0, |sum, listed| sum.saturating_add(listed.size))
 }
 
 /// How much of an object is in memory at once, in MiB.
@@ -129,8 +133,7 @@ fn held(size: u64) -> u32 {
 struct Count<'a> {
     moving: &'a Moving,
     tell: &'a mut Tell,
-    objects: u64,
-    expected: u64,
+    expected: &'a Expected,
     sent: Sent,
     unwritten: Vec<Noted>,
     written: Instant,
@@ -160,10 +163,16 @@ impl Count<'_> {
         ledger::note(&*self.moving.ledger, &self.unwritten).await?;
         self.unwritten.clear();
         self.written = Instant::now();
-        (self.tell)(News::Progress { done, expected: self.expected.max(done) });
+        let expected = self.expected.bytes.load(Ordering::Relaxed);
+        (self.tell)(News::Progress { done, expected: expected.max(done) });
         if !end && self.said.elapsed() >= WORDS {
             self.said = Instant::now();
-            (self.tell)(News::Line(format!("{} of {} objects", self.sent.objects, self.objects)));
+            let (sent, objects) = (self.sent.objects, self.expected.objects.load(Ordering::Relaxed));
+            let line = match self.expected.counted {
+                true => format!("{sent} of {objects} objects"),
+                false => format!("{sent} objects"),
+            };
+            (self.tell)(News::Line(line));
         }
         Ok(())
     }
@@ -180,10 +189,9 @@ struct Sender<'a> {
 
 impl Sender<'_> {
     /// Writes down that objects are going to be sent.
-    async fn intend(&self, chunk: &[Listed]) -> Result<Vec<Listed>, BucketError> {
-        let intended: Vec<Noted> = chunk.iter().map(|listed| Noted::of(listed, State::Intended)).collect();
-        self.until_stopped(ledger::note(&*self.moving.ledger, &intended)).await?;
-        Ok(chunk.to_vec())
+    async fn intend(&self, chunk: &[Wanted]) -> Result<(), BucketError> {
+        let intended: Vec<Noted> = chunk.iter().map(|wanted| wanted.intended.clone()).collect();
+        self.until_stopped(ledger::note(&*self.moving.ledger, &intended)).await
     }
 
     /// Sends an object; anew where it changes meanwhile.
@@ -285,7 +293,6 @@ impl Sender<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{DateTime, Utc};
 
     #[test]
     fn no_object_that_is_sent_takes_more_memory_than_there_is_room() {
@@ -295,16 +302,5 @@ mod tests {
         }
         assert_eq!((held(0), held(PART), held(LARGEST)), (1, 16, ROOM));
         assert!(part_of(LARGEST + 1) > u64::from(ROOM) << 20);
-    }
-
-    #[test]
-    fn sizes_that_a_store_makes_up_are_no_overflow() {
-        let listed = Listed {
-            key: "a".into(),
-            size: u64::MAX,
-            e_tag: None,
-            last_modified: DateTime::<Utc>::UNIX_EPOCH,
-        };
-        assert_eq!(total(&[listed.clone(), listed]), u64::MAX);
     }
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use berth_domain::{MigrationId, MovePhase, OperationId, TenantName};
-use berth_store::{Hold, MovedInto, StoreError};
+use berth_store::{Hold, MovedInto, MovedObject, StoreError};
 
 use super::super::super::Context;
 use super::super::target::{came_to_nothing, is_still_of};
 use super::pair::Pair;
 use crate::error::StepError;
-use crate::ports::{Bounds, Buckets, Ledger, LedgerError, Moved, ObjectsMove, Tell};
+use crate::ports::{
+    Bounds, Buckets, Ledger, LedgerEntry, LedgerError, Moved, ObjectsMove, ObjectsPass, Tell,
+};
 use crate::records::Records;
 
 /// How often it is looked whether the migration came to nothing meanwhile.
@@ -52,7 +54,7 @@ impl Mover {
     }
 
     /// Moves what is new or another since the last time.
-    pub(super) async fn pass(&self, pair: &Pair, last: bool, tell: Tell) -> Result<Moved, StepError> {
+    pub(super) async fn pass(&self, pair: &Pair, pass: ObjectsPass, tell: Tell) -> Result<Moved, StepError> {
         let ledger = Arc::new(Journal {
             records: Arc::clone(&self.records),
             hold: self.hold,
@@ -63,7 +65,7 @@ impl Mover {
                 place: pair.place(),
             },
         });
-        let what = ObjectsMove { from: pair.from.clone(), into: pair.into.clone(), ledger, last };
+        let what = ObjectsMove { from: pair.from.clone(), into: pair.into.clone(), ledger, pass };
         let moved = self.buckets.move_objects(what, &self.bounds, tell).await;
         moved.map_err(|error| pair.named(error))
     }
@@ -111,12 +113,16 @@ struct Journal {
 
 #[async_trait]
 impl Ledger for Journal {
-    async fn read(&self) -> Result<Vec<String>, LedgerError> {
-        self.records.moved_objects(&self.into).await.map_err(unwritten)
+    async fn after(&self, after: Option<&str>, limit: usize) -> Result<Vec<LedgerEntry>, LedgerError> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let known = self.records.moved_objects(&self.into, after, limit).await.map_err(unwritten)?;
+        Ok(known.into_iter().map(|MovedObject { key, noted }| LedgerEntry { key, noted }).collect())
     }
 
-    async fn note(&self, lines: &str) -> Result<(), LedgerError> {
-        self.records.note_moved_objects(self.hold, &self.into, lines).await.map_err(unwritten)
+    async fn note(&self, entries: Vec<LedgerEntry>) -> Result<(), LedgerError> {
+        let objects =
+            entries.into_iter().map(|LedgerEntry { key, noted }| MovedObject { key, noted }).collect();
+        self.records.note_moved_objects(self.hold, &self.into, objects).await.map_err(unwritten)
     }
 }
 

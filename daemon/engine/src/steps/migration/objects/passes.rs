@@ -12,7 +12,7 @@ use super::super::super::state::Meter;
 use super::mover::{ENDING, Mover};
 use super::pair::Pair;
 use crate::error::StepError;
-use crate::ports::{Moved, News, Report, Sink, Tell};
+use crate::ports::{Moved, News, ObjectsPass, Report, Sink, Tell};
 use berth_domain::MovePhase;
 
 /// How long nothing is done at the least after a further pass.
@@ -33,7 +33,7 @@ pub(in super::super) async fn first(context: &Context, sink: &Sink) -> Result<Ve
     }
     let (mover, meter) = (Mover::of(context)?, Meter::default());
     for pair in &pairs {
-        let pass = mover.pass(pair, false, meter.of(pair.to_string(), sink));
+        let pass = mover.pass(pair, ObjectsPass::First, meter.of(pair.to_string(), sink));
         tell(pair, &mover.while_wanted(pass).await?, sink);
     }
     Ok(pairs)
@@ -98,7 +98,7 @@ async fn again_and_again(mover: &Mover, pairs: &[Pair], sink: &Sink) {
         }
         let begun = Instant::now();
         for pair in pairs {
-            match mover.pass(pair, false, in_words(pair, sink)).await {
+            match mover.pass(pair, ObjectsPass::Further, in_words(pair, sink)).await {
                 // What is left is told of by the first pass and the last one: there are many between them.
                 Ok(moved) if moved.objects > 0 => tell_what_came(pair, &moved, sink),
                 Ok(_) => {}
@@ -139,7 +139,7 @@ impl Last {
             let all = async {
                 let mut moved = Vec::new();
                 for pair in &each {
-                    moved.push(mover.pass(pair, true, in_words(pair, &sink)).await?);
+                    moved.push(mover.pass(pair, ObjectsPass::Last, in_words(pair, &sink)).await?);
                 }
                 Ok(moved)
             };
