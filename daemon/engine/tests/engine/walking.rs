@@ -1,7 +1,10 @@
 //! Operations that go well.
 
-use berth_domain::{EventKind, OperationKind, OperationStatus, StepName, StepStatus};
+use std::time::Duration;
+
+use berth_domain::{EventKind, OperationKind, OperationStatus, StepName, StepStatus, TenantSpec};
 use berth_engine::EngineOptions;
+use chrono::Utc;
 
 use crate::fakes::OLD;
 use crate::stage::Stage;
@@ -38,6 +41,30 @@ async fn what_is_deployed_already_is_only_looked_at() {
     let after: Vec<_> = ["evaluate", "build", "copy", "activate"].map(|what| stage.world.count(what)).into();
     assert_eq!(before, after);
     assert_eq!(stage.world.count("probe"), 2);
+}
+
+#[tokio::test]
+async fn a_machine_is_asked_what_it_is_during_the_evaluation_and_once_more_where_that_took_long() {
+    let takes_long = Duration::from_millis(10_500);
+    let of_one = async |pause: Duration| {
+        let stage = Stage::set_up().await;
+        // From now on the machine has the agent.
+        stage.deploy().await;
+        let record = stage.store.tenant(&"acme".parse().unwrap()).await.unwrap();
+        let spec = TenantSpec { contact_email: "other@b.example".parse().unwrap(), ..record.spec };
+        stage.store.update_tenant(&spec, Some(record.version), Utc::now()).await.unwrap();
+        let asked = stage.world.count("facts");
+        stage.world.paused.lock().unwrap().insert("evaluate");
+        let id = stage.submit(OperationKind::Deploy, false).await;
+        stage.until(|world| world.count("facts") > asked).await;
+        tokio::time::sleep(pause).await;
+        stage.world.paused.lock().unwrap().remove("evaluate");
+        let (operation, _) = stage.ended(id).await;
+        assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+        stage.world.count("facts") - asked
+    };
+    // The commit asks as well.
+    assert_eq!(tokio::join!(of_one(Duration::ZERO), of_one(takes_long)), (2, 3));
 }
 
 #[tokio::test]
