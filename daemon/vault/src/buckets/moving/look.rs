@@ -190,7 +190,8 @@ mod tests {
         let (size, last_modified) = (u64::MAX, DateTime::<Utc>::UNIX_EPOCH);
         let listed = Listed { key: "a".into(), size, e_tag: None, last_modified };
         let expected = Expected::default();
-        (expected.add(&listed), expected.add(&listed));
+        expected.add(&listed);
+        expected.add(&listed);
         assert_eq!(expected.bytes.into_inner(), u64::MAX);
     }
 }
