@@ -71,8 +71,15 @@ fn start_one(unit: &str) -> bool {
     start_with(&[], unit)
 }
 
+/// What systemd does not start as it was started often of late (`StartLimitBurst=`, systemd.unit(5)) is started all the same: that limit
+/// is for what crashes, and not for what is stopped to be copied.
 fn start_with(options: &[&str], unit: &str) -> bool {
-    let Ok(mut start) = command("systemctl") else { return false };
-    start.arg("start").args(options).arg("--").arg(unit);
-    run(start, LIMIT).is_ok_and(|output| output.status.success())
+    let start: Vec<&str> = std::iter::once("start").chain(options.iter().copied()).collect();
+    systemctl(&start, unit) || (systemctl(&["reset-failed"], unit) && systemctl(&start, unit))
+}
+
+fn systemctl(words: &[&str], unit: &str) -> bool {
+    let Ok(mut command) = command("systemctl") else { return false };
+    command.args(words).arg("--").arg(unit);
+    run(command, LIMIT).is_ok_and(|output| output.status.success())
 }

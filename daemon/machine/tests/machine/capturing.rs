@@ -130,6 +130,23 @@ async fn services_of_a_capture_that_is_killed_serve_again_and_it_can_be_asked_fo
 }
 
 #[tokio::test]
+async fn services_that_were_started_often_of_late_serve_again_after_a_capture() {
+    let Some(bench) = keeping::machine("often", 4000).await else { return };
+    fill(&bench).await;
+    let path = on(&bench, "often", json!({ "web": web(&[], "1") }));
+    // Longer than the agent tries by itself.
+    let limit = "StartLimitIntervalSec=60\nStartLimitBurst=2";
+    sh(&bench, &format!("mkdir /etc/systemd/system/web.service.d; printf '[Unit]\n{limit}\n' > /etc/systemd/system/web.service.d/limit.conf"))
+        .await;
+    sh(&bench, "systemctl daemon-reload; systemctl restart web; systemctl restart web").await;
+    assert_eq!(sh(&bench, "systemctl restart web || echo refused").await.trim(), "refused");
+    sh(&bench, "systemctl reset-failed web; systemctl restart web; systemctl restart web").await;
+    let capture = captures(bench.ask(capture(Uuid::now_v7(), &path, Pass::Quiesced)).await);
+    assert!(captured(&capture, "web").not_started.is_empty());
+    assert_eq!(active(&bench, &["web", "writer"]).await, [true, true]);
+}
+
+#[tokio::test]
 async fn a_capture_goes_on_without_its_connection_and_is_found_again() {
     let Some(bench) = keeping::machine("goeson", 4000).await else { return };
     fill(&bench).await;
