@@ -85,9 +85,8 @@ let
     let
       inherit (lib.partition (l: baseNameOf l.to == baseNameOf l.link) links) right wrong;
     in
-    lib.optionalString (
-      right != [ ]
-    ) "ln -s -t ${quote inside} -- ${lib.concatMapStringsSep " " (l: quote l.to) right}\n"
+    lib.optionalString (right != [ ])
+      "ln -s -t ${quote inside} -- ${lib.concatMapStringsSep " " (l: quote l.to) right}\n"
     + lib.concatMapStrings (l: "ln -s ${quote l.to} ${quote l.link}\n") wrong;
 
   # Programs of a package are linked by a glob, since what a package holds is not known here.
