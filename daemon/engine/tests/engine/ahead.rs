@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use berth_domain::{Arrival, MigrationId, MovePhase, OperationId, OperationKind};
 use berth_protocol::RestoredAhead;
+use berth_store::{ArrivalRecord, StoreError};
 
 use crate::stage::Stage;
 
@@ -57,6 +58,26 @@ async fn a_machine_that_starts_anew_meanwhile_goes_on_restoring() {
     assert!(ahead.snapshots.contains_key(SNAPSHOT), "{ahead:?}");
     stage.engine.cancel(operation, "ann", None).await.unwrap();
     stage.ended(operation).await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_away_is_not_waited_for_once_the_source_has_given_up() {
+    let (stage, id, operation) = coming(|stage| {
+        can_restore(stage);
+        stage.world.paused.lock().unwrap().insert("restore-ahead");
+    })
+    .await;
+    *stage.world.out_of_touch.lock().unwrap() = true;
+    stage.world.paused.lock().unwrap().remove("restore-ahead");
+    // Now the machine is waited for.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let give_up = |record: &mut ArrivalRecord| {
+        record.arrival.phase = MovePhase::Failed;
+        Ok::<_, StoreError>(())
+    };
+    stage.engine.change_arrival(id, give_up).await.unwrap();
+    let (operation, _) = stage.ended(operation).await;
+    assert_eq!(operation.error.map(|error| error.code).as_deref(), Some("source-failed"));
 }
 
 #[tokio::test]

@@ -174,7 +174,7 @@ fn told(RestoredAhead { snapshots, refused }: RestoredAhead, merged: bool) -> Ah
     Ahead { snapshots, merged, refused }
 }
 
-/// Waits until the machine can be reached; not once the source has signed, as services stand still then.
+/// Waits until the machine can be reached; not once the source has signed, as services stand still then, nor once it came to nothing.
 async fn is_back(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
     let until = Instant::now() + OUT_OF_TOUCH;
     while let Err(error) = context.session(sink).await.map(drop) {
@@ -182,7 +182,8 @@ async fn is_back(context: &mut Context, sink: &Sink) -> Result<(), StepError> {
         if !waits {
             return Err(error);
         }
-        if context.arrival().await?.arrival.manifest.is_some() {
+        let arrival = context.arrival().await?.arrival;
+        if arrival.manifest.is_some() || arrival.phase == MovePhase::Failed {
             break;
         }
         context.forget_the_session();
