@@ -8,14 +8,14 @@
 
 mod worker;
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde::Deserialize;
-use tokio::process::Command;
 
 use crate::copy::{Destination, lend_the_ssh_agent};
 use crate::error::NixError;
-use crate::nix::{Nix, Run};
+use crate::nix::{Nix, Run, spawnable};
 use crate::store::{PATH_INFO, parsed};
 use crate::store_path::StorePath;
 use worker::{Info, Worker, WorkerError};
@@ -118,7 +118,7 @@ impl Nix {
     fn other_store(&self, to: Destination<'_>) -> Result<tokio::process::Child, NixError> {
         let (program, mut command) = match to.url.strip_prefix("ssh-ng://") {
             Some(host) => {
-                let mut command = Command::new("ssh");
+                let mut command = spawnable(Path::new("ssh"));
                 self.environment(&mut command);
                 let options = to.ssh_options.unwrap_or_default().split_whitespace();
                 command.args(options).args(["--", host, "nix-daemon", "--stdio"]).env("LC_ALL", "C");

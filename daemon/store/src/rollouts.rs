@@ -14,6 +14,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::columns::{from_json, json, millis, parse, word};
 use crate::dialect::Dialect;
+use crate::each::ExecuteEach as _;
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyRecord, Keys};
 use crate::operations::{Operations as _, UNFINISHED as UNFINISHED_OPERATIONS, accepted};
@@ -62,15 +63,16 @@ trait Rollouts {
 for_both! {
     impl Rollouts {
         async fn append_of_rollout(&mut self, numbered: &[RolloutEvent]) -> Result<(), StoreError> {
-            for event in numbered {
+            let insert = |event: &RolloutEvent| {
                 let columns = (
                     rollout_events::rollout_id.eq(event.rollout.to_string()),
                     rollout_events::seq.eq(event.seq),
                     rollout_events::body.eq(json("rollout_events.body", event)?),
                 );
-                diesel::insert_into(rollout_events::table).values(columns).execute(self).await?;
-            }
-            Ok(())
+                Ok(diesel::insert_into(rollout_events::table).values(columns))
+            };
+            let inserts = numbered.iter().map(insert).collect::<Result<Vec<_>, StoreError>>()?;
+            Ok(self.execute_each(inserts).await?)
         }
 
         async fn count_tenants(&mut self, id: &str) -> Result<Vec<Count>, StoreError> {
@@ -98,9 +100,8 @@ impl Store {
         transact!(self, conn => {
             conn.keep_reply(once.as_ref()).await?;
             diesel::insert_into(rollouts::table).values(&Row::of(&rollout)?).execute(conn).await?;
-            for row in TenantRow::all_of(&rollout) {
-                diesel::insert_into(rollout_tenants::table).values(&row).execute(conn).await?;
-            }
+            let insert = |row: TenantRow| diesel::insert_into(rollout_tenants::table).values(row);
+            conn.execute_each(TenantRow::all_of(&rollout).into_iter().map(insert).collect()).await?;
             conn.append_of_rollout(std::slice::from_ref(&first)).await
         })
     }

@@ -18,8 +18,12 @@ impl Left {
         self.count(|| format!("{}: {why}", key.escape_debug()));
     }
 
-    /// One more, which is named so.
-    pub(super) fn count(&mut self, name: impl FnOnce() -> String) {
+    /// One more, which speaks for itself.
+    pub(super) fn name(&mut self, key: &str) {
+        self.count(|| key.escape_debug().to_string());
+    }
+
+    fn count(&mut self, name: impl FnOnce() -> String) {
         self.objects += 1;
         if self.named.len() < NAMED {
             self.named.push(name());

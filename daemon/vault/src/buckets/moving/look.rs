@@ -121,7 +121,7 @@ impl<'a> Looking<'a> {
 
     fn take(&mut self, found: Found) {
         if differs(&found, self.out) {
-            self.seen.differing.count(|| found.key.escape_debug().to_string());
+            self.seen.differing.name(&found.key);
         }
         match (todo(&found, self.moving.pass == Pass::Last, self.out), found.old) {
             (Todo::Send, Some(listed)) => {

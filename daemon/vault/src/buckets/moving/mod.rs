@@ -159,7 +159,7 @@ impl Moving {
         let (mut differing, mut merged) = (Left::default(), Merged::of(self));
         while let Some(found) = self.until_cancelled(merged.next()).await? {
             if differs(&found, out) {
-                differing.count(|| found.key.escape_debug().to_string());
+                differing.name(&found.key);
             }
         }
         Ok(differing)
