@@ -32,7 +32,7 @@ impl Server {
         Self::start_as(address, key_type, "")
     }
 
-    /// The same with more lines in its configuration.
+    /// The same with these lines before the others of its configuration: sshd takes the first word on anything.
     pub fn start_with(lines: &str) -> Option<Self> {
         Self::start_as("127.0.0.1", "ed25519", lines)
     }
@@ -52,7 +52,7 @@ impl Server {
         let host_key = keygen(&path.join("host"), key_type);
         let identity = path.join("100% 'mine'");
         fs::write(path.join("authorized"), keygen(&identity, "ed25519")).unwrap();
-        fs::write(path.join("config"), config(address) + lines).unwrap();
+        fs::write(path.join("config"), lines.to_owned() + &config(address)).unwrap();
         if as_root() {
             // Where sshd, as root, wants an empty folder to shut its unprivileged part into.
             fs::create_dir_all("/run/sshd").unwrap();
@@ -190,7 +190,7 @@ fn config(address: SocketAddr) -> String {
     let (ip, port) = (address.ip(), address.port());
     format!(
         "ListenAddress {ip}\nPort {port}\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxSessions 64\nLogLevel DEBUG1\n"
+         PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxSessions 64\nLogLevel INFO\n"
     )
 }
 
