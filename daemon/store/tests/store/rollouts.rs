@@ -56,6 +56,25 @@ async fn a_rollout_is_read_as_it_was_written(store: Store) {
     assert!(store.unfinished_rollouts().await.unwrap().is_empty());
 }
 
+/// PostgreSQL takes no text with a zero byte, so one row of many is refused while others are on their way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_postgresql_refuses_takes_all_of_its_write_with_it_and_nothing_else() {
+    let Some((store, database)) = crate::support::postgres().await else { return };
+    let names = (0..40).map(|n| format!("t{n}").parse().unwrap()).collect();
+    let mut rollout = Rollout::new(RolloutSpec::of(Selector::All), names, "ann".into(), now());
+    rollout.tenants[20].problem = Some("\0".into());
+    // More often than there are connections: none may be left in the middle of a transaction.
+    for _ in 0..20 {
+        let refused = store.create_rollout(&rollout, event(RolloutEventKind::Accepted), None).await;
+        assert!(refused.is_err(), "a zero byte was taken");
+        assert!(matches!(store.rollout(rollout.id).await, Err(StoreError::NotFound { .. })));
+    }
+    rollout.tenants[20].problem = Some("fine".into());
+    store.create_rollout(&rollout, event(RolloutEventKind::Accepted), None).await.unwrap();
+    assert_eq!(store.rollout(rollout.id).await.unwrap(), rollout);
+    database.remove().await;
+}
+
 async fn of_two_who_decide_at_once_one_is_told_to_look_again(store: Store) {
     let rollout = created(&store, 3).await;
     let deciding = (0..8).map(|_| {

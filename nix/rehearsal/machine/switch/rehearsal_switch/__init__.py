@@ -7,4 +7,8 @@ system.py     a system in the store, as toplevel.nix lays it out
 systemd.py    what is asked of systemd
 plan.py       what has to stop, reload, restart and start
 activate.py   accounts, files, links: all that is done besides units
+programs.py   how other programs are run
+
+Python reads all of this anew at each switch, on machines that deployments share: so none of it needs a module that takes long to be
+read, such as `dataclasses`, `contextlib` or `subprocess`.
 """

@@ -3,10 +3,8 @@
 import grp
 import os
 import pwd
-import shutil
-import socket
-import subprocess
 
+from .programs import ask
 from .system import System, files_below
 
 # Volatile: a reboot forgets these units, and rehearsal-boot installs those of the committed system.
@@ -102,8 +100,9 @@ def temporary_files(system: System) -> None:
 
 
 def hostname(name: str) -> None:
-    if socket.gethostname() != name:
-        socket.sethostname(name)
+    if os.uname().nodename != name:
+        with open("/proc/sys/kernel/hostname", "w", encoding="utf-8") as kernel:
+            kernel.write(name)
     write("/etc/hostname", f"{name}\n", 0o644)
 
 
@@ -147,9 +146,10 @@ def remove(path: str) -> None:
         pass
 
 
-def run(command: list[str], text: str | None = None) -> None:
-    if shutil.which(command[0]) is None:
-        raise ScriptFailed(f"{command[0]} is missing on this machine")
-    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
-    if done.returncode != 0:
-        raise ScriptFailed(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+def run(command: list[str], text: str = "") -> None:
+    try:
+        code, said = ask(command, text, with_errors=True)
+    except FileNotFoundError:
+        raise ScriptFailed(f"{command[0]} is missing on this machine") from None
+    if code != 0:
+        raise ScriptFailed(f"{command[0]} failed: {said.strip()}")

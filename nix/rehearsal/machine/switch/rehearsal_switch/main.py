@@ -5,7 +5,6 @@ What a boot entry does not need is imported late: Python takes longer to read it
 
 import fcntl
 import os
-from contextlib import contextmanager
 
 from .said import DONE, USAGE, say
 
@@ -21,20 +20,19 @@ def switch_to_configuration(program: str, arguments: list[str]) -> int:
     if os.geteuid() != 0:
         say("only root can switch the machine to another system")
         return USAGE
-    with lock() as locked:
-        if not locked:
-            say(f"could not acquire lock: another activation is running ({LOCK})")
-            return USAGE
-        if action == "boot":
-            # There is no boot loader in a container: the next boot runs whatever the profile points at.
-            return DONE
-        from . import switching
-        from .system import System
+    if not lock():
+        say(f"could not acquire lock: another activation is running ({LOCK})")
+        return USAGE
+    if action == "boot":
+        # There is no boot loader in a container: the next boot runs whatever the profile points at.
+        return DONE
+    from . import switching
+    from .system import System
 
-        system = System.of_program(program)
-        if action == "dry-activate":
-            return switching.announce(system)
-        return switching.activate_and_start(system)
+    system = System.of_program(program)
+    if action == "dry-activate":
+        return switching.announce(system)
+    return switching.activate_and_start(system)
 
 
 def rehearsal_boot(program: str, _arguments: list[str]) -> int:
@@ -43,21 +41,19 @@ def rehearsal_boot(program: str, _arguments: list[str]) -> int:
     from .system import PROFILE, System
 
     system = System(os.path.realpath(PROFILE))
-    with lock() as locked:
-        if not locked:
-            say("another activation is running already")
-            return USAGE
-        activate.link("/run/booted-system", system.path)
-        return switching.activate_and_start(system)
+    if not lock():
+        say("another activation is running already")
+        return USAGE
+    activate.link("/run/booted-system", system.path)
+    return switching.activate_and_start(system)
 
 
-@contextmanager
-def lock():
+def lock() -> bool:
+    """Whether nobody else holds the lock; it is this process's until it ends."""
     os.makedirs(os.path.dirname(LOCK), exist_ok=True)
-    with open(LOCK, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    file = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

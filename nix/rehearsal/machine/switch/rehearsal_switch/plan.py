@@ -6,44 +6,43 @@ adds it to its own: the units that are installed then are the new ones already, 
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from . import systemd
 from .activate import UNITS, installed_units
+from .said import say
 from .system import System, read
 
 LEFT_OVER = "/run/nixos/rehearsal-plan.json"
 MASKED = "/dev/null"
 
 
-@dataclass
 class Plan:
-    say: Callable[[str], None]
-    wanted: list[str]
-    # All units of the system, but for templates.
-    known: list[str]
-    # Whether systemd has to read its units again, which takes longer than all else.
-    units_changed: bool
-    stop: list[str] = field(default_factory=list)
-    reload: list[str] = field(default_factory=list)
-    restart: list[str] = field(default_factory=list)
-    start: list[str] = field(default_factory=list)
-    # Changed, and to be left as they are until they are started anew.
-    skip: list[str] = field(default_factory=list)
+    def __init__(self, system: System, known: list[str], failed_before: list[str], units_changed: bool):
+        self.wanted = system.wanted
+        # All units of the system, but for templates.
+        self.known = known
+        self.failed_before = set(failed_before)
+        # Whether systemd has to read its units again, which takes longer than all else.
+        self.units_changed = units_changed
+        self.stop: list[str] = []
+        self.reload: list[str] = []
+        self.restart: list[str] = []
+        self.start: list[str] = []
+        # Changed, and to be left as they are until they are started anew.
+        self.skip: list[str] = []
 
     def announce(self) -> None:
         """Says what would happen, in the words and the order of NixOS' switch-to-configuration-ng."""
         self.would("stop the following units", self.stop)
         self.would("NOT stop the following changed units", self.skip)
-        self.say("would activate the configuration...")
+        say("would activate the configuration...")
         self.would("reload the following units", self.reload)
         self.would("restart the following units", self.restart)
         self.would("start the following units", self.start)
 
     def would(self, what: str, units: list[str]) -> None:
         if units:
-            self.say(f"would {what}: {', '.join(sorted(units))}")
+            say(f"would {what}: {', '.join(sorted(units))}")
 
     def remember(self) -> None:
         todo = {"stop": self.stop, "reload": self.reload, "restart": self.restart}
@@ -54,44 +53,42 @@ class Plan:
     def stop_removed(self) -> None:
         """Stops what the new system does not have, while systemd still knows it."""
         if self.stop:
-            self.say(f"stopping the following units: {', '.join(sorted(self.stop))}")
+            say(f"stopping the following units: {', '.join(sorted(self.stop))}")
             systemd.call("stop", "--", *self.stop)
 
     def run(self) -> list[str]:
         """Reloads, restarts and starts. Gives the units that have failed, among them those that others depend on."""
-        failed_before = self.failed()
         self.each("reload", self.reload)
         self.each("restart", self.restart)
         # What a restart brought up, or took down with it, is known only now.
-        states = systemd.states(self.wanted)
+        states = systemd.states(self.known)
         self.start = [unit for unit in self.wanted if not systemd.is_up(states[unit]) and unit not in self.restart]
-        self.each("start", self.start)
+        if self.start:
+            self.each("start", self.start)
+            states = systemd.states(self.known)
         os.unlink(LEFT_OVER)
         touched = {*self.wanted, *self.restart, *self.reload}
-        return [unit for unit in self.failed() if unit in touched or unit not in failed_before]
-
-    def failed(self) -> list[str]:
-        return [unit for unit, state in systemd.states(self.known).items() if systemd.has_failed(state)]
+        return [unit for unit in failed(states) if unit in touched or unit not in self.failed_before]
 
     def each(self, verb: str, units: list[str]) -> None:
         if units:
-            self.say(f"{verb}ing the following units: {', '.join(sorted(units))}")
+            say(f"{verb}ing the following units: {', '.join(sorted(units))}")
             # Forgets failures, and how often the units were started of late: that limit is for crashes.
             systemd.call("reset-failed", "--", *units)
             systemd.call(verb, "--", *units)
 
 
-def make(system: System, say: Callable[[str], None]) -> Plan:
+def make(system: System) -> Plan:
     old = {name: os.path.join(UNITS, name) for name in installed_units() if "/" not in name}
     new = {name: path for name, path in system.units.items() if "/" not in name}
     left_over = find_left_over()
     known = sorted({*old, *new, *(unit for units in left_over.values() for unit in units)})
-    states = systemd.states(known)
+    units = sorted({*system.wanted, *(unit for unit in new if "@." not in unit)})
+    states = systemd.states([*known, *units])
     units_changed = bool(left_over) or contents(system.units) != contents(
         {entry: os.path.join(UNITS, entry) for entry in installed_units()}
     )
-    units = sorted({*system.wanted, *(unit for unit in new if "@." not in unit)})
-    plan = Plan(say, system.wanted, units, units_changed)
+    plan = Plan(system, units, failed(states), units_changed)
     for unit in known:
         gone = unit not in new or os.path.realpath(new[unit]) == MASKED
         if gone:
@@ -101,6 +98,10 @@ def make(system: System, say: Callable[[str], None]) -> Plan:
             change(plan, unit, old.get(unit), new[unit], left_over)
     plan.start = [unit for unit in system.wanted if not systemd.is_up(states[unit])]
     return plan
+
+
+def failed(states: dict[str, dict[str, str]]) -> list[str]:
+    return [unit for unit, state in states.items() if systemd.has_failed(state)]
 
 
 def change(plan: Plan, unit: str, old: str | None, new: str, left_over: dict[str, list[str]]) -> None:

@@ -4,13 +4,13 @@ import os
 
 from . import activate, plan, systemd
 from .said import DONE, NEEDS_REBOOT, SCRIPT_FAILED, UNITS_FAILED, say
-from .system import System
+from .system import System, init_interface
 
 
 def announce(system: System) -> int:
     if refuses(system):
         return NEEDS_REBOOT
-    plan.make(system, say).announce()
+    plan.make(system).announce()
     return DONE
 
 
@@ -20,7 +20,7 @@ def activate_and_start(system: System) -> int:
     try:
         activate.accounts(system)
         activate.check_web_server(system)
-        todo = plan.make(system, say)
+        todo = plan.make(system)
         todo.remember()
         todo.stop_removed()
         say("activating the configuration...")
@@ -42,7 +42,7 @@ def activate_and_start(system: System) -> int:
 def refuses(system: System) -> bool:
     """Whether only a reboot could bring the system, which is said: another processor's, or another init system."""
     same_processor = system.architecture.split("-")[0] == os.uname().machine
-    if same_processor and system.init_interface == System("/run/booted-system").init_interface:
+    if same_processor and system.init_interface == init_interface("/run/booted-system"):
         return False
     what = "another init system" if same_processor else system.architecture
     say(f"{system.path} is for {what}, which this machine cannot become without a reboot")

@@ -1,14 +1,15 @@
 """What is asked of systemd."""
 
 import json
-import subprocess
+
+from . import programs
 
 SYSTEMCTL = "/usr/bin/systemctl"
 
 
 def call(*arguments: str) -> bool:
     """Runs systemctl; its own messages go where ours go. Whether it succeeded."""
-    return subprocess.run([SYSTEMCTL, *arguments], check=False).returncode == 0
+    return programs.call([SYSTEMCTL, *arguments]) == 0
 
 
 def reload_manager() -> None:
@@ -19,10 +20,10 @@ def states(units: list[str]) -> dict[str, dict[str, str]]:
     """The states `active` and `sub` of each unit, by its name. All are asked for at once: `systemctl show` asks one by one."""
     if not units:
         return {}
-    listed = subprocess.run(
-        [SYSTEMCTL, "list-units", "--all", "--output=json"], check=True, capture_output=True, text=True
-    )
-    found = {unit["unit"]: unit for unit in json.loads(listed.stdout)}
+    code, listed = programs.ask([SYSTEMCTL, "list-units", "--all", "--output=json"])
+    if code != 0:
+        raise OSError(f"{SYSTEMCTL} list-units ended with {code}")
+    found = {unit["unit"]: unit for unit in json.loads(listed)}
     # Of what nobody needs, systemd knows nothing.
     return {unit: found.get(unit, {"active": "inactive", "sub": "dead"}) for unit in units}
 
