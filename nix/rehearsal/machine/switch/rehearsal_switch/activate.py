@@ -101,8 +101,10 @@ def temporary_files(system: System) -> None:
 
 def hostname(name: str) -> None:
     if os.uname().nodename != name:
-        with open("/proc/sys/kernel/hostname", "w", encoding="utf-8") as kernel:
-            kernel.write(name)
+        # A container's /proc/sys cannot be written to. The module takes long to be read, and a name hardly ever changes.
+        import socket
+
+        socket.sethostname(name)
     write("/etc/hostname", f"{name}\n", 0o644)
 
 
