@@ -128,14 +128,13 @@ fn patience(machine: Machine) -> Duration {
 /// Undoes a restore that was not finished, removes what one that was finished replaced, and has services that were stopped serve again.
 pub(super) fn put_right(job: &mut Job, machine: Machine) -> Result<()> {
     match job.record.undo.clone() {
-        // PostgreSQL is not there yet: the next capture or restore removes it.
-        Some(undo) if undo.committed && machine == Machine::Boots => {
-            job.record.state = State::Restored;
-            return job.save();
-        }
         Some(undo) if undo.committed => {
-            tell_what_stays(job, undo.forget());
             job.record.state = State::Restored;
+            // While the machine boots, PostgreSQL is not there yet.
+            if machine == Machine::Boots || !tell_what_stays(job, undo.forget()) {
+                // The next capture or restore removes it.
+                return job.save();
+            }
         }
         Some(undo) => {
             match machine {
@@ -165,11 +164,12 @@ pub(super) fn put_right(job: &mut Job, machine: Machine) -> Result<()> {
     Ok(())
 }
 
-/// Says where a restore that succeeded did not wholly remove what it replaced. It succeeded all the same.
-pub(super) fn tell_what_stays(job: &mut Job, removed: Result<()>) {
-    if let Err(failure) = removed {
-        job.notes.line(&format!("what was there before is not wholly removed: {failure}"));
+/// Says where a restore that succeeded did not wholly remove what it replaced, and whether it did. It succeeded all the same.
+pub(super) fn tell_what_stays(job: &mut Job, removed: Result<()>) -> bool {
+    if let Err(failure) = &removed {
+        job.notes.line(&format!("what was there before is not wholly removed yet: {failure}"));
     }
+    removed.is_ok()
 }
 
 /// Writes the end down where the work itself did not, and removes what was of use only meanwhile.

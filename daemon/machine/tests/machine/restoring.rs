@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::bench::{Bench, ask};
 use crate::keeping::{
-    self, active, capture, captured, captures, carry_vault, fill, fingerprint, on, restore, sh, snapshot, web,
+    self, active, at_rest, capture, captured, captures, carry_vault, fill, fingerprint, on, restore, sh,
+    snapshot, web,
 };
 use crate::wiping::psql;
 
@@ -232,6 +233,25 @@ async fn a_directory_that_is_a_mount_point_stays_one() {
     assert_eq!(fingerprint(&bench, &path).await, first);
     nothing_is_left(&bench).await;
     assert_eq!(sh(&bench, "stat -f -c %T /var/lib/web").await, "tmpfs");
+}
+
+#[tokio::test]
+async fn what_a_restore_replaced_and_could_not_remove_goes_with_the_next_work() {
+    let Some((bench, path, snapshot, [first, _])) = changed("stubborn", &[]).await else { return };
+    // PostgreSQL drops none of these, by whichever name it goes.
+    psql(&bench, "ALTER DATABASE web IS_TEMPLATE true").await;
+    let request = restore(Uuid::now_v7(), &path, &[("web", &snapshot)]);
+    assert_eq!(bench.ask(request).await.answer.unwrap(), Answer::Restored);
+    at_rest(&bench).await;
+    let stays = leftovers(&bench).await;
+    assert!(stays.starts_with("berth-old-") && !stays.contains('\n'), "{stays}");
+    assert_eq!(fingerprint(&bench, &path).await, first);
+    // It goes once it can, and is in nobody's way until then.
+    bench.ask(capture(Uuid::now_v7(), &path, Pass::Quiesced)).await.answer.unwrap();
+    assert_eq!(leftovers(&bench).await, stays);
+    psql(&bench, &format!("ALTER DATABASE \"{stays}\" IS_TEMPLATE false")).await;
+    bench.ask(capture(Uuid::now_v7(), &path, Pass::Quiesced)).await.answer.unwrap();
+    nothing_is_left(&bench).await;
 }
 
 #[tokio::test]
