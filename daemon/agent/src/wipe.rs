@@ -29,6 +29,7 @@ pub(crate) fn wipe(claim: &Claim, path: &str, client: &mut impl Client) -> Resul
 
     let _lock = Lock::machine(&format!("the removal of the data of {path}"))?;
     fence::check(claim)?;
+    state::leave_nothing()?;
     services::stop(&manifest)?;
     let mut work = Work {
         client,

@@ -32,6 +32,39 @@ pub(crate) enum Machine {
     Boots,
 }
 
+/// Ends every restore that is not over, before all of the state is removed: undone later, one would bring its state back, and what one
+/// has replaced would stay. No service is started for it.
+///
+/// # Errors
+/// Why something cannot be undone, or removed.
+pub(crate) fn leave_nothing() -> Result<()> {
+    let nobodys = nobodys();
+    for files in nobodys.all() {
+        if matches!(unit::is_running(files.name), Ok(false))
+            && let Ok(mut job) = Job::open(files.name)
+            && let Some(undo) = job.record.undo.clone()
+        {
+            if undo.committed {
+                undo.forget()?;
+                job.record.state = State::Restored;
+            } else {
+                quiet::stop(&undo.units)?;
+                undo.put_back()?;
+            }
+            job.record.undo = None;
+            job.record.stopped.clear();
+            end(&mut job)?;
+        }
+    }
+    unsettled::release(&nobodys);
+    Ok(())
+}
+
+/// Files of no work that anybody asked for, next to which all others stand.
+fn nobodys() -> Files {
+    Files::of(Name { operation: uuid::Uuid::nil(), kind: Kind::Restore })
+}
+
 /// Puts right what one piece of work left undone; systemd starts this whenever its unit ends.
 pub(crate) fn settle(name: Name, machine: Machine, myself: &Myself) -> Result<()> {
     if Files::of(name).read()?.is_none() {
@@ -50,7 +83,7 @@ pub(crate) fn settle(name: Name, machine: Machine, myself: &Myself) -> Result<()
 /// The same for every piece of work that does not run; for a machine that was started anew in the middle. One that cannot be
 /// put right keeps none of the others from it.
 pub(crate) fn settle_all(machine: Machine, myself: &Myself) -> Result<()> {
-    let nowhere = Files::of(Name { operation: uuid::Uuid::nil(), kind: Kind::Restore });
+    let nowhere = nobodys();
     let mut ended = Ok(());
     for files in nowhere.all() {
         if let Err(failure) = settle_what_ended(&files, machine, myself) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_machine::StorePath;
-use berth_protocol::{Answer, FailureCode, Fingerprint, Pass};
+use berth_protocol::{Answer, FailureCode, Fingerprint, Pass, Request};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -60,6 +60,27 @@ pub async fn nothing_is_left(bench: &Bench) {
         left = leftovers(bench).await;
     }
     panic!("left: {left}");
+}
+
+/// Asks for a restore whose last command waits, and has the machine boot meanwhile: nothing of what is half exchanged is put right.
+pub async fn boot_in_the_middle(bench: &Bench, request: Request) {
+    let mut agent = bench.agent().await;
+    let crash = async {
+        let end = std::time::Instant::now() + Duration::from_secs(60);
+        while sh(bench, "pgrep -cf '^[s]leep 1000' || true").await == "0" {
+            assert!(std::time::Instant::now() < end);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        bench.machine.crash().await.unwrap();
+    };
+    let (told, ()) = tokio::join!(ask(&mut agent, request), crash);
+    assert!(told.answer.is_err());
+    bench.machine.start().await.unwrap();
+    bench.machine.settled().await.unwrap();
+    bench.reconnect().await;
+    let server = "mkdir -p /run/postgresql; chown postgres: /run/postgresql; systemd-run --quiet --unit=pg -p User=postgres \
+        -p Type=notify /usr/lib/postgresql/17/bin/postgres -D /var/lib/pg -k /run/postgresql";
+    sh(bench, server).await;
 }
 
 #[tokio::test]
@@ -156,21 +177,7 @@ async fn a_restore_that_fails_at_its_end_or_that_a_boot_interrupts_leaves_what_w
     assert_eq!(leftovers(&bench).await, "");
 
     sh(&bench, "touch /var/lib/patient").await;
-    let mut agent = bench.agent().await;
-    let crash = async {
-        while sh(&bench, "pgrep -cf '^[s]leep 1000' || true").await == "0" {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        bench.machine.crash().await.unwrap();
-    };
-    let (told, ()) = tokio::join!(ask(&mut agent, request), crash);
-    assert!(told.answer.is_err());
-    bench.machine.start().await.unwrap();
-    bench.machine.settled().await.unwrap();
-    bench.reconnect().await;
-    let server = "mkdir -p /run/postgresql; chown postgres: /run/postgresql; systemd-run --quiet --unit=pg -p User=postgres \
-        -p Type=notify /usr/lib/postgresql/17/bin/postgres -D /var/lib/pg -k /run/postgresql";
-    sh(&bench, server).await;
+    boot_in_the_middle(&bench, request).await;
     assert!(bench.file("/var/lib/web/deep").exists(), "the new state is there, half a restore");
     bench.run(&[&format!("{}/bin/berth-agent", bench.agent_path), "settle"]).await;
     assert_eq!(fingerprint(&bench, &path).await, second);

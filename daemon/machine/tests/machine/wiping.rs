@@ -5,6 +5,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::bench::{Bench, Told, claim};
+use crate::keeping::{active, at_rest, restore};
+use crate::restoring::{PATIENT, boot_in_the_middle, changed, leftovers};
 use crate::systems::{SWITCH, system};
 
 async fn wipe(bench: &Bench, system: &berth_machine::StorePath) -> Told {
@@ -92,4 +94,36 @@ async fn a_contract_that_claims_what_is_not_its_own_removes_nothing_at_all() {
     assert!(bench.file("/var/lib/web").exists());
     let failure = wipe(&bench, &bench.agent_path).await.failure();
     assert!(failure.message.contains("has no manifest"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_wipe_removes_what_a_restore_replaced_or_says_why_it_cannot() {
+    let Some((bench, path, snapshot, _)) = changed("left", &[]).await else { return };
+    psql(&bench, "ALTER DATABASE web IS_TEMPLATE true").await;
+    let request = restore(Uuid::now_v7(), &path, &[("web", &snapshot)]);
+    assert_eq!(bench.ask(request).await.answer.unwrap(), Answer::Restored);
+    at_rest(&bench).await;
+    let stays = leftovers(&bench).await;
+    // As long as it cannot be removed, a wipe says so, and may be asked for again.
+    let failure = wipe(&bench, &path).await.failure();
+    assert!(failure.message.contains("template"), "{failure}");
+    psql(&bench, &format!("ALTER DATABASE \"{stays}\" IS_TEMPLATE false")).await;
+    wipe(&bench, &path).await.answer.unwrap();
+    assert_eq!(leftovers(&bench).await, "");
+    assert_eq!(psql(&bench, "SELECT count(*) FROM pg_database WHERE datname = 'web'").await, "0");
+    assert!(!bench.file("/var/lib/web").exists());
+}
+
+#[tokio::test]
+async fn a_wipe_ends_a_restore_that_a_boot_interrupted_so_that_nothing_comes_back() {
+    let Some((bench, path, snapshot, _)) = changed("halfwiped", PATIENT).await else { return };
+    boot_in_the_middle(&bench, restore(Uuid::now_v7(), &path, &[("web", &snapshot)])).await;
+    assert!(leftovers(&bench).await.contains("berth-old-"));
+    wipe(&bench, &path).await.answer.unwrap();
+    // Whatever looks for work that was left undone finds none.
+    bench.run(&[&format!("{}/bin/berth-agent", bench.agent_path), "settle"]).await;
+    assert_eq!(leftovers(&bench).await, "");
+    assert_eq!(psql(&bench, "SELECT count(*) FROM pg_database WHERE datname = 'web'").await, "0");
+    assert!(!bench.file("/var/lib/web").exists());
+    assert_eq!(active(&bench, &["web", "writer"]).await, [false, false]);
 }

@@ -1,5 +1,5 @@
 //! A small change on sixteen machines: one rollout of Berth's, one call of deploy-rs, and the raw commands for all of them at
-//! once, which tell what this host can do at best: the machines compute on its processors as well.
+//! once, which tell how much of it is what any tool has to do: the machines compute on this host's processors as well.
 
 use std::time::{Duration, Instant};
 
