@@ -27,6 +27,7 @@ pub(crate) fn wipe(claim: &Claim, path: &str, client: &mut impl Client) -> Resul
     databases.iter().try_for_each(|name| postgres::check(name))?;
     secrets.iter().try_for_each(|(_, secret)| directories::check_file(&secret.path))?;
 
+    state::await_restores()?;
     let _lock = Lock::machine(&format!("the removal of the data of {path}"))?;
     fence::check(claim)?;
     state::leave_nothing()?;

@@ -83,7 +83,7 @@ pub(crate) use hold::{keep_quiet, resume, resume_when_over};
 pub(crate) use record::{CaptureAsked, Name, RestoreAsked};
 pub(crate) use replica::forget as forget_copies;
 pub(crate) use replica::slots::release_all as release_slots;
-pub(crate) use settle::{Machine, leave_nothing, settle, settle_all};
+pub(crate) use settle::{Machine, await_restores, leave_nothing, settle, settle_all};
 pub(crate) use sums::forget as forget_sums;
 pub(crate) use work::run;
 

@@ -259,7 +259,8 @@ impl Files {
     /// Removes the oldest records beyond [`KEPT`] of which nothing has to be put right any more.
     fn prune(&self) {
         let is_done = |record: &Record| {
-            !matches!(record.state, State::Running | State::Quiet(_)) && record.stopped.is_empty()
+            let has_ended = !matches!(record.state, State::Running | State::Quiet(_));
+            has_ended && record.stopped.is_empty() && record.undo.is_none()
         };
         let mut ended: Vec<(SystemTime, Self)> = self
             .all()

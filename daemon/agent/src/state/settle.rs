@@ -5,13 +5,15 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use berth_protocol::FailureCode;
+
 use super::record::{Files, Kind, Name, State};
 use super::replica::slots;
 use super::work::Job;
 use super::{hold, killed, quiet, unit, unsettled};
 use crate::client::Client as _;
 use crate::entry::Myself;
-use crate::failure::Result;
+use crate::failure::{Result, failure};
 use crate::lock::Lock;
 use crate::places::{CAPTURE, RESTORE};
 use crate::roots;
@@ -32,32 +34,50 @@ pub(crate) enum Machine {
     Boots,
 }
 
+/// Waits until no restore runs, and nothing is put right after one; before the machine's lock is taken, which that may need.
+///
+/// # Errors
+/// [`FailureCode::Busy`] where that takes long.
+pub(crate) fn await_restores() -> Result<()> {
+    let all = nobodys().all().into_iter().map(|files| files.name);
+    all.filter(|name| name.kind == Kind::Restore).try_for_each(unit::wait_for_end)
+}
+
 /// Ends every restore that is not over, before all of the state is removed: undone later, one would bring its state back, and what one
 /// has replaced would stay. No service is started for it.
 ///
 /// # Errors
-/// Why something cannot be undone, or removed.
+/// Why something cannot be undone, or removed. Everything else is, then.
 pub(crate) fn leave_nothing() -> Result<()> {
     let nobodys = nobodys();
-    for files in nobodys.all() {
-        if matches!(unit::is_running(files.name), Ok(false))
-            && let Ok(mut job) = Job::open(files.name)
-            && let Some(undo) = job.record.undo.clone()
-        {
-            if undo.committed {
-                undo.forget()?;
-                job.record.state = State::Restored;
-            } else {
-                quiet::stop(&undo.units)?;
-                undo.put_back()?;
-            }
-            job.record.undo = None;
-            job.record.stopped.clear();
-            end(&mut job)?;
-        }
-    }
+    let each = nobodys.all().into_iter().map(|files| leave_nothing_of(&files));
+    let ended = each.fold(Ok(()), Result::and);
     unsettled::release(&nobodys);
-    Ok(())
+    ended
+}
+
+fn leave_nothing_of(files: &Files) -> Result<()> {
+    if files.read()?.is_none_or(|record| record.undo.is_none()) {
+        return Ok(());
+    }
+    if unit::is_running(files.name)? {
+        return Err(failure(FailureCode::Busy, "a restore is not over yet"));
+    }
+    let mut job = Job::open(files.name)?;
+    match job.record.undo.clone() {
+        Some(undo) if undo.committed => {
+            undo.forget()?;
+            job.record.state = State::Restored;
+        }
+        Some(undo) => {
+            quiet::stop(&undo.units)?;
+            undo.put_back()?;
+        }
+        None => {}
+    }
+    job.record.undo = None;
+    job.record.stopped.clear();
+    end(&mut job)
 }
 
 /// Files of no work that anybody asked for, next to which all others stand.

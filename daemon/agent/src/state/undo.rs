@@ -78,9 +78,9 @@ impl Undo {
     /// Removes what was there before; done twice, it does nothing.
     pub(super) fn forget(&self) -> Result<()> {
         self.forget_files()?;
-        self.databases
-            .iter()
-            .filter(|database| database.existed)
-            .try_for_each(|database| postgres::drop(&database.old))
+        let old = self.databases.iter().filter(|database| database.existed);
+        let old: Vec<&str> = old.map(|database| database.old.as_str()).collect();
+        // This starts a server that does not run.
+        postgres::existing(&old)?.iter().try_for_each(|name| postgres::drop(name))
     }
 }

@@ -151,7 +151,7 @@ def remove(path: str) -> None:
 def run(command: list[str], text: str = "") -> None:
     try:
         code, said = ask(command, text, with_errors=True)
-    except FileNotFoundError:
-        raise ScriptFailed(f"{command[0]} is missing on this machine") from None
+    except OSError as error:
+        raise ScriptFailed(f"{command[0]} cannot be run on this machine: {error.strerror}") from None
     if code != 0:
         raise ScriptFailed(f"{command[0]} failed: {said.strip()}")

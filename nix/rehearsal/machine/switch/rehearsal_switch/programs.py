@@ -2,6 +2,9 @@
 
 import os
 
+# Python ignores it, and no program it runs should. `signal` takes long to be read.
+SIGPIPE = 13
+
 
 def call(command: list[str]) -> int:
     """Runs a program that writes where we write; its exit code."""
@@ -23,5 +26,5 @@ def ask(command: list[str], text: str = "", with_errors: bool = False) -> tuple[
 
 
 def finish(command: list[str], redirect: list[tuple]) -> int:
-    process = os.posix_spawn(command[0], command, os.environ, file_actions=redirect)
+    process = os.posix_spawn(command[0], command, os.environ, file_actions=redirect, setsigdef=[SIGPIPE])
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
