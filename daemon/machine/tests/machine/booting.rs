@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::bench::{Bench, activate, ask, commit};
 use crate::keeping::{active, at_rest, capture, fingerprint, restore, sh};
-use crate::restoring::{PATIENT, changed, leftovers, nothing_is_left};
+use crate::restoring::{PATIENT, changed, leftovers, nothing_is_left, until_it_waits};
 use crate::systems::{system_of_a_tenant, unit_of_a_tenant};
 
 /// Where a service writes down what it finds before it starts: its files, and how many items its database has.
@@ -46,11 +46,7 @@ async fn furnish(bench: &Bench) {
 async fn crash_in(bench: &Bench, request: Request) {
     let mut agent = bench.agent().await;
     let crash = async {
-        let end = Instant::now() + Duration::from_secs(60);
-        while sh(bench, "pgrep -cf '^[s]leep 1000' || true").await == "0" {
-            assert!(Instant::now() < end);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        until_it_waits(bench).await;
         let found = sh(bench, &format!("cat {FOUND}; rm {FOUND}")).await;
         assert!(
             found.contains("deep") && found.ends_with("5000"),

@@ -1,6 +1,6 @@
 //! Bringing state back: all of it, on another machine as well, or nothing is changed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_machine::StorePath;
 use berth_protocol::{Answer, FailureCode, Fingerprint, Pass, Request};
@@ -12,7 +12,7 @@ use crate::keeping::{
     self, active, at_rest, capture, captured, captures, carry_vault, fill, fingerprint, on, restore, sh,
     snapshot, web,
 };
-use crate::wiping::psql;
+use crate::wiping::{psql, run_postgresql};
 
 /// What makes something anew, and waits unless it is told not to.
 pub const PATIENT: &[&str] = &["/bin/sh", "-c", "[ -e /tmp/quick ] || sleep 1000; id -un >> /tmp/anew"];
@@ -62,15 +62,20 @@ pub async fn nothing_is_left(bench: &Bench) {
     panic!("left: {left}");
 }
 
+/// Waits for the last command of a restore, which waits as well ([`PATIENT`]): everything is exchanged by then.
+pub async fn until_it_waits(bench: &Bench) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while sh(bench, "pgrep -cf '^[s]leep 1000' || true").await == "0" {
+        assert!(Instant::now() < end);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// Asks for a restore whose last command waits, and has the machine boot meanwhile: nothing of what is half exchanged is put right.
 pub async fn boot_in_the_middle(bench: &Bench, request: Request) {
     let mut agent = bench.agent().await;
     let crash = async {
-        let end = std::time::Instant::now() + Duration::from_secs(60);
-        while sh(bench, "pgrep -cf '^[s]leep 1000' || true").await == "0" {
-            assert!(std::time::Instant::now() < end);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        until_it_waits(bench).await;
         bench.machine.crash().await.unwrap();
     };
     let (told, ()) = tokio::join!(ask(&mut agent, request), crash);
@@ -78,9 +83,7 @@ pub async fn boot_in_the_middle(bench: &Bench, request: Request) {
     bench.machine.start().await.unwrap();
     bench.machine.settled().await.unwrap();
     bench.reconnect().await;
-    let server = "mkdir -p /run/postgresql; chown postgres: /run/postgresql; systemd-run --quiet --unit=pg -p User=postgres \
-        -p Type=notify /usr/lib/postgresql/17/bin/postgres -D /var/lib/pg -k /run/postgresql";
-    sh(bench, server).await;
+    run_postgresql(bench).await;
 }
 
 #[tokio::test]
@@ -144,12 +147,7 @@ async fn a_restore_that_is_killed_puts_the_old_state_back_and_succeeds_when_it_i
     let request = restore(operation, &path, &[("web", &snapshot)]);
     let mut agent = bench.agent().await;
     let kill = async {
-        // Everything is exchanged by then.
-        let end = std::time::Instant::now() + Duration::from_secs(60);
-        while sh(&bench, "pgrep -cf '^[s]leep 1000' || true").await == "0" {
-            assert!(std::time::Instant::now() < end);
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        until_it_waits(&bench).await;
         assert!(bench.file("/var/lib/web/deep").exists() && !bench.file("/var/lib/web/new").exists());
         bench.run(&["pkill", "-KILL", "-f", "berth-agent run-state"]).await;
     };

@@ -20,18 +20,18 @@ fn removed(told: Told) -> Vec<String> {
     }
 }
 
+/// Makes a database server and runs it.
 pub async fn start_postgresql(bench: &Bench) {
-    let cluster = "/usr/lib/postgresql/17/bin/initdb -D /var/lib/pg >/dev/null && mkdir -p /run/postgresql";
-    bench
-        .run(&[
-            "sh",
-            "-c",
-            "mkdir -p /var/lib/pg /run/postgresql; chown postgres: /var/lib/pg /run/postgresql",
-        ])
-        .await;
+    bench.run(&["sh", "-c", "mkdir -p /var/lib/pg; chown postgres: /var/lib/pg"]).await;
+    let cluster = "/usr/lib/postgresql/17/bin/initdb -D /var/lib/pg >/dev/null";
     bench.run(&["runuser", "-u", "postgres", "--", "sh", "-c", cluster]).await;
-    let server = "systemd-run --quiet --unit=pg -p User=postgres -p Type=notify /usr/lib/postgresql/17/bin/postgres \
-        -D /var/lib/pg -k /run/postgresql";
+    run_postgresql(bench).await;
+}
+
+/// Runs the server that was made. No system has a unit for it, so that a boot ends it.
+pub async fn run_postgresql(bench: &Bench) {
+    let server = "mkdir -p /run/postgresql; chown postgres: /run/postgresql; systemd-run --quiet --unit=pg -p User=postgres \
+        -p Type=notify /usr/lib/postgresql/17/bin/postgres -D /var/lib/pg -k /run/postgresql";
     bench.run(&["sh", "-c", server]).await;
 }
 
