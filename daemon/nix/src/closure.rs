@@ -1,7 +1,6 @@
 //! How two systems differ, package by package.
 //!
-//! The same question as `nix store diff-closures` answers, but as values, and of every version of Nix: only
-//! `nix path-info` is asked.
+//! The same question as `nix store diff-closures` answers, but as values, and of every version of Nix.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +38,8 @@ impl Nix {
     }
 
     async fn packages(&self, system: &StorePath, run: &Run) -> Result<Packages, NixError> {
-        let sizes = self.closure_sizes(std::slice::from_ref(system), run).await?;
-        Ok(packages(sizes.iter().map(|(path, bytes)| (path.as_str(), *bytes))))
+        let closure = self.closure(std::slice::from_ref(system), run).await?;
+        Ok(packages(closure.iter().map(|info| (info.path.as_str(), info.nar_bytes))))
     }
 }
 

@@ -20,6 +20,7 @@
 //! | [`version`] | Nix's version |
 //! | [`error`] | what can go wrong |
 //! | [`log`] | Nix's `internal-json` log, from its lines to [`Update`]s |
+//! | `worker` | Nix's worker protocol, in which stores are asked and sent paths |
 //! | `process` | child processes: run, watched, ended with all their descendants |
 
 pub mod build;
@@ -38,6 +39,7 @@ pub mod rebuild;
 pub mod store;
 pub mod store_path;
 pub mod version;
+mod worker;
 
 pub use copy::Destination;
 pub use error::NixError;

@@ -13,6 +13,8 @@ mod throttle;
 pub mod tracker;
 
 pub use parse::{Entry, Line, parse};
+pub(crate) use text::clean;
+pub(crate) use throttle::Throttle;
 pub use tracker::Tracker;
 
 use berth_domain::Progress;

@@ -10,9 +10,10 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::NixError;
-use crate::log::{Tracker, Update};
-use crate::process::{Finished, Stdout, fresh, run};
+use crate::log::Update;
+use crate::process::{Finished, Stdout, run};
 use crate::version::{MINIMUM, Version};
+use crate::worker::here::Idle;
 
 /// How long the quick questions (version, validity, sizes) may take.
 pub(crate) const QUICK: Duration = Duration::from_secs(60);
@@ -88,18 +89,32 @@ impl Run {
     pub fn within(timeout: Duration) -> Self {
         Self { cancel: CancellationToken::new(), timeout }
     }
+
+    /// Does some work within these bounds; it is dropped where it does not end within them.
+    pub(crate) async fn bound<T>(
+        &self,
+        work: impl Future<Output = Result<T, NixError>>,
+    ) -> Result<T, NixError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(NixError::Cancelled),
+            () = tokio::time::sleep(self.timeout) => Err(NixError::Timeout { after: self.timeout }),
+            done = work => done,
+        }
+    }
 }
 
 /// The `nix` command. Cheap to clone; any number of calls may run at once.
 #[derive(Debug, Clone)]
 pub struct Nix {
     options: NixOptions,
+    idle: Idle,
 }
 
 impl Nix {
     /// Takes the options; starts nothing. [`Nix::version`] tells whether it will work.
     pub fn new(options: NixOptions) -> Self {
-        Self { options }
+        Self { options, idle: Idle::default() }
     }
 
     /// Nix's version.
@@ -134,6 +149,17 @@ impl Nix {
         command
     }
 
+    /// `nix-daemon` that is spoken to over its streams, of this store or of another one of this host's.
+    pub(crate) fn nix_daemon(&self, store: Option<&str>) -> Command {
+        let mut command = self.bare("nix-daemon");
+        command.arg("--stdio");
+        self.set_up(&mut command);
+        if let Some(store) = store {
+            command.args(["--option", "store", store]);
+        }
+        command
+    }
+
     /// `nix-instantiate` that sees nothing but what it is given: no file, no variable, no store, no network.
     pub(crate) fn pure_instantiate(&self) -> Command {
         let mut command = self.bare("nix-instantiate");
@@ -157,23 +183,16 @@ impl Nix {
         bounds: &Run,
         sink: impl FnMut(Update) + Send,
     ) -> Result<Finished, NixError> {
-        self.run_tracked(command, bounds, fresh(), sink).await
-    }
-
-    /// The same, with a tracker of its own, which is made while the command starts.
-    pub(crate) async fn run_tracked(
-        &self,
-        command: Command,
-        bounds: &Run,
-        tracker: impl Future<Output = Result<Tracker, NixError>>,
-        sink: impl FnMut(Update) + Send,
-    ) -> Result<Finished, NixError> {
         let program = self.options.program.to_string_lossy();
-        run(command, &program, bounds, tracker, Stdout::Kept, sink).await
+        run(command, &program, bounds, Stdout::Kept, sink).await
     }
 
     pub(crate) fn options(&self) -> &NixOptions {
         &self.options
+    }
+
+    pub(crate) fn idle(&self) -> &Idle {
+        &self.idle
     }
 
     pub(crate) fn bare(&self, name: &str) -> Command {
@@ -193,6 +212,10 @@ impl Nix {
 
     fn common(&self, command: &mut Command) {
         command.args(["--log-format", "internal-json"]);
+        self.set_up(command);
+    }
+
+    fn set_up(&self, command: &mut Command) {
         // Named one by one by `--option`, since `nix-store` lacks `--extra-experimental-features`' short form in 2.8.
         for (name, value) in self.settings() {
             command.args(["--option", name, value]);

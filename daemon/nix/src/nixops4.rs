@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::error::NixError;
 use crate::log::Update;
 use crate::nix::{Nix, QUICK, Run, spawnable};
-use crate::process::{Stdout, fresh, run};
+use crate::process::{Stdout, run};
 
 /// The variable in which the wrapper of `nixops4` tells it where its evaluator is.
 const EVALUATOR: &str = "_NIXOPS4_EVAL";
@@ -34,7 +34,7 @@ impl Nix {
         command.arg("--version").current_dir("/");
         let bounds = Run { timeout: bounds.timeout.min(QUICK), ..bounds.clone() };
         let program = self.nixops4_program();
-        let finished = run(command, &program, &bounds, fresh(), Stdout::Kept, |_| {}).await?;
+        let finished = run(command, &program, &bounds, Stdout::Kept, |_| {}).await?;
         if finished.success() {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl Nix {
                 sink(update);
             }
         };
-        let finished = run(command, &program, bounds, fresh(), Stdout::Told, sink).await?;
+        let finished = run(command, &program, bounds, Stdout::Told, sink).await?;
         if finished.success() {
             return Ok(Applied::Done);
         }

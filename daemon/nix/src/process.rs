@@ -4,7 +4,7 @@ mod family;
 mod lines;
 mod run;
 
-pub(crate) use run::{Finished, Stdout, fresh, run};
+pub(crate) use run::{Finished, Stdout, run};
 
 /// Ends every process on this host whose environment was given the variable `name` with this value, and waits a moment until
 /// they are gone: a daemon that is killed takes nothing along.

@@ -26,7 +26,7 @@ pub use job::{Action, Job, Source, Target};
 use crate::error::NixError;
 use crate::log::Update;
 use crate::nix::{Nix, QUICK, Run, spawnable};
-use crate::process::{Stdout, end_marked, fresh, run};
+use crate::process::{Stdout, end_marked, run};
 
 /// Marks what a job starts, so that it is found again when the daemon that started it is gone.
 const MARK: &str = "BERTH_OPERATION";
@@ -84,7 +84,7 @@ impl Nix {
                 said.push('\n');
             }
         };
-        let asked = run(command, &program, &bounds, fresh(), Stdout::Told, listen).await;
+        let asked = run(command, &program, &bounds, Stdout::Told, listen).await;
         asked.map_err(|error| match error {
             NixError::NotFound { program } => RebuildError::Missing { program },
             other => RebuildError::Run(other),
@@ -143,7 +143,7 @@ impl NixosRebuild {
             sink(update);
         };
         let program = self.nix.rebuild_program();
-        let finished = run(command, &program, bounds, fresh(), Stdout::Told, watched).await?;
+        let finished = run(command, &program, bounds, Stdout::Told, watched).await?;
         Ok(Ending::of(self.flavour, finished.code(), clues, finished.message()))
     }
 }

@@ -1,9 +1,7 @@
 //! Questions about the store, and putting files into it.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use serde::Deserialize;
 use tokio::process::Command;
 
 use crate::error::NixError;
@@ -11,6 +9,7 @@ use crate::log::Update;
 use crate::nix::{Nix, QUICK, Run};
 use crate::process::Finished;
 use crate::store_path::StorePath;
+use crate::worker::info::Info;
 
 /// What the store knows of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,54 +20,6 @@ pub struct PathInfo {
     pub closure_bytes: u64,
     /// What it refers to directly.
     pub references: Vec<StorePath>,
-}
-
-pub(crate) const PATH_INFO: &str = "nix path-info";
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawInfo {
-    nar_size: u64,
-    closure_size: u64,
-    references: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawSize {
-    nar_size: u64,
-}
-
-/// `nix path-info --json`: a list before Nix 2.19, an object by path since.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(crate) enum RawInfos<T> {
-    List(Vec<WithPath<T>>),
-    ByPath(BTreeMap<String, T>),
-}
-
-#[derive(Deserialize)]
-pub(crate) struct WithPath<T> {
-    path: String,
-    #[serde(flatten)]
-    info: T,
-}
-
-impl<T: 'static> RawInfos<T> {
-    pub(crate) fn by_path(self) -> Box<dyn Iterator<Item = (String, T)>> {
-        match self {
-            Self::List(list) => Box::new(list.into_iter().map(|entry| (entry.path, entry.info))),
-            Self::ByPath(by_path) => Box::new(by_path.into_iter()),
-        }
-    }
-}
-
-pub(crate) fn parsed<T: for<'de> Deserialize<'de>>(finished: &Finished) -> Result<RawInfos<T>, NixError> {
-    serde_json::from_str(&finished.stdout).map_err(|error| unexpected(error.to_string()))
-}
-
-fn unexpected(problem: String) -> NixError {
-    NixError::UnexpectedOutput { command: PATH_INFO, problem }
 }
 
 impl Nix {
@@ -134,32 +85,24 @@ impl Nix {
     /// # Errors
     /// [`NixError::CommandFailed`] when it does not hold it.
     pub async fn path_info(&self, path: &StorePath) -> Result<PathInfo, NixError> {
-        let mut command = self.nix(&["path-info"]);
-        command.args(["--json", "--closure-size", "--", path.as_str()]);
-        let infos: RawInfos<RawInfo> = parsed(&self.ask(command, PATH_INFO).await?)?;
-        let raw = infos.by_path().find(|(found, _)| found == path.as_str()).map(|(_, raw)| raw);
-        let raw = raw.ok_or_else(|| unexpected(format!("nothing about {path}")))?;
-        Ok(PathInfo {
-            nar_bytes: raw.nar_size,
-            closure_bytes: raw.closure_size,
-            references: raw.references.iter().map(|path| path.parse()).collect::<Result<_, _>>()?,
-        })
+        let closure = self.closure(std::slice::from_ref(path), &Run::within(QUICK)).await?;
+        let closure_bytes = closure.iter().map(|info| info.nar_bytes).sum();
+        let own = closure.into_iter().find(|info| info.path == *path);
+        let own = own.ok_or_else(|| NixError::UnexpectedOutput {
+            command: "nix-daemon",
+            problem: format!("nothing about {path}"),
+        })?;
+        Ok(PathInfo { nar_bytes: own.nar_bytes, closure_bytes, references: own.references })
     }
 
-    /// The size as an archive, in bytes, of each of some paths and of all that they refer to.
-    pub(crate) async fn closure_sizes(
-        &self,
-        paths: &[StorePath],
-        run: &Run,
-    ) -> Result<HashMap<String, u64>, NixError> {
-        let mut command = self.nix(&["path-info"]);
-        command.args(["--json", "--recursive", "--"]).args(paths.iter().map(StorePath::as_str));
-        let finished = self.run(command, run, |_| {}).await?;
-        if !finished.success() {
-            return Err(NixError::CommandFailed { command: PATH_INFO, message: finished.message() });
-        }
-        let infos: RawInfos<RawSize> = parsed(&finished)?;
-        Ok(infos.by_path().map(|(path, size)| (path, size.nar_size)).collect())
+    /// What the store knows of some paths and of all that they refer to; what others refer to comes before them.
+    pub(crate) async fn closure(&self, paths: &[StorePath], run: &Run) -> Result<Vec<Info>, NixError> {
+        run.bound(async {
+            let mut here = self.here().await?;
+            let closure = here.peer.worker.closure(paths).await;
+            here.done(closure).await
+        })
+        .await
     }
 
     /// Runs a quick question to its end, which must be a success.

@@ -18,8 +18,6 @@ pub(crate) struct Counts {
     listed_builds: u64,
     /// Paths that Nix said it would copy (“copying 2 paths”).
     announced_paths: u64,
-    /// Sizes of paths that may be copied: Nix 2.8 does not tell bytes when it copies over SSH.
-    sizes: HashMap<String, u64>,
     path_sum: Sum,
     started_builds: u64,
     started_copies: u64,
@@ -35,7 +33,7 @@ struct Live {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    CopyPath { size: u64 },
+    CopyPath,
     CopyPaths,
     Builds,
     Other,
@@ -52,10 +50,6 @@ impl Sum {
 }
 
 impl Counts {
-    pub(crate) fn with_sizes(sizes: HashMap<String, u64>) -> Self {
-        Self { sizes, ..Self::default() }
-    }
-
     /// Nix listed one more derivation that it will build.
     pub(crate) fn listed_build(&mut self) {
         self.listed_builds = self.listed_builds.saturating_add(1);
@@ -63,9 +57,9 @@ impl Counts {
 
     pub(crate) fn start(&mut self, id: u64, activity: &Activity, text: &str) {
         let kind = match activity {
-            Activity::CopyPath { path } => {
+            Activity::CopyPath { .. } => {
                 self.started_copies = self.started_copies.saturating_add(1);
-                Kind::CopyPath { size: self.sizes.get(path).copied().unwrap_or(0) }
+                Kind::CopyPath
             }
             Activity::CopyPaths => {
                 self.announced_paths = self.announced_paths.saturating_add(announced(text));
@@ -93,8 +87,8 @@ impl Counts {
     pub(crate) fn stop(&mut self, id: u64) {
         let Some(live) = self.live.remove(&id) else { return };
         match live.kind {
-            Kind::CopyPath { size } => {
-                self.copies.add(live.count.done.max(size));
+            Kind::CopyPath => {
+                self.copies.add(live.count.done);
                 self.stopped_copies = self.stopped_copies.saturating_add(1);
             }
             Kind::CopyPaths => self.path_sum.add(live.count.done),
@@ -129,9 +123,9 @@ impl Counts {
         let announced = self.live.values().fold(0, |sum: u64, live| sum.saturating_add(live.announced_bytes));
         let (mut done, mut expected) = (self.copies.0, self.copies.0);
         for live in self.live.values() {
-            if let Kind::CopyPath { size } = live.kind {
+            if live.kind == Kind::CopyPath {
                 done = done.saturating_add(live.count.done);
-                expected = expected.saturating_add(live.count.expected.max(size));
+                expected = expected.saturating_add(live.count.expected);
             }
         }
         let all_started = self.paths().is_some_and(|paths| paths.expected == Some(self.started_copies));

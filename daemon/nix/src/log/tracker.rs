@@ -35,11 +35,6 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker that knows the sizes in bytes of paths that may be copied.
-    pub fn with_sizes(sizes: HashMap<String, u64>) -> Self {
-        Self { counts: Counts::with_sizes(sizes), ..Self::default() }
-    }
-
     /// Takes a line, without its line feed.
     pub fn line(&mut self, line: &[u8], now: Instant, sink: &mut impl FnMut(Update)) {
         match parse(line) {

@@ -1,6 +1,5 @@
 //! Running a command to its end, whichever end that is.
 
-use std::future::{Ready, ready};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -82,18 +81,11 @@ impl Finished {
     }
 }
 
-/// A tracker of which nothing has to be known before.
-pub(crate) fn fresh() -> Ready<Result<Tracker, NixError>> {
-    ready(Ok(Tracker::default()))
-}
-
-/// Runs a command to its end. Its standard error is read as a log by `tracker`, which may still be in the making while the child
-/// starts; without one, the child is ended.
+/// Runs a command to its end. Its standard error is read as a log.
 pub(crate) async fn run(
     mut command: Command,
     program: &str,
     bounds: &Run,
-    tracker: impl Future<Output = Result<Tracker, NixError>>,
     stdout: Stdout,
     mut sink: impl FnMut(Update) + Send,
 ) -> Result<Finished, NixError> {
@@ -108,17 +100,13 @@ pub(crate) async fn run(
         _ => io(error),
     })?;
     let mut running = Running::new(child, stdout).map_err(io)?;
-    let watched = async {
-        running.tracker = tracker.await?;
-        running.watch(&mut sink).await.map_err(io)
-    };
     let stopped = tokio::select! {
         biased;
         () = bounds.cancel.cancelled() => NixError::Cancelled,
         () = sleep(bounds.timeout) => NixError::Timeout { after: bounds.timeout },
-        ended = watched => match ended {
+        ended = running.watch(&mut sink) => match ended {
             Ok(status) => return Ok(running.finished(status, &mut sink)),
-            Err(error) => error,
+            Err(error) => io(error),
         },
     };
     running.end().await;

@@ -4,6 +4,7 @@
 
 mod cancel;
 mod comparing;
+mod copying;
 mod golden;
 mod mending;
 mod real;
