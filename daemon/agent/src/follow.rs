@@ -2,17 +2,17 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::thread::sleep;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use berth_protocol::FailureCode;
 
+use crate::changes::Changes;
 use crate::client::Client;
 use crate::failure::{Result, failure, io};
 
-/// How often it is looked for more: what is waited for here is waited for by people, and by services that are stopped.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How often it is looked for more although nothing was noticed, such as that nobody waits for it any more.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often it is asked whether the unit still runs.
 const LOOK: Duration = Duration::from_secs(1);
@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) trait Work {
     /// How it ended.
     type End;
+
+    /// The file that tells how it ended, which is written anew as a whole.
+    fn record(&self) -> PathBuf;
 
     /// How it ended, once it has.
     fn ended(&self) -> Result<Option<Self::End>>;
@@ -36,6 +39,7 @@ pub(crate) trait Work {
 pub(crate) fn to_the_end<W: Work>(work: &W, log: &Path, client: &mut impl Client) -> Result<W::End> {
     let file = File::open(log).map_err(io(format!("cannot read {}", log.display())))?;
     let mut output = Output { file, rest: Vec::new() };
+    let mut changes = Changes::of(log, &work.record());
     let mut looked = Instant::now();
     loop {
         // In this order: what was written before the end was written down is read before the end is told.
@@ -52,7 +56,7 @@ pub(crate) fn to_the_end<W: Work>(work: &W, log: &Path, client: &mut impl Client
         if client.is_gone() {
             return Err(failure(FailureCode::Io, "nobody waits for it any more; it goes on"));
         }
-        sleep(PAUSE);
+        changes.wait(PAUSE);
     }
 }
 
@@ -97,13 +101,17 @@ mod tests {
     use crate::client::tests::Recorder;
     use berth_protocol::Note;
     use std::io::Write;
-    use std::path::PathBuf;
+    use std::thread::sleep;
 
     /// Ends when a file appears.
     struct Waiting(PathBuf);
 
     impl Work for Waiting {
         type End = &'static str;
+
+        fn record(&self) -> PathBuf {
+            self.0.clone()
+        }
 
         fn ended(&self) -> Result<Option<&'static str>> {
             Ok(self.0.exists().then_some("ended"))
@@ -123,6 +131,10 @@ mod tests {
 
     impl Work for Killed {
         type End = &'static str;
+
+        fn record(&self) -> PathBuf {
+            PathBuf::from("/nowhere/record")
+        }
 
         fn ended(&self) -> Result<Option<&'static str>> {
             Ok(None)

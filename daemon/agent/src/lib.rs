@@ -36,6 +36,7 @@
 //! | `units` | what systemd says of units |
 //! | `transient` | units of this program's own |
 //! | `follow` | reading along with such a unit until its end |
+//! | `changes` | noticing that files change |
 //! | `services` | the units of a manifest's services |
 //! | `lock` | one change of the machine at a time |
 //! | `accounts` | users and groups |
@@ -48,6 +49,7 @@
 mod accounts;
 mod activation;
 mod by_hand;
+mod changes;
 mod client;
 mod clock;
 mod collector;

@@ -289,7 +289,7 @@ pub trait MachineSession: Send + Sync {
     /// Has a port of the machine's own lead to an address of this host.
     async fn lead_to(&mut self, address: SocketAddr, bounds: &Bounds) -> Result<Box<dyn Way>, StepError>;
 
-    /// Where `nix copy` finds the machine: the store's URL and the value of `NIX_SSHOPTS`.
+    /// Where Nix finds the machine's store: its URL and the value of `NIX_SSHOPTS`.
     fn store(&self) -> (String, String);
 
     /// How other programs get to the machine by `ssh`.

@@ -22,7 +22,8 @@ pub async fn expiry(address: &Address, host: &str) -> Result<SystemTime, String>
     let addresses = addresses(address, "https").await?;
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(LIMIT);
     // Also one that has expired is to be looked at, and nothing of worth is sent.
-    let client = client.tls_info(true).danger_accept_invalid_certs(true).resolve_to_addrs(host, &addresses);
+    let client = client.tls_info(true).danger_accept_invalid_certs(true).tls_certs_only([]);
+    let client = client.resolve_to_addrs(host, &addresses);
     let client = client.build().map_err(|error| words(&error))?;
     let response = client.head(format!("https://{host}/")).send().await.map_err(|error| words(&error))?;
     let shown = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);

@@ -3,13 +3,13 @@
 //! A [`Connector`] holds the daemon's SSH identity. [`Connector::connect`] yields a [`Session`]: one authenticated
 //! connection per machine, kept open and shared by everything that follows, so that a deployment that changes nothing
 //! pays for no handshake. [`Session::agent`] starts `berth-agent` on it and yields an [`Agent`] to put questions to;
-//! [`Session::store_url`] and [`Session::nix_ssh_opts`] let `nix copy` travel over the same connection.
+//! [`Session::store_url`] and [`Session::nix_ssh_opts`] let Nix's `ssh-ng` stores travel over the same connection.
 //! [`outside`] asks the services themselves, as their customers would.
 //!
 //! # Why the `ssh` program
 //! The system's own `ssh` is driven directly, with argument vectors and a configuration file that this crate writes;
 //! nobody's `~/.ssh/config`, `known_hosts` or agent is consulted. The `openssh` crate (which drives the same program)
-//! was considered: it does not hand out the control socket and the configuration that `nix copy` must share, and it
+//! was considered: it does not hand out the control socket and the configuration that a copy must share, and it
 //! folds the reasons that are told apart here (no route, another host key, a refused key) into few kinds of error.
 //!
 //! | module | subject |

@@ -36,7 +36,7 @@ impl Session {
         &self.endpoint.machine
     }
 
-    /// The URL of the machine's store for `nix copy`. The host in it is the machine's name, which only the
+    /// The URL of the machine's store. The host in it is the machine's name, which only the
     /// configuration in [`Session::nix_ssh_opts`] resolves; so IPv6 addresses and ports need no notation in it.
     pub fn store_url(&self) -> String {
         format!("ssh-ng://{}", self.destination())

@@ -26,6 +26,8 @@ mod inside;
 pub(crate) mod record;
 pub(crate) mod unit;
 
+use std::path::PathBuf;
+
 use berth_protocol::{
     Activation, ActivationOutcome, Claim, Deadline, Failure, FailureCode, GivenSecret, Outcome, Reverted,
     RevertedBy,
@@ -192,6 +194,10 @@ struct Switch<'a> {
 impl Work for Switch<'_> {
     type End = std::result::Result<i32, Failure>;
 
+    fn record(&self) -> PathBuf {
+        self.files.path()
+    }
+
     fn ended(&self) -> Result<Option<Self::End>> {
         Ok(match self.files.read()?.map(|record| (record.state.clone(), record)) {
             Some((State::Switched { exit_code }, _)) => Some(Ok(exit_code)),
@@ -221,6 +227,10 @@ struct WayBack<'a> {
 
 impl Work for WayBack<'_> {
     type End = Outcome;
+
+    fn record(&self) -> PathBuf {
+        self.files.path()
+    }
 
     fn ended(&self) -> Result<Option<Outcome>> {
         let ended = self.files.read()?.is_none_or(|record| !record.is_pending());

@@ -140,7 +140,7 @@ impl Files {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.join(format!("{}.json", self.operation))
     }
 }

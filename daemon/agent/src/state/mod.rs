@@ -63,6 +63,8 @@ mod unit;
 mod unsettled;
 mod work;
 
+use std::path::PathBuf;
+
 use berth_protocol::{Capture, Claim, Failure, FailureCode, Pass, Repository, RestoredAhead, ServiceCapture};
 
 use crate::activation::starting;
@@ -264,6 +266,10 @@ struct Following<'a> {
 
 impl Work for Following<'_> {
     type End = Result<Ended>;
+
+    fn record(&self) -> PathBuf {
+        self.files.path()
+    }
 
     fn ended(&self) -> Result<Option<Self::End>> {
         let Some(record) = self.files.read()? else { return self.vanished().map(Some) };

@@ -252,7 +252,7 @@ impl Files {
         names.map(|name| Self { name, ..self.clone() }).collect()
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.join(format!("{}.json", self.name))
     }
 
