@@ -28,14 +28,15 @@ impl Changes {
 
     /// Waits until something may have changed since the last call, or the time is over.
     pub(crate) fn wait(&mut self, limit: Duration) {
+        let (Some(noticed), Ok(longest)) = (&self.noticed, Timespec::try_from(limit)) else {
+            return sleep(PAUSE.min(limit));
+        };
         sleep(PAUSE.saturating_sub(self.returned.elapsed()).min(limit));
-        if let Some(noticed) = &self.noticed
-            && let Ok(limit) = Timespec::try_from(limit)
-        {
-            // An error is a change that is looked for in vain.
-            let _ = poll(&mut [PollFd::new(noticed, PollFlags::IN)], Some(&limit));
-            forget(noticed);
-        }
+        // An error is a change that is looked for in vain.
+        let _ = poll(&mut [PollFd::new(noticed, PollFlags::IN)], Some(&longest));
+        // What it was that changed does not matter; what is left has the next call return at once.
+        let mut events = [MaybeUninit::uninit(); 4096];
+        let _ = read(noticed, &mut events);
         self.returned = Instant::now();
     }
 }
@@ -46,12 +47,6 @@ fn watch(growing: &Path, replaced: &Path) -> std::io::Result<OwnedFd> {
     let folder = replaced.parent().unwrap_or(replaced);
     add_watch(&noticed, folder, WatchFlags::MOVED_TO | WatchFlags::CREATE | WatchFlags::DELETE)?;
     Ok(noticed)
-}
-
-/// What it was that changed does not matter.
-fn forget(noticed: &OwnedFd) {
-    let mut events = [MaybeUninit::uninit(); 4096];
-    while read(noticed, &mut events).is_ok_and(|(read, _)| !read.is_empty()) {}
 }
 
 #[cfg(test)]

@@ -141,6 +141,9 @@ pub trait Builder: Send + Sync {
         bounds: &Bounds,
     ) -> Result<BTreeMap<String, Evaluated>, StepError>;
 
+    /// How many evaluations this host has processors for: Nix evaluates on one.
+    fn evaluators(&self) -> usize;
+
     /// Evaluates a rendered configuration.
     async fn evaluate(
         &self,

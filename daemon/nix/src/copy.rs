@@ -20,28 +20,15 @@ use crate::worker::frames::Frames;
 use crate::worker::info::Info;
 use crate::worker::peer::{Peer, Refusal};
 use crate::worker::wire::Outgoing;
-use crate::worker::{Worker, WorkerError};
+use crate::worker::{Failed, Worker, WorkerError};
 
 /// Where paths are copied to.
 #[derive(Debug, Clone, Copy)]
 pub struct Destination<'a> {
-    /// The store's URL, such as `ssh-ng://root@192.0.2.10`.
+    /// The store's URL: `ssh-ng://root@192.0.2.10` without options, or one that this host's own Nix can open.
     pub url: &'a str,
     /// Options for `ssh`, as `NIX_SSHOPTS` holds them: divided by spaces, without quotes.
     pub ssh_options: Option<&'a str>,
-}
-
-/// Which of the two stores did not do what it should.
-#[derive(Debug)]
-pub(crate) enum Failed {
-    Here(WorkerError),
-    There(WorkerError),
-}
-
-impl From<WorkerError> for Failed {
-    fn from(error: WorkerError) -> Self {
-        Self::There(error)
-    }
 }
 
 impl Nix {
@@ -77,7 +64,7 @@ impl Nix {
         // `ssh` takes as long to start as this store takes to answer.
         let looking = async {
             let mut here = self.here().await?;
-            let closure = here.peer.worker.closure(paths).await;
+            let closure = held_closure(&mut here.peer.worker, paths).await;
             Ok::<_, NixError>((here, closure))
         };
         let (looked, there) = tokio::join!(looking, self.there(to));
@@ -107,8 +94,22 @@ impl Nix {
             }
             None => ("nix-daemon", self.nix_daemon(Some(to.url))),
         };
-        Peer::start(command, program, refused).await
+        Peer::start(command, program, refused).await.map_err(|error| match error {
+            NixError::NotFound { program } => {
+                NixError::CopyFailed { message: format!("the program “{program}” was not found") }
+            }
+            error => error,
+        })
     }
+}
+
+/// What is to be sent, and stays until it is.
+async fn held_closure(
+    here: &mut Worker<impl AsyncRead + Unpin, impl AsyncWrite + Unpin>,
+    paths: &[StorePath],
+) -> Result<Vec<Info>, WorkerError> {
+    here.hold(paths).await?;
+    here.closure(paths).await
 }
 
 pub(crate) fn refused(Refusal(message): Refusal) -> NixError {
@@ -151,9 +152,11 @@ pub(crate) async fn send_content(
     frames: &mut Frames<'_, impl AsyncWrite + Unpin>,
     mut sent: impl FnMut(u64) + Send,
 ) -> Result<(), Failed> {
-    let mut archive = here.archive(&info.path).await.map_err(Failed::Here)?;
+    let unreadable =
+        |error| Failed::Here(WorkerError::Refused(format!("reading {} failed: {error}", info.path)));
+    let mut archive = here.archive(&info.path).await.map_err(unreadable)?;
     let mut length = 0;
-    while let Some(bytes) = archive.next().await.map_err(Failed::Here)? {
+    while let Some(bytes) = archive.next().await.map_err(unreadable)? {
         frames.put(bytes).await?;
         length += bytes.len() as u64;
         sent(bytes.len() as u64);

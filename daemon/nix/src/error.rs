@@ -59,7 +59,7 @@ pub enum NixError {
     /// Another command failed.
     #[error("{command} failed: {message}")]
     CommandFailed {
-        /// What was called, such as `nix path-info`.
+        /// What was called, such as `nix store add-path`.
         command: &'static str,
         /// Nix's message.
         message: String,

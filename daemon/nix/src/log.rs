@@ -13,7 +13,7 @@ mod throttle;
 pub mod tracker;
 
 pub use parse::{Entry, Line, parse};
-pub(crate) use text::clean;
+pub(crate) use text::{bounded, clean};
 pub(crate) use throttle::Throttle;
 pub use tracker::Tracker;
 

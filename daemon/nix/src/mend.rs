@@ -7,12 +7,12 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::copy::{Destination, Failed, refused, send_content};
+use crate::copy::{Destination, refused, send_content};
 use crate::error::NixError;
 use crate::nix::{Nix, Run};
 use crate::store_path::StorePath;
-use crate::worker::Worker;
 use crate::worker::info::Info;
+use crate::worker::{Failed, Worker};
 
 impl Nix {
     /// Sends paths that this store holds once more, in place of whatever the other store has there. What they refer to must
@@ -36,14 +36,13 @@ impl Nix {
 
     async fn replace(&self, paths: &[StorePath], to: Destination<'_>) -> Result<(), NixError> {
         let mut here = self.here().await?;
-        let known = match here.peer.worker.closure(paths).await {
-            Ok(known) => known,
+        let infos = match here.peer.worker.infos(paths).await {
+            Ok(infos) => infos,
             Err(error) => return here.done(Err(error)).await,
         };
         let mut there = self.there(to).await?;
-        let of = |path: &StorePath| known.iter().find(|info| info.path == *path);
-        for info in paths.iter().filter_map(of) {
-            match replace(&mut here.peer.worker, &mut there.worker, info).await {
+        for info in infos {
+            match replace(&mut here.peer.worker, &mut there.worker, &info).await {
                 Ok(()) => {}
                 Err(Failed::Here(error)) => return here.done(Err(error)).await,
                 Err(Failed::There(error)) => return Err(refused(there.explained(error).await)),

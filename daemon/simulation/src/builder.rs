@@ -119,6 +119,10 @@ impl Builder for SimulatedBuilder {
         found.collect()
     }
 
+    fn evaluators(&self) -> usize {
+        2
+    }
+
     async fn evaluate(
         &self,
         _: OperationId,

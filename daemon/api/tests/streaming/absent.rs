@@ -62,6 +62,10 @@ impl Builder for Talker {
         absent()
     }
 
+    fn evaluators(&self) -> usize {
+        1
+    }
+
     async fn evaluate(
         &self,
         _: OperationId,

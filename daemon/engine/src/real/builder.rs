@@ -11,7 +11,6 @@ use berth_domain::{MachineName, OperationId};
 use berth_nix::{Applied, Destination, Evaluation, Level, Nix, NixError, Run, Update};
 use berth_protocol::nixops4::SOCKET;
 use berth_render::{PlatformPin, Rendered};
-use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -46,23 +45,6 @@ impl NixBuilder {
             roots: Roots(folder.join("roots")),
         }
     }
-
-    /// Evaluates a part of a batch in one process.
-    async fn evaluate_part(
-        &self,
-        folder: PathBuf,
-        members: &[(&String, &Rendered)],
-        platform: &PlatformPin,
-        bounds: &Bounds,
-    ) -> Result<Vec<(String, Evaluated)>, StepError> {
-        let flake = Folder::with(folder, &berth_render::batch(members.iter().copied(), platform))?;
-        let found = self.nix.evaluate_batch(flake.path(), &run(bounds), |_| {}).await?;
-        let evaluated = |evaluation: Evaluation| Evaluated {
-            derivation: evaluation.drv.to_string(),
-            system: evaluation.system.to_string(),
-        };
-        Ok(found.into_iter().map(|(name, evaluation)| (name, evaluated(evaluation))).collect())
-    }
 }
 
 #[async_trait]
@@ -93,14 +75,20 @@ impl Builder for NixBuilder {
         platform: &PlatformPin,
         bounds: &Bounds,
     ) -> Result<BTreeMap<String, Evaluated>, StepError> {
-        let members: Vec<_> = members.iter().collect();
-        let parts = members.chunks(part_size(members.len(), processors())).enumerate();
-        let evaluations = parts.map(|(number, part)| {
-            let folder = self.flakes.join(format!("{batch}-{number}"));
-            self.evaluate_part(folder, part, platform, bounds)
-        });
-        let found = try_join_all(evaluations).await?;
-        Ok(found.into_iter().flatten().collect())
+        let files = berth_render::batch(members, platform);
+        let flake = Folder::with(self.flakes.join(batch.to_string()), &files)?;
+        let found = self.nix.evaluate_batch(flake.path(), &run(bounds), |_| {}).await?;
+        let evaluated = |(name, evaluation): (String, Evaluation)| {
+            (
+                name,
+                Evaluated { derivation: evaluation.drv.to_string(), system: evaluation.system.to_string() },
+            )
+        };
+        Ok(found.into_iter().map(evaluated).collect())
+    }
+
+    fn evaluators(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
     }
 
     async fn evaluate(
@@ -232,19 +220,6 @@ impl Builder for NixBuilder {
     }
 }
 
-/// The fewest tenants that are worth a process of their own: whatever they share is evaluated in each.
-const FEWEST: usize = 4;
-
-/// How many members of a batch are evaluated in one process. Nix evaluates on one processor.
-fn part_size(members: usize, processors: usize) -> usize {
-    let parts = (members / FEWEST).clamp(1, processors.max(1));
-    members.div_ceil(parts).max(1)
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// The name of a garbage collector root.
 fn name_of(keep: Keep<'_>) -> String {
     match keep {
@@ -283,15 +258,6 @@ fn short(derivation: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_batch_is_divided_among_processors_where_that_saves_time() {
-        for (members, processors, size) in
-            [(0, 2, 1), (1, 2, 1), (7, 2, 7), (8, 2, 4), (16, 1, 16), (16, 2, 8), (16, 64, 4), (15, 2, 8)]
-        {
-            assert_eq!(part_size(members, processors), size, "{members} on {processors}");
-        }
-    }
 
     #[test]
     fn log_lines_name_the_derivation_as_people_know_it() {

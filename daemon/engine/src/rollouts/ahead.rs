@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use berth_domain::{RevisionId, Rollout, TenantName};
 use berth_render::{PlatformPin, Rendered};
 use berth_store::StoreError;
+use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Shared;
@@ -16,8 +17,11 @@ use crate::error::StepError;
 use crate::hub::locked;
 use crate::ports::{Bounds, Evaluated};
 
-/// How many tenants are evaluated in one process. Memory grows with each, by what is its own.
+/// How many tenants are evaluated at a time. Memory grows with each, by what is its own.
 pub(super) const CHUNK: usize = 16;
+
+/// The fewest tenants that are worth a process of their own: what tenants share is evaluated in each.
+const FEWEST: usize = 4;
 
 /// How many evaluations are remembered; each has a few hundred bytes.
 const REMEMBERED: usize = 4096;
@@ -63,7 +67,8 @@ impl Shared {
         for (pin, batch) in self.batches(rollout, tenants, &bounds).await? {
             let pin: PlatformPin =
                 pin.parse().map_err(|error| StepError::failed("platform", format!("{error}")))?;
-            self.evaluate_halving(batch, &pin, &bounds).await?;
+            let parts = divided(batch, self.builder.evaluators()).into_iter();
+            try_join_all(parts.map(|part| self.evaluate_halving(part, &pin, &bounds))).await?;
         }
         Ok(())
     }
@@ -120,5 +125,46 @@ impl Shared {
             }
         }
         Ok(())
+    }
+}
+
+/// The parts of a batch that are evaluated at the same time.
+fn divided<T>(mut batch: BTreeMap<String, T>, evaluators: usize) -> Vec<BTreeMap<String, T>> {
+    let parts = (batch.len() / FEWEST).clamp(1, evaluators.max(1));
+    let size = batch.len().div_ceil(parts);
+    let mut divided = Vec::with_capacity(parts);
+    while let Some(next) = batch.keys().nth(size).cloned() {
+        let rest = batch.split_off(&next);
+        divided.push(std::mem::replace(&mut batch, rest));
+    }
+    divided.push(batch);
+    divided
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_divided_among_processors_where_that_saves_time() {
+        for (members, evaluators, sizes) in [
+            (0, 2, &[0_usize] as &[usize]),
+            (1, 2, &[1]),
+            (7, 2, &[7]),
+            (8, 2, &[4, 4]),
+            (15, 2, &[8, 7]),
+            (16, 1, &[16]),
+            (16, 64, &[4, 4, 4, 4]),
+        ] {
+            let batch: BTreeMap<String, ()> =
+                (0..members).map(|number| (format!("{number:02}"), ())).collect();
+            let divided = divided(batch.clone(), evaluators);
+            assert_eq!(
+                divided.iter().map(BTreeMap::len).collect::<Vec<_>>(),
+                sizes,
+                "{members} on {evaluators}"
+            );
+            assert_eq!(divided.into_iter().flatten().collect::<BTreeMap<_, _>>(), batch);
+        }
     }
 }

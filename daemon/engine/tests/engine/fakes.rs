@@ -400,6 +400,10 @@ impl Builder for FakeBuilder {
         Ok(members.iter().map(|(name, rendered)| (name.clone(), evaluated(&rendered.files))).collect())
     }
 
+    fn evaluators(&self) -> usize {
+        1
+    }
+
     async fn evaluate(
         &self,
         _: OperationId,

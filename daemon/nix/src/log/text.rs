@@ -3,6 +3,18 @@
 /// The longest line that is kept, in bytes.
 pub(crate) const MAX_LINE: usize = 4096;
 
+/// The longest message that is kept, in bytes.
+const MAX_MESSAGE: usize = 16 * 1024;
+
+/// The beginning of a message that is too long.
+pub(crate) fn bounded(mut text: String) -> String {
+    if text.len() > MAX_MESSAGE {
+        text.truncate(text.floor_char_boundary(MAX_MESSAGE));
+        text.push('…');
+    }
+    text
+}
+
 /// Removes ANSI escape sequences (ECMA-48: `ESC [ … final`, `ESC ] … BEL or ST`, `ESC x`) and other control characters
 /// but line feeds and tabs.
 pub(crate) fn clean(text: &str) -> String {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::counts::Counts;
 use super::parse::{Activity, Entry, Line, Outcome, parse};
-use super::text::{clean, clean_line};
+use super::text::{bounded, clean, clean_line};
 use super::throttle::Throttle;
 use super::{Level, Update};
 
@@ -15,9 +15,6 @@ pub const KEPT_LINES: usize = 50;
 
 /// How many error messages and plain lines are kept.
 const KEPT_MESSAGES: usize = 20;
-
-/// The longest message that is kept, in bytes.
-const MAX_MESSAGE: usize = 16 * 1024;
 
 /// Folds the lines of one call's log.
 #[derive(Debug, Default)]
@@ -186,14 +183,6 @@ fn is_hint(text: &str) -> bool {
     text.starts_with("(use '--show-trace'")
         || text.contains("you did not specify '--add-root'")
         || text.contains("not writing modified lock file of flake")
-}
-
-fn bounded(mut text: String) -> String {
-    if text.len() > MAX_MESSAGE {
-        text.truncate(text.floor_char_boundary(MAX_MESSAGE));
-        text.push('…');
-    }
-    text
 }
 
 fn derivations_in(error: &str) -> impl Iterator<Item = &str> {

@@ -5,7 +5,7 @@
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-use super::WorkerError;
+use super::{WorkerError, told};
 
 /// The longest word of the format's own, `nix-archive-1`, filled up.
 const LONGEST_WORD: u64 = 16;
@@ -35,7 +35,12 @@ impl<'a, R: AsyncBufRead + Unpin> Archive<'a, R> {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
         self.given = self.reader.take(buffered)?;
-        Ok(Some(&buffered[..self.given]))
+        if self.reader.failed {
+            self.input.consume(std::mem::take(&mut self.given));
+            return Err(WorkerError::Refused(told::error(self.input).await?));
+        }
+        // What is buffered is there still.
+        Ok(Some(&self.input.fill_buf().await?[..self.given]))
     }
 }
 
@@ -43,6 +48,8 @@ impl<'a, R: AsyncBufRead + Unpin> Archive<'a, R> {
 #[derive(Debug, Default)]
 struct Reader {
     ended: bool,
+    /// In place of what is next, the daemon's error follows: it says that it will send a path before it looks at it.
+    failed: bool,
     /// How many parentheses are open.
     open: u32,
     /// What was read of a number or of a word.
@@ -67,7 +74,7 @@ impl Reader {
     /// How many bytes belong to the archive.
     fn take(&mut self, bytes: &[u8]) -> Result<usize, WorkerError> {
         let mut rest = bytes;
-        while !rest.is_empty() && !self.ended {
+        while !rest.is_empty() && !self.ended && !self.failed {
             rest = match self.next {
                 Next::Value { left } => {
                     let passed = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
@@ -99,6 +106,10 @@ impl Reader {
             return self.word(&gathered[..length]);
         }
         let length = gathered.try_into().map(u64::from_le_bytes).map_err(|_| GARBLED)?;
+        self.failed = told::is_error(length);
+        if self.failed {
+            return Ok(Next::Length);
+        }
         let filled = length.checked_next_multiple_of(8).ok_or(GARBLED)?;
         Ok(match self.next {
             _ if filled == 0 => Next::Length,

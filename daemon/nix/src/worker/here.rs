@@ -11,7 +11,7 @@ use crate::nix::Nix;
 /// How many are kept.
 const MOST: usize = 8;
 
-/// How old one may get. A store's daemon remembers for an hour what it was asked about, also where that has changed meanwhile.
+/// How old one may get and still be asked: Nix and its settings may be other ones since it was started.
 const LIFE: Duration = Duration::from_secs(30);
 
 /// Daemons that wait.
@@ -45,6 +45,7 @@ impl Idle {
     }
 
     fn keep(&self, peer: Peer) {
+        peer.forget_its_words();
         let unwatched = self.with(|waiting| {
             if waiting.peers.len() < MOST {
                 waiting.peers.push(peer);

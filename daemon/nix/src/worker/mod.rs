@@ -26,9 +26,12 @@ pub(crate) mod wire;
 
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::time::timeout;
 
+use crate::log::{bounded, clean};
 use crate::store_path::StorePath;
 use archive::Archive;
 use frames::Frames;
@@ -51,6 +54,7 @@ mod version {
 
 /// What can be asked for.
 mod operation {
+    pub(super) const ADD_TEMP_ROOT: u64 = 11;
     pub(super) const QUERY_PATH_INFO: u64 = 26;
     pub(super) const QUERY_VALID_PATHS: u64 = 31;
     pub(super) const NAR_FROM_PATH: u64 = 38;
@@ -58,8 +62,11 @@ mod operation {
     pub(super) const ADD_MULTIPLE_TO_STORE: u64 = 44;
 }
 
-/// How many questions are sent before their answers are read: as many as a pipe (64 KiB) surely takes.
-const AT_ONCE: usize = 64;
+/// How many questions are sent before their answers are read: as many as the smallest pipe takes, of one page (pipe(7)).
+const AT_ONCE: usize = 12;
+
+/// How long a store may take to say why it hung up.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkerError {
@@ -72,9 +79,25 @@ pub(crate) enum WorkerError {
     /// It said what is not its protocol.
     #[error("the store does not speak Nix's protocol: {0}")]
     Garbled(&'static str),
+    /// Something else than a store answered.
+    #[error("no store answered, but: {0}")]
+    NoStore(String),
     /// The connection ended.
     #[error("the connection to the store ended: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// Which of two stores did not do what it should.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    Here(WorkerError),
+    There(WorkerError),
+}
+
+impl From<WorkerError> for Failed {
+    fn from(error: WorkerError) -> Self {
+        Self::There(error)
+    }
 }
 
 /// A daemon that was greeted. Where a question failed or was dropped before its answer was there, nothing more can be asked.
@@ -91,8 +114,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         let mut hello = Outgoing::default();
         hello.number(CLIENT_MAGIC);
         worker.send(hello).await?;
-        if worker.input.read_u64_le().await? != DAEMON_MAGIC {
-            return Err(WorkerError::Garbled("it does not greet"));
+        let greeting = worker.input.read_u64_le().await?;
+        if greeting != DAEMON_MAGIC {
+            let words = [&greeting.to_le_bytes(), worker.input.buffer()].concat();
+            return Err(WorkerError::NoStore(bounded(clean(&String::from_utf8_lossy(&words)))));
         }
         let theirs = worker.input.read_u64_le().await?;
         if theirs >> 8 != version::OURS >> 8 || theirs < version::OLDEST {
@@ -118,34 +143,47 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         let mut next: Vec<StorePath> = paths.to_vec();
         while !next.is_empty() {
             let mut found = HashSet::new();
-            for some in next.chunks(AT_ONCE) {
-                for info in self.infos(some).await? {
-                    found.extend(info.references.iter().cloned());
-                    known.insert(info.path.clone(), info);
-                }
+            for info in self.infos(&next).await? {
+                found.extend(info.references.iter().cloned());
+                known.insert(info.path.clone(), info);
             }
             next = found.into_iter().filter(|path| !known.contains_key(path)).collect();
         }
         Ok(references_first(known))
     }
 
-    /// What the store knows of some paths, which are not more than [`AT_ONCE`].
-    async fn infos(&mut self, paths: &[StorePath]) -> Result<Vec<Info>, WorkerError> {
-        let mut questions = Outgoing::default();
-        for path in paths {
-            questions.number(operation::QUERY_PATH_INFO);
-            questions.text(path.as_str());
-        }
-        self.send(questions).await?;
+    /// What the store knows of some paths, in their order.
+    pub(crate) async fn infos(&mut self, paths: &[StorePath]) -> Result<Vec<Info>, WorkerError> {
         let mut infos = Vec::with_capacity(paths.len());
-        for path in paths {
-            told_to_the_end(&mut self.input).await?;
-            if self.input.read_u64_le().await? == 0 {
-                return Err(WorkerError::NotValid(path.clone()));
+        for some in paths.chunks(AT_ONCE) {
+            let mut questions = Outgoing::default();
+            for path in some {
+                questions.number(operation::QUERY_PATH_INFO);
+                questions.text(path.as_str());
             }
-            infos.push(Info::read(path.clone(), &mut self.input).await?);
+            self.send(questions).await?;
+            for path in some {
+                told_to_the_end(&mut self.input).await?;
+                if self.input.read_u64_le().await? == 0 {
+                    return Err(WorkerError::NotValid(path.clone()));
+                }
+                infos.push(Info::read(path.clone(), &mut self.input).await?);
+            }
         }
         Ok(infos)
+    }
+
+    /// Keeps paths, and all that they refer to, from being collected as garbage as long as the daemon runs.
+    pub(crate) async fn hold(&mut self, paths: &[StorePath]) -> Result<(), WorkerError> {
+        for path in paths {
+            let mut question = Outgoing::default();
+            question.number(operation::ADD_TEMP_ROOT);
+            question.text(path.as_str());
+            self.send(question).await?;
+            told_to_the_end(&mut self.input).await?;
+            self.input.read_u64_le().await?;
+        }
+        Ok(())
     }
 
     /// Which of some paths the store has. It does not look for them elsewhere.
@@ -221,10 +259,7 @@ pub(crate) struct Answer<'a, R>(&'a mut R);
 
 impl<R: AsyncRead + Unpin> Answer<'_, R> {
     /// Waits for it while something is sent: a store may speak before it has everything.
-    pub(crate) async fn to<E: From<WorkerError>>(
-        self,
-        sending: impl Future<Output = Result<(), E>>,
-    ) -> Result<(), E> {
+    pub(crate) async fn to(self, sending: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
         let (mut told, mut sent) = (pin!(told_to_the_end(self.0)), pin!(sending));
         tokio::select! {
             biased;
@@ -233,10 +268,51 @@ impl<R: AsyncRead + Unpin> Answer<'_, R> {
                 answered?;
                 sent.await
             }
-            all = &mut sent => {
-                all?;
-                Ok(told.await?)
+            all = &mut sent => match all {
+                Ok(()) => Ok(told.await?),
+                // Whoever hangs up may have said why.
+                Err(Failed::There(WorkerError::Io(error))) => match timeout(LAST_WORDS, told).await {
+                    Ok(Err(why @ WorkerError::Refused(_))) => Err(why.into()),
+                    _ => Err(WorkerError::from(error).into()),
+                },
+                failed => failed,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_answers_in_place_of_a_store_is_quoted() {
+        let says = b"This account is currently not available.\n".as_slice();
+        let error = Worker::greet(says, tokio::io::sink()).await.unwrap_err();
+        assert!(error.to_string().contains("This account is currently not available."), "{error}");
+        assert!(matches!(Worker::greet(b"no".as_slice(), tokio::io::sink()).await, Err(WorkerError::Io(_))));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_up_is_asked_why() {
+        let broken = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let mut why = Outgoing::default();
+        why.number(0x6378_7470);
+        why.text("Error");
+        why.number(0);
+        why.text("Error");
+        why.text("no space left");
+        [0, 0].into_iter().for_each(|number| why.number(number));
+        let (mut theirs, mut ours) = tokio::io::duplex(1024);
+        let telling = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            theirs.write_all(why.bytes()).await.unwrap();
+        });
+        let failed = Answer(&mut ours).to(async { Err(Failed::There(broken().into())) }).await;
+        assert!(matches!(&failed, Err(Failed::There(WorkerError::Refused(why))) if why == "no space left"));
+        telling.await.unwrap();
+        // It has gone without a word.
+        let failed = Answer(&mut ours).to(async { Err(Failed::There(broken().into())) }).await;
+        assert!(matches!(&failed, Err(Failed::There(WorkerError::Io(_)))), "{failed:?}");
     }
 }

@@ -1,19 +1,20 @@
 //! The process that is asked.
 
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Worker, WorkerError};
 use crate::error::NixError;
 use crate::log::clean;
 
 /// The most that is kept of what the process writes besides, in bytes.
-const MAX_WORDS: u64 = 16 * 1024;
+const MAX_WORDS: usize = 16 * 1024;
 
 /// How long its last words are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -30,8 +31,13 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    words: JoinHandle<String>,
+    words: Words,
+    reading: AbortOnDropHandle<()>,
 }
+
+/// What a process wrote besides.
+#[derive(Debug, Default, Clone)]
+struct Words(Arc<Mutex<Vec<u8>>>);
 
 /// Why a peer did not do what it should, with what its process wrote.
 #[derive(Debug)]
@@ -58,7 +64,9 @@ impl Peer {
         let (Some(output), Some(input), Some(stderr)) = streams else {
             return Err(NixError::io(program)(std::io::Error::other("its streams were not piped")));
         };
-        let mut process = Process { child, words: tokio::spawn(words(stderr)) };
+        let words = Words::default();
+        let reading = AbortOnDropHandle::new(tokio::spawn(words.clone().read(stderr)));
+        let mut process = Process { child, words, reading };
         match Worker::greet(output, input).await {
             Ok(worker) => Ok(Self { worker, since, process }),
             Err(error) => Err(refused(process.explained(error).await)),
@@ -70,34 +78,52 @@ impl Peer {
         matches!(self.process.child.try_wait(), Ok(None))
     }
 
+    /// What it wrote until now has nothing to do with the next question.
+    pub(crate) fn forget_its_words(&self) {
+        self.process.words.with(Vec::clear);
+    }
+
     /// Ends it, after it failed.
-    pub(crate) async fn explained(mut self, error: WorkerError) -> Refusal {
-        self.process.explained(error).await
+    pub(crate) async fn explained(self, error: WorkerError) -> Refusal {
+        let Self { worker, mut process, .. } = self;
+        // Whoever waits for a question is not asked any more.
+        drop(worker);
+        process.explained(error).await
     }
 }
 
 impl Process {
     /// What the store said; where it said nothing, what the process wrote.
     async fn explained(&mut self, error: WorkerError) -> Refusal {
-        let _ = self.child.start_kill();
-        let silent = matches!(error, WorkerError::Io(_) | WorkerError::Garbled(_));
-        // Without its words there is still the error.
-        let words = match silent {
-            true => timeout(LAST_WORDS, &mut self.words).await.ok().and_then(Result::ok).unwrap_or_default(),
-            false => String::new(),
+        if matches!(error, WorkerError::Refused(_) | WorkerError::NotValid(_)) {
+            return Refusal(error.to_string());
+        }
+        // Without its words there is still the error, and one that does not end is ended when it is dropped.
+        let ended = async {
+            let _ = self.child.wait().await;
+            let _ = (&mut self.reading).await;
         };
-        let words = clean(&words).trim().to_owned();
+        let _ = timeout(LAST_WORDS, ended).await;
+        let words = self.words.with(|words| clean(&String::from_utf8_lossy(words)));
+        let words = words.trim();
         Refusal(if words.is_empty() { error.to_string() } else { format!("{words}\n{error}") })
     }
 }
 
-/// Reads all that a process writes, lest it should block, and keeps the beginning.
-async fn words(mut stderr: ChildStderr) -> String {
-    let mut kept = Vec::new();
-    // Where it cannot be read, nothing is known of it.
-    let _ = (&mut stderr).take(MAX_WORDS).read_to_end(&mut kept).await;
-    let mut rest = tokio::io::sink();
-    let _ = tokio::io::copy(&mut stderr, &mut rest).await;
-    let _ = rest.shutdown().await;
-    String::from_utf8_lossy(&kept).into_owned()
+impl Words {
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads all that a process writes, lest it should block, and keeps the beginning.
+    async fn read(self, mut stderr: ChildStderr) {
+        let mut piece = [0; 4096];
+        // Where it cannot be read, nothing more is known.
+        while let Ok(read @ 1..) = stderr.read(&mut piece).await {
+            self.with(|words| {
+                let room = MAX_WORDS.saturating_sub(words.len()).min(read);
+                words.extend_from_slice(&piece[..room]);
+            });
+        }
+    }
 }

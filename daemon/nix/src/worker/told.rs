@@ -4,7 +4,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::WorkerError;
 use super::wire::{numbers, text};
-use crate::log::clean;
+use crate::log::{bounded, clean};
 
 const LAST: u64 = 0x616c_7473;
 const LINE: u64 = 0x6f6c_6d67;
@@ -12,6 +12,11 @@ const ERROR: u64 = 0x6378_7470;
 const STARTED: u64 = 0x5354_5254;
 const STOPPED: u64 = 0x5354_4f50;
 const RESULT: u64 = 0x5253_4c54;
+
+/// Whether this number begins an error; the length of no text is that great.
+pub(super) fn is_error(number: u64) -> bool {
+    number == ERROR
+}
 
 /// Reads what the daemon tells until its work is done.
 pub(super) async fn told_to_the_end(input: &mut (impl AsyncRead + Unpin)) -> Result<(), WorkerError> {
@@ -38,7 +43,7 @@ pub(super) async fn told_to_the_end(input: &mut (impl AsyncRead + Unpin)) -> Res
 }
 
 /// An error: its kind, level and name, the message, no position, and the trace, which nobody needs.
-async fn error(input: &mut (impl AsyncRead + Unpin)) -> Result<String, WorkerError> {
+pub(super) async fn error(input: &mut (impl AsyncRead + Unpin)) -> Result<String, WorkerError> {
     text(input).await?;
     numbers(input, 1).await?;
     text(input).await?;
@@ -48,7 +53,7 @@ async fn error(input: &mut (impl AsyncRead + Unpin)) -> Result<String, WorkerErr
         numbers(input, 1).await?;
         text(input).await?;
     }
-    Ok(clean(&message))
+    Ok(bounded(clean(&message)))
 }
 
 async fn fields(input: &mut (impl AsyncRead + Unpin)) -> Result<(), WorkerError> {

@@ -135,6 +135,7 @@ async fn a_store_that_refuses_in_the_middle_is_quoted_and_the_next_copy_goes_on(
     fs::create_dir(&in_the_way).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&in_the_way).status().unwrap();
     if !mounted.success() {
+        eprintln!("skipped: nothing can be mounted here");
         return;
     }
     let error =
@@ -144,6 +145,12 @@ async fn a_store_that_refuses_in_the_middle_is_quoted_and_the_next_copy_goes_on(
     assert!(message.contains("busy"), "{message}");
     nix.copy(std::slice::from_ref(&path), other.destination(), &ample(), |_| {}).await.unwrap();
     assert!(other.is_whole(&path));
+}
+
+/// Whether a process is gone but for its exit status.
+fn has_ended(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
 }
 
 #[tokio::test]
@@ -162,25 +169,59 @@ async fn a_daemon_that_has_ended_is_not_asked_again() {
         assert!(matches!(running.as_slice(), [one] if one.starts_with("nix-daemon --stdio")), "{running:?}");
         nix.path_info(&path).await.unwrap();
         assert_eq!(processes_with(&mark), running, "the one that was kept is asked");
-        assert!(Command::new("pkill").args(["-KILL", "-f", &mark]).status().unwrap().success());
-        while !processes_with(&mark).is_empty() {
+        let pid = Command::new("pgrep").args(["-f", &mark]).output().unwrap().stdout;
+        let pid = String::from_utf8(pid).unwrap().trim().to_owned();
+        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        while !has_ended(&pid) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_gone_meanwhile_is_not_sent_although_a_daemon_remembers_it() {
+async fn what_is_gone_is_not_sent_and_named_with_why() {
     let Some(nix) = nix() else { return };
-    let path = added(&nix, "gone", |_| {}).await;
-    nix.path_info(&path).await.unwrap();
-    let deleted = Command::new("nix-store").args(["--delete", path.as_str()]).output().unwrap();
-    assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
-    let other = Other::new();
-    for _ in 0..2 {
-        let error =
-            nix.copy(std::slice::from_ref(&path), other.destination(), &ample(), |_| {}).await.unwrap_err();
-        assert!(error.to_string().contains(path.as_str()), "{error}");
-        assert!(!other.holds(&path));
+    for (registered, why) in [(true, "No such file or directory"), (false, "is not valid")] {
+        let path = added(&nix, "gone", |_| {}).await;
+        match registered {
+            true => fs::remove_dir_all(path.as_str()).unwrap(),
+            false => {
+                let deleted = Command::new("nix-store").args(["--delete", path.as_str()]).output().unwrap();
+                assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+            }
+        }
+        let other = Other::new();
+        for _ in 0..2 {
+            let copied = nix.copy(std::slice::from_ref(&path), other.destination(), &ample(), |_| {}).await;
+            let error = copied.unwrap_err().to_string();
+            assert!(error.contains(path.as_str()) && error.contains(why), "{error}");
+            assert!(!other.holds(&path));
+        }
     }
+}
+
+#[tokio::test]
+async fn a_copy_that_is_cancelled_in_the_middle_leaves_no_process_and_no_path() {
+    let Some(mut options) = nix().map(|_| NixOptions::default()) else { return };
+    let mark = unique();
+    options.settings = [("user-agent-suffix".to_owned(), mark.clone())].into();
+    let nix = Nix::new(options);
+    let large = |folder: &Path| fs::write(folder.join("large"), vec![0; 256 << 20]).unwrap();
+    let path = added(&nix, "cancelled", large).await;
+    let (other, bounds) = (Other::new(), ample());
+    let begun = |update: Update| match update {
+        Update::Progress(progress) if progress.unit == Unit::Bytes && progress.done > 0 => {
+            bounds.cancel.cancel()
+        }
+        _ => {}
+    };
+    let copied = nix.copy(std::slice::from_ref(&path), other.destination(), &bounds, begun).await;
+    assert!(matches!(copied, Err(NixError::Cancelled)), "{copied:?}");
+    while !processes_with(&mark).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!other.is_whole(&path));
+    // What was begun is in nobody's way.
+    nix.copy(std::slice::from_ref(&path), other.destination(), &ample(), |_| {}).await.unwrap();
+    assert!(other.is_whole(&path));
 }
