@@ -17,8 +17,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// A quick key exchange first, where both sides offer it: nothing goes over this connection that would have to be hidden from those
 /// who break it some day, and the ones that quantum computers do not break take OpenSSH 9 a tenth of a second of computing.
-const QUICK_KEY_EXCHANGE: &str =
-    "KexAlgorithms=^ecdh-sha2-nistp256,curve25519-sha256,curve25519-sha256@libssh.org";
+const QUICK_KEY_EXCHANGE: &str = "KexAlgorithms=^curve25519-sha256,curve25519-sha256@libssh.org";
 
 /// Whether a master connection is there: something listens at the socket.
 pub(crate) async fn is_open(endpoint: &Endpoint) -> bool {

@@ -1,12 +1,14 @@
 //! Removing what a system's state contract lists.
 
+use std::time::Duration;
+
 use berth_protocol::{Answer, FailureCode, Request};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::bench::{Bench, Told, claim};
+use crate::bench::{Bench, Told, ask, claim};
 use crate::keeping::{active, at_rest, restore};
-use crate::restoring::{PATIENT, boot_in_the_middle, changed, leftovers};
+use crate::restoring::{PATIENT, boot_in_the_middle, changed, leftovers, until_it_waits};
 use crate::systems::{SWITCH, system};
 
 async fn wipe(bench: &Bench, system: &berth_machine::StorePath) -> Told {
@@ -126,4 +128,43 @@ async fn a_wipe_ends_a_restore_that_a_boot_interrupted_so_that_nothing_comes_bac
     assert_eq!(psql(&bench, "SELECT count(*) FROM pg_database WHERE datname = 'web'").await, "0");
     assert!(!bench.file("/var/lib/web").exists());
     assert_eq!(active(&bench, &["web", "writer"]).await, [false, false]);
+}
+
+#[tokio::test]
+async fn a_wipe_waits_for_a_restore_that_is_under_way() {
+    let Some((bench, path, snapshot, _)) = changed("underway", PATIENT).await else { return };
+    let mut agent = bench.agent().await;
+    let restoring = ask(&mut agent, restore(Uuid::now_v7(), &path, &[("web", &snapshot)]));
+    let wiping = async {
+        until_it_waits(&bench).await;
+        let go_on = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            bench.run(&["pkill", "-f", "^[s]leep 1000"]).await;
+        };
+        let (told, ()) = tokio::join!(wipe(&bench, &path), go_on);
+        told
+    };
+    let (restored, told) = tokio::join!(restoring, wiping);
+    assert_eq!(restored.answer.unwrap(), Answer::Restored);
+    assert!(removed(told).contains(&"directory /var/lib/web".to_owned()));
+    assert_eq!(leftovers(&bench).await, "");
+    assert!(!bench.file("/var/lib/web").exists());
+    assert_eq!(active(&bench, &["web", "writer"]).await, [false, false]);
+}
+
+#[tokio::test]
+async fn a_wipe_removes_nothing_beside_a_restores_record_that_nobody_can_read() {
+    let Some((bench, path, snapshot, _)) = changed("unread", &[]).await else { return };
+    let request = restore(Uuid::now_v7(), &path, &[("web", &snapshot)]);
+    assert_eq!(bench.ask(request).await.answer.unwrap(), Answer::Restored);
+    at_rest(&bench).await;
+    let records = bench.run(&["sh", "-c", "ls /var/lib/berth/state/*restore*.json"]).await;
+    let record = records.lines().next().unwrap();
+    bench.run(&["sh", "-c", "mv \"$1\" /tmp/record && echo spoiled > \"$1\"", "sh", record]).await;
+    let failure = wipe(&bench, &path).await.failure();
+    assert!(failure.message.contains(record), "{failure}");
+    assert!(bench.file("/var/lib/web").exists());
+    bench.run(&["mv", "/tmp/record", record]).await;
+    wipe(&bench, &path).await.answer.unwrap();
+    assert!(!bench.file("/var/lib/web").exists());
 }

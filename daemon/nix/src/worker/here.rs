@@ -36,12 +36,21 @@ impl Idle {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The last one first: those that nobody needs get old.
-    fn take(&self) -> Option<Peer> {
-        self.with(|waiting| {
-            waiting.end_the_old();
-            std::iter::from_fn(|| waiting.peers.pop()).find_map(|mut peer| peer.runs().then_some(peer))
-        })
+    /// One that answers; the last one first: those that nobody needs get old.
+    async fn take(&self) -> Option<Peer> {
+        let next = || {
+            self.with(|waiting| {
+                waiting.end_the_old();
+                waiting.peers.pop()
+            })
+        };
+        while let Some(mut peer) = next() {
+            // It may have been killed meanwhile.
+            if peer.worker.valid(std::iter::empty()).await.is_ok() {
+                return Some(peer);
+            }
+        }
+        None
     }
 
     fn keep(&self, peer: Peer) {
@@ -83,7 +92,7 @@ impl Nix {
     /// [`NixError::CommandFailed`] with why none answers.
     pub(crate) async fn here(&self) -> Result<Here, NixError> {
         let idle = self.idle().clone();
-        let peer = match idle.take() {
+        let peer = match idle.take().await {
             Some(peer) => peer,
             None => {
                 let program = self.options().program.to_string_lossy();

@@ -65,7 +65,7 @@ mod operation {
 /// How many questions are sent before their answers are read: as many as the smallest pipe takes, of one page (pipe(7)).
 const AT_ONCE: usize = 12;
 
-/// How long a store may take to say why it hung up.
+/// How long a store, or the process before it, may take to say why it hung up.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]

@@ -2,22 +2,18 @@
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Worker, WorkerError};
+use super::{LAST_WORDS, Worker, WorkerError};
 use crate::error::NixError;
 use crate::log::clean;
 
 /// The most that is kept of what the process writes besides, in bytes.
 const MAX_WORDS: usize = 16 * 1024;
-
-/// How long its last words are waited for.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A `nix-daemon --stdio` that was greeted, here or behind `ssh`. Dropping it ends it.
 #[derive(Debug)]
@@ -71,11 +67,6 @@ impl Peer {
             Ok(worker) => Ok(Self { worker, since, process }),
             Err(error) => Err(refused(process.explained(error).await)),
         }
-    }
-
-    /// Whether it has not ended.
-    pub(crate) fn runs(&mut self) -> bool {
-        matches!(self.process.child.try_wait(), Ok(None))
     }
 
     /// What it wrote until now has nothing to do with the next question.
