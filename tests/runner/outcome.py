@@ -23,6 +23,13 @@ class Outcome:
         else:
             self.failed.append(f"{name}: {failure}")
 
+    def add(self, other: "Outcome") -> None:
+        """Adds what something else came to; not the time."""
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.unsteady += other.unsteady
+
 
 @dataclass
 class Phase:
@@ -64,9 +71,7 @@ class Summary:
             print(f"{name:14} {_counts(outcome):40} {outcome.seconds:6.0f} s")
         total = Outcome()
         for outcome in self.outcomes.values():
-            total.passed += outcome.passed
-            total.failed += outcome.failed
-            total.skipped += outcome.skipped
+            total.add(outcome)
         print(f"{'total':14} {_counts(total):40} {time.monotonic() - self.started:6.0f} s")
         good = not total.failed and not self.interrupted
         print("every test passed" if good else "interrupted" if self.interrupted else "FAILED", flush=True)

@@ -11,6 +11,7 @@ import programs
 from context import nix_environment, why_no_machines
 from libtest import Reader
 from outcome import Outcome
+from standing import Watch
 
 BUILD_LIMIT = 45 * 60
 TEST_LIMIT = 60 * 60
@@ -41,24 +42,47 @@ def run(context) -> Outcome:
 
 
 def _test(context, targets: list[str], environment: dict, outcome: Outcome) -> Outcome:
-    words = [context.filter] if context.filter else []
-    argv = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", *targets, "--", "--show-output", *words]
     log = context.target / "tests" / "workspace.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w", encoding="utf-8") as file:
         reader = Reader(outcome, file)
-        try:
-            status = command.stream(argv, environment, TEST_LIMIT, reader)
-        except command.Failed as reason:
-            outcome.failed.append(f"cargo test: {reason}")
-            return outcome
+        _run(reader, targets, context.filter, environment)
+        failures = reader.failures
+        for standstill in reader.standstills:
+            failures += _whole_program_again(standstill, context.filter, environment, outcome, file)
     if context.filter and not reader.tests:
         outcome.skipped.append(f"no test's name contains “{context.filter}”")
-    if status != 0 and not reader.failures:
-        outcome.failed.append(f"cargo test ended with exit status {status}")
     print(f"every line that the tests wrote: {log}")
-    again.run(reader.failures, environment, outcome)
+    again.run(failures, environment, outcome)
     return outcome
+
+
+def _whole_program_again(standstill: again.Standstill, filter: str | None, environment: dict, outcome: Outcome, file) -> list:
+    """Runs a program once more in which a test stood still; what failed this time."""
+    print(f"\nonce more: {standstill}", flush=True)
+    reader = Reader(Outcome(), file, only=standstill.program)
+    _run(reader, standstill.target(), filter, environment)
+    outcome.add(reader.outcome)
+    if reader.standstills or not reader.tests:
+        outcome.failed.append(str(standstill))
+    else:
+        outcome.unsteady.append(f"{standstill}, and did not when run again")
+    return reader.failures
+
+
+def _run(reader: Reader, targets: list[str], filter: str | None, environment: dict) -> None:
+    words = [filter] if filter else []
+    argv = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", *targets, "--", "--show-output", *words]
+    try:
+        with Watch(reader):
+            status = command.stream(argv, environment, TEST_LIMIT, reader)
+    except command.Failed as reason:
+        slow = f", waiting for {', '.join(reader.slow)}" if reader.slow else ""
+        reader.outcome.failed.append(f"cargo test: {reason}{slow}")
+        status = 0
+    reader.end()
+    if status != 0 and not reader.failures and not reader.standstills:
+        reader.outcome.failed.append(f"cargo test ended with exit status {status}")
 
 
 def _machines(outcome: Outcome) -> dict[str, str]:

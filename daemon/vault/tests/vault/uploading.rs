@@ -1,30 +1,32 @@
 //! Uploads that do not go as they should.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_vault::{Limits, Mode};
 use reqwest::{Method, StatusCode};
 
 use crate::place::Place;
 use crate::raw::Raw;
-use crate::server::{Client, Server, name, noise, path};
+use crate::server::{Server, name, noise, path};
 
 /// Large enough that S3 has parts of it already.
 const LARGE: usize = 12_000_000;
+
+/// What is sent to learn whether an upload is under way.
+const PROBE: &str = "probe";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_cut_leaves_nothing_and_can_be_made_again() {
     for place in Place::every().await {
         let server = Server::start(&place).await;
-        let quota = u64::try_from(LARGE).unwrap();
-        let client = server.client("acme", Mode::Full, Some(quota));
+        let client = server.client("acme", Mode::Full, Some(room_for_one()));
         client.create().await;
         let content = noise(6, LARGE);
         let object = path("data", &content);
         let mut raw = Raw::connect(&server, &client).await;
         raw.head("POST", &format!("/vault/acme{object}"), &format!("Content-Length: {LARGE}\r\n")).await;
         raw.send(&content[..LARGE - 1]).await;
-        await_reserved(&client).await;
+        await_reserved(&server).await;
         drop(raw);
         // What it had reserved is free again once the server knows.
         let mut status = client.post(&object, &*content).await;
@@ -36,7 +38,7 @@ async fn an_upload_that_is_cut_leaves_nothing_and_can_be_made_again() {
             tokio::time::sleep(Duration::from_millis(50)).await;
             status = client.post(&object, &*content).await;
         }
-        assert_eq!((status, server.usage("acme").await), (StatusCode::OK, quota));
+        assert_eq!((status, server.usage("acme").await), (StatusCode::OK, LARGE as u64));
         assert!(place.files().is_none_or(|files| files.len() == 1));
     }
 }
@@ -119,14 +121,14 @@ async fn a_connection_outlives_an_upload_that_is_refused() {
 async fn an_upload_into_a_repository_that_is_destroyed_meanwhile_leaves_nothing() {
     for place in Place::every().await {
         let server = Server::start(&place).await;
-        let client = server.client("acme", Mode::Full, Some(u64::try_from(LARGE).unwrap()));
+        let client = server.client("acme", Mode::Full, Some(room_for_one()));
         client.create().await;
         let content = noise(8, LARGE);
         let object = path("data", &content);
         let mut raw = Raw::connect(&server, &client).await;
         raw.head("POST", &format!("/vault/acme{object}"), &format!("Content-Length: {LARGE}\r\n")).await;
         raw.send(&content[..LARGE / 2]).await;
-        await_reserved(&client).await;
+        await_reserved(&server).await;
         server.vault.destroy(&name("acme")).await.unwrap();
         raw.send(&content[LARGE / 2..]).await;
         assert_eq!(raw.status().await, 404);
@@ -160,11 +162,19 @@ async fn uploads_of_one_tenant_do_not_keep_out_another() {
     acme.add("data", b"another").await;
 }
 
-/// Waits until an upload that takes up the whole quota is under way: then there is no room for anything else.
-async fn await_reserved(client: &Client) {
-    let small = path("snapshots", b"small");
-    while client.post(&small, "small").await != StatusCode::INSUFFICIENT_STORAGE {
-        assert_eq!(client.status(Method::DELETE, &small).await, StatusCode::OK);
+/// A quota for one large upload, beside which a probe does not matter: it may be quicker than what it asks about.
+fn room_for_one() -> u64 {
+    (LARGE + PROBE.len()) as u64
+}
+
+/// Waits until an upload is under way, beside which there is no room for what has a quota of its own size.
+async fn await_reserved(server: &Server) {
+    let prober = server.client("acme", Mode::Full, Some(PROBE.len() as u64));
+    let path = path("snapshots", PROBE.as_bytes());
+    let end = Instant::now() + Duration::from_secs(20);
+    while prober.post(&path, PROBE).await != StatusCode::INSUFFICIENT_STORAGE {
+        assert!(Instant::now() < end, "the upload does not begin");
+        assert_eq!(prober.status(Method::DELETE, &path).await, StatusCode::OK);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
