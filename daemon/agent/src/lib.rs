@@ -33,6 +33,7 @@
 //! | `wipe` | removing what a system's state contract lists |
 //! | `state` | capturing and restoring what it lists, and what proves that both are equal |
 //! | `directories`, `postgres` | directories and databases that a contract may claim |
+//! | `systemd` | asking systemd's manager without a program in between |
 //! | `units` | what systemd says of units |
 //! | `transient` | units of this program's own |
 //! | `follow` | reading along with such a unit until its end |
@@ -79,6 +80,7 @@ mod serve;
 mod services;
 mod state;
 mod system;
+mod systemd;
 mod transient;
 mod units;
 mod versions;

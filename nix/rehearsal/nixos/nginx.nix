@@ -220,7 +220,7 @@ in
         ExecStart = "/usr/sbin/nginx -c /etc/rehearsal/nginx.conf";
         ExecReload = [
           "/usr/sbin/nginx -t -q -c /etc/rehearsal/nginx.conf"
-          "/usr/bin/python3 -IBS ${reload}/reload.py $MAINPID"
+          "/bin/sh ${reload}/reload.sh $MAINPID"
         ];
         Restart = "always";
         RestartSec = "10s";

@@ -13,7 +13,7 @@ let
 
   # A program of the machine's Python; the package is found by its store path.
   program = function: ''
-    #!/usr/bin/python3 -IBS
+    #!/usr/bin/python3 -ISXpycache_prefix=/run/rehearsal-switch
     import sys
 
     sys.path.insert(0, "${switcher}")

@@ -7,19 +7,20 @@ use uuid::Uuid;
 
 use crate::entry::Myself;
 use crate::failure::Result;
-use crate::programs::{command, run, run_ok};
-use crate::transient::{any_is_up, own_command, stop, transient};
+use crate::programs::{command, run};
+use crate::systemd;
+use crate::transient::{Transient, any_is_up, own_command};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// After how many seconds the machine goes down: whoever asked for it is answered first.
-const REBOOT_SECONDS: u32 = 1;
+/// How soon the machine goes down: whoever asked for it is answered first.
+const BEFORE_REBOOT: Duration = Duration::from_secs(1);
 
-/// The longest that a switch may take, in seconds; one that hangs must not keep the machine busy for ever.
-const MAX_SECONDS: u32 = 3600;
+/// The longest that a switch may take; one that hangs must not keep the machine busy for ever.
+const LONGEST: Duration = Duration::from_secs(3600);
 
-/// How long a unit that is stopped may take until it is killed, in seconds.
-const STOP_SECONDS: u64 = 10;
+/// How long a unit that is stopped may take until it is killed.
+const STOP: Duration = Duration::from_secs(10);
 
 /// A transient unit, named after its operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,24 +49,19 @@ impl Unit {
 /// Starts the unit that switches; it outlives this process.
 pub(crate) fn start_switch(operation: Uuid, myself: &Myself) -> Result<()> {
     let description = format!("Berth switches this machine (operation {operation})");
-    let mut command = transient(&Unit::Activate.service(operation), &description, STOP_SECONDS)?;
-    command.arg("--service-type=exec").arg(format!("--property=RuntimeMaxSec={MAX_SECONDS}"));
-    command.arg("--").args(own_command(myself)?).arg("run-activation").arg(operation.to_string());
-    run_ok(command, LIMIT).map(drop)
+    let own = own_command(myself, &["run-activation", &operation.to_string()])?;
+    Transient::new(&Unit::Activate.service(operation), &description, STOP, own).at_most(LONGEST).start()
 }
 
 /// Stops the unit that switches, if it runs; the switcher is killed with it.
 pub(crate) fn stop_switch(operation: Uuid) -> Result<()> {
-    stop(&Unit::Activate.service(operation))
+    systemd::stop(&Unit::Activate.service(operation))
 }
 
 /// Starts the dead-man timer, unless it is there already. systemd itself waits; a process is started only once the timer
 /// has elapsed, which is after `seconds`.
 pub(crate) fn start_timer(operation: Uuid, seconds: u64, myself: &Myself) -> Result<()> {
-    let mut command = guard(operation)?;
-    command.arg(format!("--on-active={}s", seconds.max(1))).arg("--timer-property=AccuracySec=100ms");
-    command.arg("--").args(own_command(myself)?).arg("run-guard").arg(operation.to_string());
-    let started = run_ok(command, LIMIT).map(drop);
+    let started = guard(operation, myself)?.start_after(Duration::from_secs(seconds.max(1)));
     if started.is_err() && any_is_up(&[timer(operation), Unit::Guard.service(operation)])? {
         return Ok(());
     }
@@ -81,9 +77,7 @@ pub(crate) fn start_guard(operation: Uuid, myself: &Myself) -> Result<()> {
         return Ok(());
     }
     // There is no timer, and so nobody has told systemd of the service yet.
-    let mut command = guard(operation)?;
-    command.arg("--").args(own_command(myself)?).arg("run-guard").arg(operation.to_string());
-    let started = run_ok(command, LIMIT).map(drop);
+    let started = guard(operation, myself)?.start();
     if started.is_err() && any_is_up(&[service])? {
         return Ok(());
     }
@@ -94,14 +88,9 @@ pub(crate) fn start_guard(operation: Uuid, myself: &Myself) -> Result<()> {
 pub(crate) fn start_reboot(operation: Uuid) -> Result<()> {
     let (timer, service) =
         (format!("berth-reboot-{operation}.timer"), format!("berth-reboot-{operation}.service"));
-    let mut command = transient(
-        &service,
-        &format!("Berth starts this machine anew (operation {operation})"),
-        STOP_SECONDS,
-    )?;
-    command.arg(format!("--on-active={REBOOT_SECONDS}s")).arg("--timer-property=AccuracySec=100ms");
-    command.args(["--", "systemctl", "reboot"]);
-    let started = run_ok(command, LIMIT).map(drop);
+    let description = format!("Berth starts this machine anew (operation {operation})");
+    let reboot = vec![find_systemctl()?, "reboot".into()];
+    let started = Transient::new(&service, &description, STOP, reboot).start_after(BEFORE_REBOOT);
     if started.is_err() && (any_is_up(&[timer, service])? || is_going_down()?) {
         return Ok(());
     }
@@ -117,19 +106,22 @@ fn is_going_down() -> Result<bool> {
 
 /// Stops the timer, if it is there.
 pub(crate) fn stop_timer(operation: Uuid) -> Result<()> {
-    stop(&timer(operation))
+    systemd::stop(&timer(operation))
 }
 
 fn timer(operation: Uuid) -> String {
     format!("berth-guard-{operation}.timer")
 }
 
-fn guard(operation: Uuid) -> Result<std::process::Command> {
+fn guard(operation: Uuid, myself: &Myself) -> Result<Transient> {
     let description =
         format!("Berth puts this machine back unless it hears of a commit (operation {operation})");
-    let mut command = transient(&Unit::Guard.service(operation), &description, STOP_SECONDS)?;
-    // Whatever ends it, it begins again, and it is the last that goes when memory runs out.
-    command.args(["--property=Restart=on-failure", "--property=RestartSec=1"]);
-    command.args(["--property=StartLimitIntervalSec=0", "--property=OOMScoreAdjust=-900"]);
-    Ok(command)
+    let own = own_command(myself, &["run-guard", &operation.to_string()])?;
+    let service = Transient::new(&Unit::Guard.service(operation), &description, STOP, own);
+    Ok(service.again_after(Duration::from_secs(1)).whatever_happens())
+}
+
+/// systemd wants a program's whole path.
+fn find_systemctl() -> Result<String> {
+    Ok(command("systemctl")?.get_program().to_string_lossy().into_owned())
 }

@@ -141,8 +141,8 @@ pub(crate) fn drop(name: &str) -> Result<()> {
 /// Starts the server where it is one of systemd's and does not run, as in a mode that keeps it stopped.
 fn start_server() -> Result<()> {
     let server = "postgresql.service".to_owned();
-    let state = units::states(std::slice::from_ref(&server))?.pop().unwrap_or_default();
-    if state.load != "loaded" || state.active == "active" {
+    let states = units::states(std::slice::from_ref(&server))?;
+    if states.iter().any(|state| state.load != "loaded" || state.active == "active") {
         return Ok(());
     }
     let mut start = command("systemctl")?;

@@ -1,7 +1,6 @@
 //! The transient units of a piece of work: the one that does it, and the timer after which quiet services serve again.
 
 use std::path::Path;
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,14 +9,17 @@ use berth_protocol::{FailureCode, Pass};
 use super::record::{Asked, Name};
 use crate::entry::Myself;
 use crate::failure::{Result, failure};
-use crate::programs::run_ok;
 use crate::roots;
-use crate::transient::{any_is_up, own_command, stop, transient};
+use crate::systemd::{self, Value};
+use crate::transient::{Transient, any_is_up, own_command};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How long what is put right afterwards may take, in seconds: services are started in it.
-const SETTLE_SECONDS: u64 = 1800;
+/// How long what is put right afterwards may take: services are started in it.
+const SETTLE: Duration = Duration::from_secs(1800);
+
+/// `IOPRIO_CLASS_IDLE` of ioprio_set(2).
+const IDLE: i32 = 3;
 
 /// The longest that any such work may take, in seconds.
 const MAX_SECONDS: u64 = 7 * 24 * 3600;
@@ -27,17 +29,17 @@ pub(super) fn start(name: Name, asked: &Asked, limit_seconds: u64, myself: &Myse
     let program = myself.program()?;
     roots::keep(root(name), [("agent", program.as_path()), ("system", Path::new(asked.system()))])?;
     let what = if matches!(asked, Asked::Capture(_)) { "captures" } else { "restores" };
-    let mut command = transient(&service(name), &format!("Berth {what} state ({name})"), SETTLE_SECONDS)?;
-    let own = own_command(myself)?;
-    command.arg("--service-type=exec");
-    command.arg(format!("--property=RuntimeMaxSec={}", limit_seconds.clamp(1, MAX_SECONDS)));
-    command.arg(format!("--property=ExecStopPost={} run-settle {name}", own.join(" ")));
+    let description = format!("Berth {what} state ({name})");
+    let [run, settle] =
+        ["run-state", "run-settle"].map(|word| own_command(myself, &[word, &name.to_string()]));
+    let limit = Duration::from_secs(limit_seconds.clamp(1, MAX_SECONDS));
+    let mut unit = Transient::new(&service(name), &description, SETTLE, run?).at_most(limit);
+    unit = unit.with("ExecStopPost", Value::Command(settle?));
     if matches!(asked, Asked::Capture(asked) if asked.pass == Pass::Live) {
         // The services go on meanwhile; they come first.
-        command.args(["--property=Nice=10", "--property=IOSchedulingClass=idle"]);
+        unit = unit.with("Nice", Value::Signed(10)).with("IOSchedulingClass", Value::Signed(IDLE));
     }
-    command.arg("--").args(own).arg("run-state").arg(name.to_string());
-    run_ok(command, LIMIT).map(drop)
+    unit.start()
 }
 
 /// Whether it runs, or what it left undone is being put right.
@@ -47,7 +49,7 @@ pub(super) fn is_running(name: Name) -> Result<bool> {
 
 /// Ends the unit, if it runs, and waits until what it left undone is put right.
 pub(super) fn end(name: Name) -> Result<()> {
-    if is_running(name)? { stop(&service(name)) } else { Ok(()) }
+    if is_running(name)? { systemd::stop(&service(name)) } else { Ok(()) }
 }
 
 /// Waits until the unit is gone; [`FailureCode::Busy`] where that takes long.
@@ -64,10 +66,7 @@ pub(super) fn wait_for_end(name: Name) -> Result<()> {
 
 /// Starts the timer after which the services serve again, unless it is there.
 pub(super) fn start_timer(name: Name, seconds: u64, myself: &Myself) -> Result<()> {
-    let mut command = resume(name)?;
-    command.arg(format!("--on-active={}s", seconds.max(1))).arg("--timer-property=AccuracySec=100ms");
-    command.arg("--").args(own_command(myself)?).arg("run-resume").arg(name.to_string());
-    let started = run_ok(command, LIMIT).map(drop);
+    let started = resume(name, myself)?.start_after(Duration::from_secs(seconds.max(1)));
     if started.is_err() && any_is_up(&[timer(name), resume_service(name)])? {
         return Ok(());
     }
@@ -76,7 +75,7 @@ pub(super) fn start_timer(name: Name, seconds: u64, myself: &Myself) -> Result<(
 
 /// Stops the timer, if it is there.
 pub(super) fn stop_timer(name: Name) -> Result<()> {
-    stop(&timer(name))
+    systemd::stop(&timer(name))
 }
 
 /// What keeps its program and its system in the store.
@@ -84,14 +83,12 @@ pub(super) fn root(name: Name) -> String {
     format!("state-{name}")
 }
 
-fn resume(name: Name) -> Result<Command> {
+fn resume(name: Name, myself: &Myself) -> Result<Transient> {
     let description =
         format!("Berth has quiet services serve again unless it is asked for more time ({name})");
-    let mut command = transient(&resume_service(name), &description, SETTLE_SECONDS)?;
-    // Whatever ends it, it begins again, and it is the last that goes when memory runs out.
-    command.args(["--property=Restart=on-failure", "--property=RestartSec=1"]);
-    command.args(["--property=StartLimitIntervalSec=0", "--property=OOMScoreAdjust=-900"]);
-    Ok(command)
+    let own = own_command(myself, &["run-resume", &name.to_string()])?;
+    let service = Transient::new(&resume_service(name), &description, SETTLE, own);
+    Ok(service.again_after(Duration::from_secs(1)).whatever_happens())
 }
 
 fn service(name: Name) -> String {

@@ -15,19 +15,23 @@ use crate::failure::{Result, io};
 use crate::files::{Draft, remove_if_there};
 use crate::places::SLOTS;
 use crate::postgres::slot::{self, Which};
-use crate::programs::run_ok;
 use crate::state::record::{Files, Kind, Name};
 use crate::state::unsettled;
-use crate::transient::{any_is_up, own_command, stop, transient};
+use crate::systemd;
+use crate::transient::{Transient, any_is_up, own_command};
 
 /// What lets go of them once nobody has gone on.
 const TIMER: &str = "berth-slots.timer";
 const SERVICE: &str = "berth-slots.service";
 
-/// How long nobody has to have gone on, in seconds: longer than the source of a migration waits for its target.
-const PATIENCE: u64 = 26 * 3600;
+/// How long nobody has to have gone on: longer than the source of a migration waits for its target.
+const PATIENCE: Duration = Duration::from_secs(26 * 3600);
 
-const LIMIT: Duration = Duration::from_secs(30);
+/// How long letting go of them may take once it is to stop.
+const STOP: Duration = Duration::from_secs(300);
+
+/// How long after a failure it is tried again.
+const PAUSE: Duration = Duration::from_secs(600);
 
 /// Before the first slot is made: whatever happens from here on, it goes.
 pub(super) fn expect(myself: &Myself) -> Result<()> {
@@ -41,12 +45,10 @@ pub(in crate::state) fn renew(myself: &Myself) -> Result<()> {
     if !are_expected() {
         return Ok(());
     }
-    stop(TIMER)?;
-    let mut command = transient(SERVICE, "Berth lets go of what nobody follows any more", 300)?;
-    command.args(["--property=Restart=on-failure", "--property=RestartSec=600"]);
-    command.arg(format!("--on-active={PATIENCE}s"));
-    command.arg("--").args(own_command(myself)?).arg("run-release");
-    let started = run_ok(command, LIMIT).map(drop);
+    systemd::stop(TIMER)?;
+    let own = own_command(myself, &["run-release"])?;
+    let service = Transient::new(SERVICE, "Berth lets go of what nobody follows any more", STOP, own);
+    let started = service.again_after(PAUSE).start_after(PATIENCE);
     // Another has started it meanwhile.
     if started.is_err() && any_is_up(&[TIMER.to_owned(), SERVICE.to_owned()])? { Ok(()) } else { started }
 }
@@ -90,7 +92,7 @@ fn drop_those(which: Which<'_>) -> Result<()> {
     slot::drop_all(which)?;
     if !slot::any()? {
         remove_if_there(Path::new(SLOTS)).map_err(io(format!("cannot remove {SLOTS}")))?;
-        stop(TIMER)?;
+        systemd::stop(TIMER)?;
         unsettled::release(&Files::of(Name { operation: Uuid::nil(), kind: Kind::Restore }));
     }
     Ok(())

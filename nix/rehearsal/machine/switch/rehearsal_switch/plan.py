@@ -4,7 +4,6 @@ A plan is written down before the first change and forgotten after the last. Who
 adds it to its own: the units that are installed then are the new ones already, and would show no difference.
 """
 
-import json
 import os
 
 from . import systemd
@@ -12,7 +11,8 @@ from .activate import UNITS, installed_units
 from .said import say
 from .system import System, read
 
-LEFT_OVER = "/run/nixos/rehearsal-plan.json"
+# A line for each unit: what is to be done, and its name.
+LEFT_OVER = "/run/nixos/rehearsal-plan"
 MASKED = "/dev/null"
 
 
@@ -47,7 +47,7 @@ class Plan:
     def remember(self) -> None:
         todo = {"stop": self.stop, "reload": self.reload, "restart": self.restart}
         with open(f"{LEFT_OVER}.new", "w", encoding="utf-8") as file:
-            json.dump(todo, file)
+            file.writelines(f"{verb} {unit}\n" for verb, units in todo.items() for unit in units)
         os.replace(f"{LEFT_OVER}.new", LEFT_OVER)
 
     def stop_removed(self) -> None:
@@ -135,6 +135,11 @@ def without_reload_triggers(text: str) -> list[str]:
 
 def find_left_over() -> dict[str, list[str]]:
     try:
-        return json.loads(read(LEFT_OVER))
+        lines = read(LEFT_OVER).splitlines()
     except FileNotFoundError:
         return {}
+    found: dict[str, list[str]] = {"stop": [], "reload": [], "restart": []}
+    for line in lines:
+        verb, unit = line.split(" ", 1)
+        found[verb].append(unit)
+    return found

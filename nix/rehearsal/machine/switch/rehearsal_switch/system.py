@@ -1,7 +1,8 @@
 """A system in the store, as nix/rehearsal/nixos/toplevel.nix lays it out."""
 
-import json
 import os
+
+from . import json
 
 PROFILE = "/nix/var/nix/profiles/system"
 
@@ -12,7 +13,7 @@ class System:
         self.architecture = read(os.path.join(path, "system"))
         self.init_interface = init_interface(path)
         # What toplevel.nix calls `activation`: hostname, users, groups, tmpfiles, copies, nginx.
-        self.activation = json.loads(read(os.path.join(path, "activation.json")))
+        self.activation = json.parse(read(os.path.join(path, "activation.json")))
         # Paths below etc/, relative to it.
         self.etc = sorted(files_below(os.path.join(path, "etc")))
         # Where each entry of the units' folder is, by its path there: `x.service`, `y.target.wants/x.service`.

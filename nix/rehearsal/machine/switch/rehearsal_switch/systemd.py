@@ -1,8 +1,6 @@
 """What is asked of systemd."""
 
-import json
-
-from . import programs
+from . import json, programs
 
 SYSTEMCTL = "/usr/bin/systemctl"
 
@@ -23,7 +21,7 @@ def states(units: list[str]) -> dict[str, dict[str, str]]:
     code, listed = programs.ask([SYSTEMCTL, "list-units", "--all", "--output=json"])
     if code != 0:
         raise OSError(f"{SYSTEMCTL} list-units ended with {code}")
-    found = {unit["unit"]: unit for unit in json.loads(listed)}
+    found = {unit["unit"]: unit for unit in json.parse(listed)}
     # Of what nobody needs, systemd knows nothing.
     return {unit: found.get(unit, {"active": "inactive", "sub": "dead"}) for unit in units}
 
