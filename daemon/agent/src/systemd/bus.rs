@@ -1,15 +1,22 @@
-//! The connection to systemd: its own socket, on which there is nobody else, and no bus in between.
+//! The connection to systemd: root's is systemd's own socket, with no bus in between; others ask over the system's bus.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::message::{self, BEGINNING, Kind, Message};
+use super::message::{self, BEGINNING, BUS, Kind, MANAGER, Message, Object};
 use super::read::{Malformed, Reader};
 use super::write::Writer;
 
-/// Where systemctl(1) asks, too, as root.
+/// Where systemctl(1) asks, too, as root; for others the machine's bus.
 const SOCKET: &str = "/run/systemd/private";
+
+/// The system's bus
+/// (<https://dbus.freedesktop.org/doc/dbus-specification.html#message-bus-types-system>).
+const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
+
+/// The signal by which systemd tells that a job is over.
+pub(super) const JOB_REMOVED: &str = "JobRemoved";
 
 /// The most of an answer to the greeting, in bytes.
 const GREETING: usize = 200;
@@ -17,7 +24,7 @@ const GREETING: usize = 200;
 /// Why systemd did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BusError {
-    #[error("cannot speak to systemd at {SOCKET}: {0}")]
+    #[error("cannot speak to systemd: {0}")]
     Io(#[from] io::Error),
     #[error("systemd did not answer within {} s", .0.as_secs())]
     Late(Duration),
@@ -37,16 +44,39 @@ pub(super) struct Bus {
     limit: Duration,
     end: Instant,
     serial: u32,
+    /// Whether it is the system's bus.
+    shared: bool,
     /// Signals that came before an answer.
     signals: Vec<Message>,
 }
 
 impl Bus {
     pub(super) fn connect(limit: Duration) -> Result<Self, BusError> {
-        let stream = UnixStream::connect(SOCKET)?;
-        let mut bus = Self { stream, limit, end: Instant::now() + limit, serial: 0, signals: Vec::new() };
+        let (stream, shared) = match UnixStream::connect(SOCKET) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                (UnixStream::connect(SYSTEM_BUS)?, true)
+            }
+            other => (other?, false),
+        };
+        let end = Instant::now() + limit;
+        let mut bus = Self { stream, limit, end, serial: 0, shared, signals: Vec::new() };
         bus.greet()?;
+        if shared {
+            bus.ask(BUS, "Hello", "", Writer::default())?;
+        }
         Ok(bus)
+    }
+
+    /// Has systemd tell of jobs that are over, which it does unasked where there is no bus.
+    pub(super) fn hear_of_jobs(&mut self) -> Result<(), BusError> {
+        if self.shared {
+            let mut rule = Writer::default();
+            let owner = MANAGER.owner;
+            rule.text(&format!("type='signal',sender='{owner}',member='{JOB_REMOVED}'"));
+            self.ask(BUS, "AddMatch", "s", rule)?;
+            self.ask(MANAGER, "Subscribe", "", Writer::default())?;
+        }
+        Ok(())
     }
 
     /// Who we are is told by the socket; it has to be said all the same
@@ -70,8 +100,18 @@ impl Bus {
 
     /// Calls a method of the manager; the answer's body.
     pub(super) fn call(&mut self, method: &str, signature: &str, body: Writer) -> Result<Vec<u8>, BusError> {
+        self.ask(MANAGER, method, signature, body)
+    }
+
+    fn ask(
+        &mut self,
+        object: Object,
+        method: &str,
+        signature: &str,
+        body: Writer,
+    ) -> Result<Vec<u8>, BusError> {
         self.serial += 1;
-        self.stream.write_all(&message::call(self.serial, method, signature, body))?;
+        self.stream.write_all(&message::call(self.serial, object, method, signature, body))?;
         loop {
             let message = self.receive()?;
             match message.kind {

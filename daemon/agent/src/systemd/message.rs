@@ -14,8 +14,28 @@ const ORDER: u8 = if cfg!(target_endian = "little") { b'l' } else { b'B' };
 const VERSION: u8 = 1;
 const CALL: u8 = 1;
 
-const MANAGER: &str = "/org/freedesktop/systemd1";
-const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
+/// Whose methods are called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Object {
+    /// Its owner's name on a bus; without a bus it says nothing.
+    pub(super) owner: &'static str,
+    pub(super) path: &'static str,
+    pub(super) interface: &'static str,
+}
+
+/// systemd's manager.
+pub(super) const MANAGER: Object = Object {
+    owner: "org.freedesktop.systemd1",
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+};
+
+/// The bus itself.
+pub(super) const BUS: Object = Object {
+    owner: "org.freedesktop.DBus",
+    path: "/org/freedesktop/DBus",
+    interface: "org.freedesktop.DBus",
+};
 
 /// The fields of a header that are used here.
 mod field {
@@ -24,22 +44,28 @@ mod field {
     pub(super) const MEMBER: u8 = 3;
     pub(super) const ERROR_NAME: u8 = 4;
     pub(super) const REPLY_SERIAL: u8 = 5;
+    pub(super) const DESTINATION: u8 = 6;
     pub(super) const SIGNATURE: u8 = 8;
 }
 
-/// A call of one of the manager's methods (org.freedesktop.systemd1(5)).
-pub(super) fn call(serial: u32, method: &str, signature: &str, body: Writer) -> Vec<u8> {
+/// A call of a method.
+pub(super) fn call(serial: u32, object: Object, method: &str, signature: &str, body: Writer) -> Vec<u8> {
     let body = body.into_bytes();
     let mut message = Writer::default();
     message.byte(ORDER).byte(CALL).byte(0).byte(VERSION);
     message.u32(u32::try_from(body.len()).unwrap_or(u32::MAX)).u32(serial);
     message.array(8, |fields| {
-        for (field, kind, text) in
-            [(field::PATH, "o", MANAGER), (field::INTERFACE, "s", INTERFACE), (field::MEMBER, "s", method)]
-        {
+        for (field, kind, text) in [
+            (field::PATH, "o", object.path),
+            (field::INTERFACE, "s", object.interface),
+            (field::MEMBER, "s", method),
+            (field::DESTINATION, "s", object.owner),
+        ] {
             fields.align(8).byte(field).signature(kind).text(text);
         }
-        fields.align(8).byte(field::SIGNATURE).signature("g").signature(signature);
+        if !signature.is_empty() {
+            fields.align(8).byte(field::SIGNATURE).signature("g").signature(signature);
+        }
     });
     message.align(8);
     let mut message = message.into_bytes();

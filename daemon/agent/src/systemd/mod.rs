@@ -98,11 +98,12 @@ fn ask<T>(what: &str, talk: impl FnOnce(&mut Bus) -> std::result::Result<T, BusE
 
 /// Calls a method that queues a job, and waits for the job.
 fn run_job(bus: &mut Bus, method: &str, signature: &str, body: Writer) -> std::result::Result<(), BusError> {
+    bus.hear_of_jobs()?;
     let answer = bus.call(method, signature, body)?;
     let job = Reader::new(&answer).text()?;
     loop {
         let signal = bus.signal()?;
-        if signal.member != "JobRemoved" {
+        if signal.member != bus::JOB_REMOVED {
             continue;
         }
         let mut ended = Reader::new(&signal.body);

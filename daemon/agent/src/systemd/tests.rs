@@ -3,7 +3,6 @@ use super::read::Reader;
 use super::write::{Value, Writer};
 use super::{Listed, units};
 
-/// As `busctl` writes the same call, but for the destination, which has no meaning without a bus.
 #[test]
 fn a_call_is_written_as_the_specification_has_it() {
     let mut body = Writer::default();
@@ -14,7 +13,7 @@ fn a_call_is_written_as_the_specification_has_it() {
         ("TimersMonotonic", Value::Timer("OnActiveSec", 5_000_000)),
         ("ExecStart", Value::Command(vec!["/bin/a".into(), "b".into()])),
     ]);
-    let call = message::call(7, "StartTransientUnit", "ssa(sv)", body);
+    let call = message::call(7, message::MANAGER, "StartTransientUnit", "ssa(sv)", body);
     let mut beginning = [0; BEGINNING];
     beginning.copy_from_slice(&call[..BEGINNING]);
     assert_eq!(message::length(&beginning).unwrap(), call.len());
@@ -76,7 +75,7 @@ fn a_call_is_written_as_the_specification_has_it() {
 fn what_is_cut_or_absurd_is_refused() {
     let mut body = Writer::default();
     body.texts(["failed"]);
-    let call = message::call(1, "ListUnitsFiltered", "as", body);
+    let call = message::call(1, message::MANAGER, "ListUnitsFiltered", "as", body);
     for end in 0..call.len() {
         // A body that is cut is only known by its length, which the connection keeps to.
         let _ = Message::parse(&call[..end]);

@@ -73,8 +73,9 @@ class Plan:
     def each(self, verb: str, units: list[str]) -> None:
         if units:
             say(f"{verb}ing the following units: {', '.join(sorted(units))}")
-            # Forgets failures, and how often the units were started of late: that limit is for crashes.
-            systemd.call("reset-failed", "--", *units)
+            if verb != "reload":
+                # Forgets failures, and how often the units were started of late: that limit is for crashes.
+                systemd.call("reset-failed", "--", *units)
             systemd.call(verb, "--", *units)
 
 
