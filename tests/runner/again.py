@@ -27,31 +27,19 @@ class Failure:
         return f"{self.source}: {self.name}"
 
     def target(self) -> list[str]:
-        return _target(self.source, self.program)
+        """How cargo is told to run this program's tests."""
+        if self.source == "src/lib.rs":
+            return ["--lib"]
+        if self.source.startswith("src/"):
+            return ["--bins"]
+        return ["--test", self.program]
 
 
-@dataclass(frozen=True)
-class Standstill:
-    """A program that was ended because a test in it stood still, and the names of such tests."""
-
-    source: str
-    program: str
-    tests: str
+class Standstill(Failure):
+    """A test that stood still, or several, so that its program was ended."""
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.tests}: stood still"
-
-    def target(self) -> list[str]:
-        return _target(self.source, self.program)
-
-
-def _target(source: str, program: str) -> list[str]:
-    """How cargo is told to run a program's tests."""
-    if source == "src/lib.rs":
-        return ["--lib"]
-    if source.startswith("src/"):
-        return ["--bins"]
-    return ["--test", program]
+        return f"{super().__str__()}: stood still"
 
 
 def run(failures: list[Failure], environment: dict, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """Reads what cargo test prints: counts, and passes on what somebody wants to see."""
 
 import re
+import threading
 import time
 from pathlib import Path
 from typing import TextIO
@@ -22,8 +23,8 @@ SKIPPED = re.compile(r"^skipped[,:]? *(?P<reason>.*)$", re.IGNORECASE)
 class Reader:
     """Takes the lines one by one. A test that passes but says that it was skipped counts as skipped.
 
-    What a program came to is counted once it has ended, if it is the only one to be counted or there is no such; one that is
-    given up counts as nothing, and is named in `standstills`.
+    What a program came to is counted once it has ended, if it is the only one to be counted or there is no such. Of one that is
+    given up, what failed is counted, and it is named in `standstills`; the rest is for the next run to tell.
     """
 
     def __init__(self, outcome: Outcome, log: TextIO, only: str | None = None) -> None:
@@ -37,10 +38,13 @@ class Reader:
         self.section = "tests"
         self.test: str | None = None
         self.skipped: set[str] = set()
+        # What another thread asks for: the tests that are slow, and since when; and which of them are given up.
+        self.lock = threading.Lock()
         self.slow: dict[str, float] = {}
         self.given_up: str | None = None
         self.own = Outcome()
         self.own_failures: list[Failure] = []
+        self.told_its_result = True
         self.failures: list[Failure] = []
         self.standstills: list[Standstill] = []
         self.tests = 0
@@ -50,7 +54,7 @@ class Reader:
         if binary := BINARY.match(line):
             self._begin(binary, line)
         elif line.startswith("test result: "):
-            self.section = "tests"
+            self.section, self.told_its_result = "tests", True
             print(f"  {line.removeprefix('test result: ')}", flush=True)
         elif line in ("successes:", "failures:"):
             self.section, self.test = line[:-1], None
@@ -61,43 +65,51 @@ class Reader:
         elif test := TEST.match(line):
             self._result(test["name"], test["result"])
         elif slow := SLOW.match(line):
-            self.slow[slow["name"]] = time.monotonic()
+            with self.lock:
+                self.slow[slow["name"]] = time.monotonic()
             print(line, flush=True)
         elif line and not line.startswith("running "):
             self.other(line)
 
     def give_up(self, limit: float) -> Path | None:
         """The program that runs, if it is to be ended: one of its tests is slow for so many seconds. Called by another thread."""
-        late = [name for name, since in dict(self.slow).items() if time.monotonic() - since > limit]
-        if not late or self.file is None:
-            return None
-        self.given_up = ", ".join(late)
-        return self.file
+        with self.lock:
+            late = [name for name, since in self.slow.items() if time.monotonic() - since > limit]
+            if not late or self.file is None or self.given_up is not None:
+                return None
+            self.given_up = ", ".join(late)
+            return self.file
 
     def end(self) -> None:
         """Counts what the last program came to; called when there are no more lines."""
-        if self.given_up is None:
-            if self.only in (None, self.program):
-                self.outcome.add(self.own)
-                self.failures += self.own_failures
-        else:
-            print(f"STANDS STILL: {self.given_up}", flush=True)
-            self.standstills.append(Standstill(self.binary, self.program, self.given_up))
-        self.own, self.own_failures, self.given_up = Outcome(), [], None
+        with self.lock:
+            given_up, self.given_up, self.slow, self.file = self.given_up, None, {}, None
+        counts = self.only in (None, self.program)
+        if given_up is not None:
+            print(f"STANDS STILL: {given_up}", flush=True)
+            self.standstills.append(Standstill(self.binary, self.program, given_up))
+            self.own = Outcome(failed=self.own.failed)
+        elif not self.told_its_result:
+            self.own.failed.append(f"{self.binary}: ended without a result")
+        if counts:
+            self.outcome.add(self.own)
+            self.failures += self.own_failures
+            self.tests += self.own.passed + len(self.own.failed) + len(self.own.skipped)
+        self.own, self.own_failures, self.told_its_result = Outcome(), [], True
 
     def _begin(self, binary: re.Match, line: str) -> None:
         self.end()
         self.binary, self.program = binary["path"] or f"{binary['crate']} (rustdoc)", binary["program"] or ""
-        self.file = (ROOT / binary["file"]).resolve() if binary["file"] else None
-        self.section = "tests"
-        self.skipped, self.slow = set(), {}
+        self.section, self.skipped, self.told_its_result = "tests", set(), False
+        with self.lock:
+            self.file = (ROOT / binary["file"]).resolve() if binary["file"] else None
         print(line.strip(), flush=True)
 
     def _result(self, name: str, result: str) -> None:
         # A panic message of a should_panic test stands between the name and the result.
         name = name.removesuffix(" - should panic")
-        self.tests += 1
-        self.slow.pop(name, None)
+        with self.lock:
+            self.slow.pop(name, None)
         if result == "ok":
             self.own.passed += 1
         elif result == "FAILED":

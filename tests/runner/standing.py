@@ -40,9 +40,20 @@ class Watch:
 
 
 def _kill(path: Path) -> None:
-    """Kills every process of a program."""
+    """Kills every process of a program, and what these have started, which could keep what they write to from ending."""
+    parents, wanted = {}, set()
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             with suppress(OSError):
+                # The parent is the second word behind the name, which may hold anything (proc_pid_stat(5)).
+                parents[process.name] = (process / "stat").read_text().rpartition(")")[2].split()[1]
                 if (process / "exe").readlink() == path:
-                    os.kill(int(process.name), signal.SIGKILL)
+                    wanted.add(process.name)
+    grown = True
+    while grown:
+        children = {name for name, parent in parents.items() if parent in wanted} - wanted
+        wanted |= children
+        grown = bool(children)
+    for name in wanted:
+        with suppress(OSError):
+            os.kill(int(name), signal.SIGKILL)

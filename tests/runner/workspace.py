@@ -80,8 +80,9 @@ def _run(reader: Reader, targets: list[str], filter: str | None, environment: di
         slow = f", waiting for {', '.join(reader.slow)}" if reader.slow else ""
         reader.outcome.failed.append(f"cargo test: {reason}{slow}")
         status = 0
+        reader.told_its_result = True
     reader.end()
-    if status != 0 and not reader.failures and not reader.standstills:
+    if status != 0 and not reader.outcome.failed and not reader.standstills:
         reader.outcome.failed.append(f"cargo test ended with exit status {status}")
 
 

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use berth_protocol::FailureCode;
+
 use crate::entry::Myself;
-use crate::failure::Result;
+use crate::failure::{Result, failure};
 use crate::systemd::{self, Property, Value};
 use crate::units;
+
+/// The longest that a timer waits: one that waits for ever would be no timer.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A service that is made when it is started, and gone when it has ended, however that was.
 #[derive(Debug, Clone)]
@@ -55,7 +60,10 @@ impl Transient {
 
     /// Has systemd start it after so long, by a timer of the same name; nobody else waits meanwhile.
     pub(crate) fn start_after(self, pause: Duration) -> Result<()> {
-        let timer = self.unit.replacen(".service", ".timer", 1);
+        if pause > LONGEST {
+            return Err(failure(FailureCode::BadCall, "nothing is waited for longer than a year"));
+        }
+        let timer = format!("{}.timer", self.unit.trim_end_matches(".service"));
         let mut properties = self.common();
         properties.extend([
             ("TimersMonotonic", Value::Timer("OnActiveSec", in_microseconds(pause))),

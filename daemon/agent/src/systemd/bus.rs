@@ -1,5 +1,7 @@
-//! The connection to systemd: root's is systemd's own socket, with no bus in between; others ask over the system's bus.
+//! The connection to systemd: its own socket, with no bus in between, or else the system's bus. The socket is root's, and nobody
+//! listens there for a moment while systemd executes itself anew.
 
+use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use super::message::{self, BEGINNING, BUS, Kind, MANAGER, Message, Object};
 use super::read::{Malformed, Reader};
 use super::write::Writer;
 
-/// Where systemctl(1) asks, too, as root; for others the machine's bus.
+/// systemd's own socket.
 const SOCKET: &str = "/run/systemd/private";
 
 /// The system's bus
@@ -16,7 +18,7 @@ const SOCKET: &str = "/run/systemd/private";
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";
 
 /// The signal by which systemd tells that a job is over.
-pub(super) const JOB_REMOVED: &str = "JobRemoved";
+const JOB_REMOVED: &str = "JobRemoved";
 
 /// The most of an answer to the greeting, in bytes.
 const GREETING: usize = 200;
@@ -38,6 +40,24 @@ pub(super) enum BusError {
     Job(String),
 }
 
+/// By these, a bus tells that systemd is not on it at the moment.
+const AWAY: [&str; 3] = [
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.NoReply",
+];
+
+impl BusError {
+    /// Whether systemd may only be away for a moment.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Io(_) => true,
+            Self::Refused { name, .. } => AWAY.contains(&name.as_str()),
+            Self::Late(_) | Self::Malformed(_) | Self::Job(_) => false,
+        }
+    }
+}
+
 /// A connection. Everything on it must be over within its limit.
 pub(super) struct Bus {
     stream: UnixStream,
@@ -46,24 +66,25 @@ pub(super) struct Bus {
     serial: u32,
     /// Whether it is the system's bus.
     shared: bool,
-    /// Signals that came before an answer.
-    signals: Vec<Message>,
+    /// Jobs that were over before the answer came which tells their names.
+    over: VecDeque<Message>,
 }
 
 impl Bus {
     pub(super) fn connect(limit: Duration) -> Result<Self, BusError> {
-        let (stream, shared) = match UnixStream::connect(SOCKET) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                (UnixStream::connect(SYSTEM_BUS)?, true)
-            }
-            other => (other?, false),
-        };
         let end = Instant::now() + limit;
-        let mut bus = Self { stream, limit, end, serial: 0, shared, signals: Vec::new() };
-        bus.greet()?;
-        if shared {
+        Self::connect_to(SOCKET, limit, end).or_else(|error| {
+            let mut bus = Self::connect_to(SYSTEM_BUS, limit, end).map_err(|_| error)?;
+            bus.shared = true;
             bus.ask(BUS, "Hello", "", Writer::default())?;
-        }
+            Ok(bus)
+        })
+    }
+
+    fn connect_to(socket: &str, limit: Duration, end: Instant) -> Result<Self, BusError> {
+        let stream = UnixStream::connect(socket)?;
+        let mut bus = Self { stream, limit, end, serial: 0, shared: false, over: VecDeque::new() };
+        bus.greet()?;
         Ok(bus)
     }
 
@@ -84,8 +105,7 @@ impl Bus {
     fn greet(&mut self) -> Result<(), BusError> {
         let user = rustix::process::geteuid().as_raw().to_string();
         let user: String = user.bytes().map(|digit| format!("{digit:02x}")).collect();
-        self.stream.set_write_timeout(Some(self.limit))?;
-        self.stream.write_all(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
+        self.write(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n") && answer.len() < GREETING {
             let mut byte = [0];
@@ -111,7 +131,7 @@ impl Bus {
         body: Writer,
     ) -> Result<Vec<u8>, BusError> {
         self.serial += 1;
-        self.stream.write_all(&message::call(self.serial, object, method, signature, body))?;
+        self.write(&message::call(self.serial, object, method, signature, body))?;
         loop {
             let message = self.receive()?;
             match message.kind {
@@ -120,20 +140,20 @@ impl Bus {
                     let words = Reader::new(&message.body).text().unwrap_or_default().to_owned();
                     return Err(BusError::Refused { name: message.error, words });
                 }
-                Kind::Signal => self.signals.push(message),
-                Kind::Answer | Kind::Error | Kind::Other => {}
+                Kind::Signal if message.member == JOB_REMOVED => self.over.push_back(message),
+                Kind::Signal | Kind::Answer | Kind::Error | Kind::Other => {}
             }
         }
     }
 
-    /// The next signal.
-    pub(super) fn signal(&mut self) -> Result<Message, BusError> {
-        if !self.signals.is_empty() {
-            return Ok(self.signals.remove(0));
+    /// The next job that is over.
+    pub(super) fn next_job_removed(&mut self) -> Result<Message, BusError> {
+        if let Some(message) = self.over.pop_front() {
+            return Ok(message);
         }
         loop {
             let message = self.receive()?;
-            if message.kind == Kind::Signal {
+            if message.kind == Kind::Signal && message.member == JOB_REMOVED {
                 return Ok(message);
             }
         }
@@ -150,21 +170,38 @@ impl Bus {
 
     fn fill(&mut self, mut bytes: &mut [u8]) -> Result<(), BusError> {
         while !bytes.is_empty() {
-            let left = self.end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(BusError::Late(self.limit));
-            }
-            self.stream.set_read_timeout(Some(left))?;
-            match self.stream.read(bytes) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                Ok(count) => bytes = &mut bytes[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Err(BusError::Late(self.limit));
-                }
-                Err(error) => return Err(error.into()),
-            }
+            self.stream.set_read_timeout(Some(self.left()?))?;
+            let count = self.unless_late((&self.stream).read(bytes))?;
+            bytes = &mut bytes[count..];
         }
         Ok(())
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), BusError> {
+        while !bytes.is_empty() {
+            self.stream.set_write_timeout(Some(self.left()?))?;
+            let count = self.unless_late((&self.stream).write(bytes))?;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// What is left of the time, which is never nothing.
+    fn left(&self) -> Result<Duration, BusError> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(BusError::Late(self.limit)) } else { Ok(left) }
+    }
+
+    /// How many bytes were read or written; none where that is to be tried again.
+    fn unless_late(&self, moved: io::Result<usize>) -> Result<usize, BusError> {
+        match moved {
+            Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err(BusError::Late(self.limit))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }

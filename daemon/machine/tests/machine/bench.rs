@@ -209,7 +209,11 @@ pub fn activate(operation: Uuid, system: &StorePath) -> Request {
 
 /// A request to switch; the machine waits so long for the commit.
 pub fn activate_within(operation: Uuid, system: &StorePath, commit_seconds: u64) -> Request {
-    let deadline = Deadline { switch_seconds: 60, commit_seconds };
+    activate_until(operation, system, Deadline { switch_seconds: 60, commit_seconds })
+}
+
+/// A request to switch within a deadline.
+pub fn activate_until(operation: Uuid, system: &StorePath, deadline: Deadline) -> Request {
     Request::Activate {
         claim: claim(operation),
         system: system.to_string(),

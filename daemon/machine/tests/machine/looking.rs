@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use berth_domain::MachineSpec;
 use berth_machine::outside;
 use berth_protocol::{Answer, FailureCode, Health, Request};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, ask, never};
+use crate::bench::Bench;
 use crate::systems::{SWITCH, system};
 
 fn probe(name: &str, path: &str, contains: &str) -> Value {
@@ -44,26 +43,6 @@ async fn facts_are_the_machines() {
         facts.disk_bytes > facts.disk_available_bytes && facts.memory_bytes > facts.memory_available_bytes
     );
     assert!(!facts.kernel.is_empty() && facts.processors > 0);
-}
-
-/// As for machines that are deployed to with `--sudo`: systemd's own socket is root's.
-#[tokio::test]
-async fn whoever_is_not_root_hears_of_units_as_well() {
-    let Some(bench) = Bench::set_up("not-root").await else { return };
-    bench.run(&["useradd", "--create-home", "ann"]).await;
-    bench.run(&["install", "-d", "-o", "ann", "-m", "700", "/home/ann/.ssh"]).await;
-    bench.run(&["install", "-o", "ann", "/root/.ssh/authorized_keys", "/home/ann/.ssh/"]).await;
-    bench
-        .run(&["systemd-run", "--quiet", "--unit=broken", "--property=Type=exec", "sh", "-c", "exit 3"])
-        .await;
-    bench.run(&["sh", "-c", "until systemctl is-failed --quiet broken; do sleep 0.1; done"]).await;
-    let spec = MachineSpec { user: "ann".to_owned().try_into().unwrap(), ..bench.spec() };
-    let session = bench.connector.connect(&spec, &never()).await.unwrap();
-    let mut agent = session.agent(&bench.agent_path, &never()).await.unwrap();
-    match ask(&mut agent, Request::Facts).await.answer.unwrap() {
-        Answer::Facts(facts) => assert_eq!(facts.failed_units, ["broken.service"]),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[tokio::test]

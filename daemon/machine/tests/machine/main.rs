@@ -19,6 +19,7 @@ mod losing;
 mod merging;
 #[path = "../shared/programs.rs"]
 mod programs;
+mod reaching;
 mod replicating;
 mod restoring;
 mod returning;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use berth_protocol::{Answer, Claim, FailureCode, Outcome, Request, Reverted, RevertedBy};
+use berth_protocol::{Answer, Claim, Deadline, FailureCode, Outcome, Request, Reverted, RevertedBy};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::bench::{Bench, activate, activate_within, ask, claim, commit};
+use crate::bench::{Bench, activate, activate_until, activate_within, ask, claim, commit};
 use crate::systems::{SWITCH, system};
 
 /// A machine that was committed to `old` and has `new`.
@@ -82,12 +82,8 @@ async fn a_switch_that_hangs_is_ended_by_the_timer_and_the_previous_system_comes
     let hangs = format!("{SWITCH}\nsleep 1000");
     let Some((bench, old, new)) = committed("hangs", &hangs).await else { return };
     let operation = Uuid::now_v7();
-    let Request::Activate { claim, system, action, mut deadline } = activate_within(operation, &new, 1)
-    else {
-        unreachable!()
-    };
-    deadline.switch_seconds = 2;
-    let told = bench.ask(Request::Activate { claim, system, action, deadline }).await;
+    let deadline = Deadline { switch_seconds: 2, commit_seconds: 1 };
+    let told = bench.ask(activate_until(operation, &new, deadline)).await;
     assert_eq!(told.failure().code, FailureCode::RevertedByTimer);
     bench.until(operation, is_reverted(RevertedBy::Timer)).await;
     assert_eq!(bench.facts().await.running_system, Some(old.to_string()));

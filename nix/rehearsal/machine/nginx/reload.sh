@@ -6,6 +6,7 @@ set -eu
 
 # What proc(5) says here ends without a line break, which `read` tells as a failure.
 workers() {
+  now=
   read -r now < "/proc/$master/task/$master/children" || :
 }
 
@@ -24,7 +25,7 @@ while :; do
     esac
   done
   turns=$((turns + 1))
-  if [ "$turns" -gt 500 ]; then
+  if [ "$turns" -gt 500 ] || ! kill -0 "$master"; then
     echo "nginx did not take its new configuration" >&2
     exit 1
   fi

@@ -18,5 +18,12 @@ _scan = make_scanner(_Options)
 
 
 def parse(text: str):
-    """The value that a text begins with."""
-    return _scan(text, 0)[0]
+    """The value that a text is."""
+    text = text.strip()
+    try:
+        value, end = _scan(text, 0)
+    except (StopIteration, SystemError):
+        end = -1
+    if end != len(text):
+        raise ValueError("this is no JSON")
+    return value
