@@ -11,7 +11,8 @@ let
     name = "rehearsal-switch";
   };
 
-  # A program of the machine's Python; the package is found by its store path.
+  # A program of the machine's Python; the package is found by its store path. What Python compiles of it is kept until the next
+  # boot: to compile it takes as long as to run it.
   program = function: ''
     #!/usr/bin/python3 -ISXpycache_prefix=/run/rehearsal-switch
     import sys
