@@ -49,11 +49,8 @@ def _kill(path: Path) -> None:
                 parents[process.name] = (process / "stat").read_text().rpartition(")")[2].split()[1]
                 if (process / "exe").readlink() == path:
                     wanted.add(process.name)
-    grown = True
-    while grown:
-        children = {name for name, parent in parents.items() if parent in wanted} - wanted
+    while children := {name for name, parent in parents.items() if parent in wanted} - wanted:
         wanted |= children
-        grown = bool(children)
     for name in wanted:
         with suppress(OSError):
             os.kill(int(name), signal.SIGKILL)

@@ -121,7 +121,7 @@ fn ask_again<T>(what: &str, mut talk: impl FnMut(&mut Bus) -> Answer<T>) -> Resu
 }
 
 /// Calls a method that queues a job, and waits for the job.
-fn run_job(bus: &mut Bus, method: &str, signature: &str, body: Writer) -> std::result::Result<(), BusError> {
+fn run_job(bus: &mut Bus, method: &str, signature: &str, body: Writer) -> Answer<()> {
     bus.hear_of_jobs()?;
     let answer = bus.call(method, signature, body)?;
     let job = Reader::new(&answer).text()?;
