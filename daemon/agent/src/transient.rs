@@ -58,7 +58,8 @@ impl Transient {
         systemd::start_transient(&self.unit, &[self.common(), self.properties].concat(), None)
     }
 
-    /// Has systemd start it after so long, by a timer of the same name; nobody else waits meanwhile.
+    /// Has systemd start it after so long, by a timer of the same name, unless that or the service is there already; nobody else
+    /// waits meanwhile.
     pub(crate) fn start_after(self, pause: Duration) -> Result<()> {
         if pause > LONGEST {
             return Err(failure(FailureCode::BadCall, "nothing is waited for longer than a year"));
@@ -71,7 +72,8 @@ impl Transient {
             ("RemainAfterElapse", Value::Bool(false)),
         ]);
         let service = [self.common(), self.properties].concat();
-        systemd::start_transient(&timer, &properties, Some((&self.unit, &service)))
+        let started = systemd::start_transient(&timer, &properties, Some((&self.unit, &service)));
+        if started.is_err() && any_is_up(&[timer, self.unit])? { Ok(()) } else { started }
     }
 
     /// What the service and its timer have in common.

@@ -61,11 +61,7 @@ pub(crate) fn stop_switch(operation: Uuid) -> Result<()> {
 /// Starts the dead-man timer, unless it is there already. systemd itself waits; a process is started only once the timer
 /// has elapsed, which is after `seconds`.
 pub(crate) fn start_timer(operation: Uuid, seconds: u64, myself: &Myself) -> Result<()> {
-    let started = guard(operation, myself)?.start_after(Duration::from_secs(seconds.max(1)));
-    if started.is_err() && any_is_up(&[timer(operation), Unit::Guard.service(operation)])? {
-        return Ok(());
-    }
-    started
+    guard(operation, myself)?.start_after(Duration::from_secs(seconds.max(1)))
 }
 
 /// Starts what the timer would start, now.
@@ -86,12 +82,11 @@ pub(crate) fn start_guard(operation: Uuid, myself: &Myself) -> Result<()> {
 
 /// Has systemd start the machine anew in a moment, unless it is about to.
 pub(crate) fn start_reboot(operation: Uuid) -> Result<()> {
-    let (timer, service) =
-        (format!("berth-reboot-{operation}.timer"), format!("berth-reboot-{operation}.service"));
+    let service = format!("berth-reboot-{operation}.service");
     let description = format!("Berth starts this machine anew (operation {operation})");
     let reboot = vec![find_systemctl()?, "reboot".into()];
     let started = Transient::new(&service, &description, STOP, reboot).start_after(BEFORE_REBOOT);
-    if started.is_err() && (any_is_up(&[timer, service])? || is_going_down()?) {
+    if started.is_err() && is_going_down()? {
         return Ok(());
     }
     started

@@ -66,11 +66,7 @@ pub(super) fn wait_for_end(name: Name) -> Result<()> {
 
 /// Starts the timer after which the services serve again, unless it is there.
 pub(super) fn start_timer(name: Name, seconds: u64, myself: &Myself) -> Result<()> {
-    let started = resume(name, myself)?.start_after(Duration::from_secs(seconds.max(1)));
-    if started.is_err() && any_is_up(&[timer(name), resume_service(name)])? {
-        return Ok(());
-    }
-    started
+    resume(name, myself)?.start_after(Duration::from_secs(seconds.max(1)))
 }
 
 /// Stops the timer, if it is there.

@@ -18,7 +18,7 @@ use crate::postgres::slot::{self, Which};
 use crate::state::record::{Files, Kind, Name};
 use crate::state::unsettled;
 use crate::systemd;
-use crate::transient::{Transient, any_is_up, own_command};
+use crate::transient::{Transient, own_command};
 
 /// What lets go of them once nobody has gone on.
 const TIMER: &str = "berth-slots.timer";
@@ -48,9 +48,8 @@ pub(in crate::state) fn renew(myself: &Myself) -> Result<()> {
     systemd::stop(TIMER)?;
     let own = own_command(myself, &["run-release"])?;
     let service = Transient::new(SERVICE, "Berth lets go of what nobody follows any more", STOP, own);
-    let started = service.again_after(PAUSE).start_after(PATIENCE);
-    // Another has started it meanwhile.
-    if started.is_err() && any_is_up(&[TIMER.to_owned(), SERVICE.to_owned()])? { Ok(()) } else { started }
+    // Another may have started it meanwhile.
+    service.again_after(PAUSE).start_after(PATIENCE)
 }
 
 /// Whether there may be slots.
