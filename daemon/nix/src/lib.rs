@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | [`nix`] | [`Nix`]: how the command is called |
 //! | [`evaluate`], [`build`], [`copy`], [`closure`], [`flake`], [`store`] | the operations |
+//! | [`root`] | links that keep paths from being collected as garbage |
 //! | [`mend`] | sending a path again that another store holds damaged |
 //! | [`data`] | reads files that should hold nothing but data |
 //! | [`rebuild`] | the command `nixos-rebuild` |
@@ -36,6 +37,7 @@ pub mod nix;
 pub mod nixops4;
 mod process;
 pub mod rebuild;
+pub mod root;
 pub mod store;
 pub mod store_path;
 pub mod version;

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use tokio::process::Command;
-
 use crate::error::NixError;
 use crate::log::Update;
 use crate::nix::{Nix, QUICK, Run};
-use crate::process::Finished;
 use crate::store_path::StorePath;
 use crate::worker::info::Info;
 
@@ -58,26 +55,17 @@ impl Nix {
         }
     }
 
-    /// Keeps a path that the store holds from being collected as garbage while the symbolic link `gc_root` stands,
-    /// which is made or replaced.
-    ///
-    /// # Errors
-    /// [`NixError::CommandFailed`] when the store does not hold it.
-    pub async fn keep(&self, path: &StorePath, gc_root: &Path) -> Result<(), NixError> {
-        let mut command = self.nix_store(&["--realise", path.as_str()]);
-        command.arg("--add-root").arg(gc_root).arg("--indirect");
-        self.ask(command, "nix-store --realise").await.map(drop)
-    }
-
     /// Whether the store holds a path, complete.
     ///
     /// # Errors
     /// Only when the question could not be asked.
     pub async fn is_valid(&self, path: &StorePath) -> Result<bool, NixError> {
-        // Prints those of the given paths that are not valid.
-        let command = self.nix_store(&["--check-validity", "--print-invalid", path.as_str()]);
-        let finished = self.ask(command, "nix-store --check-validity").await?;
-        Ok(finished.stdout.trim().is_empty())
+        let ask = async {
+            let mut here = self.here().await?;
+            let valid = here.peer.worker.valid(std::iter::once(path)).await;
+            Ok(here.done(valid).await?.contains(path))
+        };
+        Run::within(QUICK).bound(ask).await
     }
 
     /// Sizes and references of a path that the store holds.
@@ -103,14 +91,5 @@ impl Nix {
             here.done(closure).await
         })
         .await
-    }
-
-    /// Runs a quick question to its end, which must be a success.
-    pub(crate) async fn ask(&self, command: Command, name: &'static str) -> Result<Finished, NixError> {
-        let finished = self.run(command, &Run::within(QUICK), |_| {}).await?;
-        if finished.success() {
-            return Ok(finished);
-        }
-        Err(NixError::CommandFailed { command: name, message: finished.message() })
     }
 }

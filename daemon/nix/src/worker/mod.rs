@@ -11,11 +11,13 @@
 //! | [`wire`] | numbers and texts |
 //! | [`told`] | what a daemon tells while it works |
 //! | [`info`] | what a store knows of a path |
+//! | [`answer`] | what a store says of what it is sent |
 //! | [`archive`] | a path's content (NAR), up to its end |
 //! | [`frames`] | a stream without an end known before |
 //! | [`peer`] | the process behind it |
 //! | [`here`] | daemons of this host's own store, kept for the next question |
 
+mod answer;
 pub(crate) mod archive;
 pub(crate) mod frames;
 pub(crate) mod here;
@@ -24,15 +26,15 @@ pub(crate) mod peer;
 mod told;
 pub(crate) mod wire;
 
-use std::collections::{HashMap, HashSet};
-use std::pin::pin;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::time::timeout;
 
 use crate::log::{bounded, clean};
 use crate::store_path::StorePath;
+use answer::Answer;
 use archive::Archive;
 use frames::Frames;
 use info::{Info, references_first};
@@ -55,10 +57,12 @@ mod version {
 /// What can be asked for.
 mod operation {
     pub(super) const ADD_TEMP_ROOT: u64 = 11;
+    pub(super) const ADD_INDIRECT_ROOT: u64 = 12;
     pub(super) const QUERY_PATH_INFO: u64 = 26;
     pub(super) const QUERY_VALID_PATHS: u64 = 31;
     pub(super) const NAR_FROM_PATH: u64 = 38;
     pub(super) const ADD_TO_STORE_NAR: u64 = 39;
+    pub(super) const QUERY_DERIVATION_OUTPUT_MAP: u64 = 41;
     pub(super) const ADD_MULTIPLE_TO_STORE: u64 = 44;
 }
 
@@ -186,6 +190,40 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         Ok(())
     }
 
+    /// Has what a link outside the store points at, now and later, not be collected as garbage.
+    pub(crate) async fn root(&mut self, link: &Path) -> Result<(), WorkerError> {
+        let Some(link) = link.to_str() else {
+            return Err(WorkerError::Refused("the link is not UTF-8".into()));
+        };
+        let mut question = Outgoing::default();
+        question.number(operation::ADD_INDIRECT_ROOT);
+        question.text(link);
+        self.send(question).await?;
+        told_to_the_end(&mut self.input).await?;
+        self.input.read_u64_le().await?;
+        Ok(())
+    }
+
+    /// The outputs of a derivation that the store has: their names, and their paths where those are known before they are built.
+    pub(crate) async fn outputs(
+        &mut self,
+        drv: &StorePath,
+    ) -> Result<BTreeMap<String, Option<StorePath>>, WorkerError> {
+        let mut question = Outgoing::default();
+        question.number(operation::QUERY_DERIVATION_OUTPUT_MAP);
+        question.text(drv.as_str());
+        self.send(question).await?;
+        told_to_the_end(&mut self.input).await?;
+        let mut outputs = BTreeMap::new();
+        for _ in 0..self.input.read_u64_le().await? {
+            let name = text(&mut self.input).await?;
+            let path = text(&mut self.input).await?;
+            let path = (!path.is_empty()).then(|| read_path(&path)).transpose()?;
+            outputs.insert(name, path);
+        }
+        Ok(outputs)
+    }
+
     /// Which of some paths the store has. It does not look for them elsewhere.
     pub(crate) async fn valid(
         &mut self,
@@ -197,11 +235,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         question.number(0);
         self.send(question).await?;
         told_to_the_end(&mut self.input).await?;
-        let valid = texts(&mut self.input).await?;
-        valid
-            .iter()
-            .map(|path| path.parse().map_err(|_| WorkerError::Garbled("a path that is none")))
-            .collect()
+        texts(&mut self.input).await?.iter().map(|path| read_path(path)).collect()
     }
 
     /// A path's content, which is to be read to its end.
@@ -253,32 +287,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
     }
 }
 
-/// What a store says of what it is sent.
-#[derive(Debug)]
-pub(crate) struct Answer<'a, R>(&'a mut R);
-
-impl<R: AsyncRead + Unpin> Answer<'_, R> {
-    /// Waits for it while something is sent: a store may speak before it has everything.
-    pub(crate) async fn to(self, sending: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
-        let (mut told, mut sent) = (pin!(told_to_the_end(self.0)), pin!(sending));
-        tokio::select! {
-            biased;
-            // It may know what it needs before it has read the end; and what fails is why it does not want the rest.
-            answered = &mut told => {
-                answered?;
-                sent.await
-            }
-            all = &mut sent => match all {
-                Ok(()) => Ok(told.await?),
-                // Whoever hangs up may have said why.
-                Err(Failed::There(WorkerError::Io(error))) => match timeout(LAST_WORDS, told).await {
-                    Ok(Err(why @ WorkerError::Refused(_))) => Err(why.into()),
-                    _ => Err(WorkerError::from(error).into()),
-                },
-                failed => failed,
-            }
-        }
-    }
+fn read_path(text: &str) -> Result<StorePath, WorkerError> {
+    text.parse().map_err(|_| WorkerError::Garbled("a path that is none"))
 }
 
 #[cfg(test)]
@@ -291,28 +301,5 @@ mod tests {
         let error = Worker::greet(says, tokio::io::sink()).await.unwrap_err();
         assert!(error.to_string().contains("This account is currently not available."), "{error}");
         assert!(matches!(Worker::greet(b"no".as_slice(), tokio::io::sink()).await, Err(WorkerError::Io(_))));
-    }
-
-    #[tokio::test]
-    async fn a_store_that_hangs_up_is_asked_why() {
-        let broken = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        let mut why = Outgoing::default();
-        why.number(0x6378_7470);
-        why.text("Error");
-        why.number(0);
-        why.text("Error");
-        why.text("no space left");
-        [0, 0].into_iter().for_each(|number| why.number(number));
-        let (mut theirs, mut ours) = tokio::io::duplex(1024);
-        let telling = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            theirs.write_all(why.bytes()).await.unwrap();
-        });
-        let failed = Answer(&mut ours).to(async { Err(Failed::There(broken().into())) }).await;
-        assert!(matches!(&failed, Err(Failed::There(WorkerError::Refused(why))) if why == "no space left"));
-        telling.await.unwrap();
-        // It has gone without a word.
-        let failed = Answer(&mut ours).to(async { Err(Failed::There(broken().into())) }).await;
-        assert!(matches!(&failed, Err(Failed::There(WorkerError::Io(_)))), "{failed:?}");
     }
 }

@@ -72,9 +72,10 @@ async fn a_build_whose_future_is_dropped_leaves_no_process() {
     until(|| processes_with(&token).is_empty()).await;
 }
 
+/// A command of some behaviour, beside which no daemon answers.
 fn fake(folder: &Path, body: &str) -> Nix {
     let program = folder.join("nix");
-    script(&program, body);
+    script(&program, &format!("[ \"$1\" != --stdio ] || exit 1\n{body}"));
     Nix::new(NixOptions { program, ..NixOptions::default() })
 }
 

@@ -9,4 +9,5 @@ mod golden;
 mod mending;
 mod real;
 mod rebuild;
+mod rooting;
 mod support;
