@@ -19,7 +19,7 @@ use berth_store::rollouts::RolloutChange;
 use berth_store::{
     ArrivalRecord, BackupRecord, Claim, Claimed, DepartureRecord, DrillRecord, EventPage, Hold,
     IdempotencyRecord, Listener, MachineRecord, MovedInto, MovedObject, News, OffsiteRecord, Page, Recorded,
-    Renewed, RolloutEventPage, Store, StoreError, TenantRecord, VaultRecord,
+    Renewed, RolloutEventPage, Standing, Store, StoreError, TenantRecord, VaultRecord,
 };
 
 /// What comes of a call to the database.
@@ -163,6 +163,10 @@ records! {
     rollout_operations() -> usize;
     /// Writes how a rollout stands, unless somebody changed it since it was read.
     record_rollout(rollout: &mut Rollout, change: RolloutChange, once: Option<&IdempotencyRecord>) -> Vec<RolloutEvent>;
+    /// How operations stand; those that are gone are left out.
+    standings(ids: &[OperationId]) -> Vec<Standing>;
+    /// The number of the newest event of a rollout.
+    rollout_seq(id: RolloutId) -> i64;
     /// The events of a rollout after number `after`.
     rollout_events(id: RolloutId, after: i64, limit: u32) -> RolloutEventPage;
     /// The tenants whose check is due, and whether they had a turn before.

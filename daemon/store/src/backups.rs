@@ -205,7 +205,7 @@ for_both! {
     impl Plans {
         async fn plan_of(&mut self, tenant: &str) -> Result<Option<BackupRecord>, StoreError> {
             let row = backup_plans::table.find(tenant).select(Row::as_select());
-            row.first(self).await.optional()?.map(BackupRecord::try_from).transpose()
+            row.get_result(self).await.optional()?.map(BackupRecord::try_from).transpose()
         }
 
         async fn last_whole(&mut self, tenant: &str) -> Result<Option<LastWhole>, StoreError> {

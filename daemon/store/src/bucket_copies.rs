@@ -34,7 +34,7 @@ impl Store {
         let key = (vault.to_string(), service.to_string(), bucket.to_owned());
         read!(self, conn => {
             let row = bucket_copies::table.find(key).select((bucket_copies::restic, bucket_copies::operation));
-            let found: Option<(String, String)> = row.first(conn).await.optional()?;
+            let found: Option<(String, String)> = row.get_result(conn).await.optional()?;
             let record = |(restic, operation): (String, String)| {
                 Ok(BucketCopyRecord { restic, operation: parse("bucket_copies.operation", &operation)? })
             };

@@ -84,7 +84,7 @@ impl Store {
             conn.keep_reply(once.as_ref()).await?;
             conn.lock_tenant(name.as_str()).await?;
             let deployed = tenants::table.find(name.as_str()).select(tenants::deployed_revision);
-            let deployed: Option<Option<String>> = deployed.first(conn).await.optional()?;
+            let deployed: Option<Option<String>> = deployed.get_result(conn).await.optional()?;
             let deployed = deployed.ok_or_else(|| StoreError::not_found("tenant", &name))?;
             let works = operations::table.filter(operations::tenant.eq(name.as_str()));
             let works = works.filter(operations::status.eq_any(UNFINISHED));

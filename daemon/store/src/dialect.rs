@@ -139,27 +139,27 @@ impl Dialect for PgConn {
 
     async fn lock_rollout(&mut self, id: &str) -> QueryResult<()> {
         let row = rollouts::table.find(id).select(rollouts::id).for_update();
-        row.first::<String>(self).await.optional().map(drop)
+        row.get_result::<String>(self).await.optional().map(drop)
     }
 
     async fn lock_operation(&mut self, id: &str) -> QueryResult<()> {
         let row = operations::table.find(id).select(operations::id).for_update();
-        row.first::<String>(self).await.optional().map(drop)
+        row.get_result::<String>(self).await.optional().map(drop)
     }
 
     async fn lock_tenant(&mut self, name: &str) -> QueryResult<()> {
         let row = tenants::table.find(name).select(tenants::name).for_update();
-        row.first::<String>(self).await.optional().map(drop)
+        row.get_result::<String>(self).await.optional().map(drop)
     }
 
     async fn lock_machine(&mut self, name: &str) -> QueryResult<()> {
         let row = machines::table.find(name).select(machines::name).for_update();
-        row.first::<String>(self).await.optional().map(drop)
+        row.get_result::<String>(self).await.optional().map(drop)
     }
 
     async fn lock_vault(&mut self, id: &str) -> QueryResult<()> {
         let row = vaults::table.find(id).select(vaults::id).for_update();
-        row.first::<String>(self).await.optional().map(drop)
+        row.get_result::<String>(self).await.optional().map(drop)
     }
 
     async fn lock_offsites(&mut self) -> QueryResult<()> {

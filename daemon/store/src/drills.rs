@@ -106,7 +106,7 @@ for_both! {
             }
             let id = operation.id.to_string();
             let row = drills::table.find(&id);
-            let Some(body) = row.select(drills::body).first::<String>(self).await.optional()? else { return Ok(()) };
+            let Some(body) = row.select(drills::body).get_result::<String>(self).await.optional()? else { return Ok(()) };
             let drill = from_json::<Drill>("drills.body", &body)?.ended_with(operation);
             diesel::update(row).set(drills::body.eq(json("drills.body", &drill)?)).execute(self).await?;
             if operation.status == OperationStatus::Succeeded {
@@ -119,7 +119,7 @@ for_both! {
             let machine = operation.machine.as_str();
             self.lock_machine(machine).await?;
             let held = machines::table.find(machine).select(machines::holds_data_of);
-            let Some(holds) = held.first::<Option<String>>(self).await.optional()? else {
+            let Some(holds) = held.get_result::<Option<String>>(self).await.optional()? else {
                 return Err(StoreError::NoSuchMachine { machine: operation.machine.clone() });
             };
             if let Some(of) = maybe_parse("machines.holds_data_of", holds.as_deref())? {
@@ -180,7 +180,7 @@ impl Store {
         let text = id.to_string();
         let found: Option<(String, bool)> = read!(self, conn => {
             let row = drills::table.find(&text).select((drills::body, drills::cleans));
-            Ok::<_, StoreError>(row.first(conn).await.optional()?)
+            Ok::<_, StoreError>(row.get_result(conn).await.optional()?)
         })?;
         let (body, cleans) = found.ok_or_else(|| StoreError::not_found("drill", id))?;
         Ok(DrillRecord { drill: from_json("drills.body", &body)?, cleans })
@@ -331,7 +331,7 @@ for_both! {
             let tenant = operation.tenant.as_str();
             self.locked(&operation.tenant).await?;
             let deployed = tenants::table.find(tenant).select(tenants::deployed_revision);
-            if deployed.first::<Option<String>>(self).await?.is_none() {
+            if deployed.get_result::<Option<String>>(self).await?.is_none() {
                 return Err(StoreError::NotDeployed { tenant: operation.tenant.clone() });
             }
             if let Some(operation) = self.unfinished_drill_of(tenant).await? {

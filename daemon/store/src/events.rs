@@ -84,7 +84,7 @@ impl Store {
     pub async fn events(&self, id: OperationId, after: i64, limit: u32) -> Result<EventPage, StoreError> {
         let key = id.to_string();
         let (rows, oldest_seq, last_seq): (Vec<String>, Option<i64>, i64) = snapshot!(self, conn => {
-            let last = operations::table.find(&key).select(operations::last_seq).first(conn).await.optional()?;
+            let last = operations::table.find(&key).select(operations::last_seq).get_result(conn).await.optional()?;
             let last: i64 = last.ok_or_else(|| StoreError::not_found("operation", &key))?;
             let own = events::table.filter(events::operation_id.eq(&key));
             let oldest = own.order(events::seq).select(events::seq).first(conn).await.optional()?;
@@ -103,7 +103,7 @@ impl Store {
     pub async fn trim_events(&self, id: OperationId, keep: i64) -> Result<u64, StoreError> {
         let key = id.to_string();
         transact!(self, conn => {
-            let last = operations::table.find(&key).select(operations::last_seq).first(conn).await.optional()?;
+            let last = operations::table.find(&key).select(operations::last_seq).get_result(conn).await.optional()?;
             let newest_to_go = last.unwrap_or(0_i64) - keep.max(0);
             if newest_to_go <= 0 {
                 return Ok(0);

@@ -64,7 +64,7 @@ for_both! {
             let Some(record) = record else { return Ok(()) };
             let row = Row::from(record);
             let stored = idempotency::table.find((&row.token, &row.key));
-            let expires: Option<i64> = stored.select(idempotency::expires_at).first(self).await.optional()?;
+            let expires: Option<i64> = stored.select(idempotency::expires_at).get_result(self).await.optional()?;
             match expires {
                 Some(expires) if expires > row.created_at => return Err(StoreError::IdempotencyReplay),
                 Some(_) => {

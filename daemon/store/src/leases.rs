@@ -97,7 +97,7 @@ for_both! {
                 operations::fence,
                 operations::writes,
             ));
-            let row: Option<(String, bool, i64, i64, i64)> = row.first(self).await.optional()?;
+            let row: Option<(String, bool, i64, i64, i64)> = row.get_result(self).await.optional()?;
             let (status, cancel_requested, last_seq, fence, writes) =
                 row.ok_or_else(|| StoreError::not_found("operation", &id))?;
             if fence.cast_unsigned() != hold.fence {
@@ -111,7 +111,7 @@ for_both! {
             let grown = case_when(machines::fence.ge(now), machines::fence + 1).otherwise(now);
             let row = diesel::update(machines::table.find(machine)).set(machines::fence.eq(grown));
             row.execute(self).await?;
-            let fence = machines::table.find(machine).select(machines::fence).first(self).await.optional()?;
+            let fence = machines::table.find(machine).select(machines::fence).get_result(self).await.optional()?;
             fence.ok_or_else(|| StoreError::not_found("machine", machine))
         }
     }
@@ -142,7 +142,7 @@ impl Store {
                 return Ok(None);
             };
             let found = operations::table.find(&id).select((operations::machine, operations::status));
-            let (machine, status): (String, String) = found.first(conn).await?;
+            let (machine, status): (String, String) = found.get_result(conn).await?;
             let fence = conn.next_fence(&machine, now).await?;
             let taken_over = status != OperationStatus::Queued.word();
             let row = operations::table.find(&id);

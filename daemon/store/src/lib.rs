@@ -98,7 +98,7 @@ pub use moves::{ArrivalRecord, DepartureRecord};
 pub use news::{Listener, News};
 pub use object_moves::{MovedInto, MovedObject};
 pub use offsite::OffsiteRecord;
-pub use operations::{OperationFilter, Recorded};
+pub use operations::{OperationFilter, Recorded, Standing};
 pub use page::{Cursor, Page};
 pub use pool::{Store, StoreOptions};
 pub use presence::Presence;

@@ -100,7 +100,7 @@ impl Store {
     pub async fn machine(&self, name: &MachineName) -> Result<MachineRecord, StoreError> {
         let text = name.to_string();
         let row: Option<Row> = read!(self, conn => {
-            Ok(occupied!().filter(machines::name.eq(&text)).select(columns!()).first(conn).await.optional()?)
+            Ok(occupied!().filter(machines::name.eq(&text)).select(columns!()).get_result(conn).await.optional()?)
         })?;
         record(row.ok_or_else(|| StoreError::not_found("machine", name))?)
     }

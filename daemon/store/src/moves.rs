@@ -116,7 +116,7 @@ for_both! {
             let newest = own.order(operations::id.desc()).select((operations::id, operations::migration));
             let newest: Option<(String, Option<String>)> = newest.first(self).await.optional()?;
             let Some((operation, Some(id))) = newest else { return Ok(None) };
-            let row: Option<Row> = arrivals::table.find(&id).select(Row::as_select()).first(self).await.optional()?;
+            let row: Option<Row> = arrivals::table.find(&id).select(Row::as_select()).get_result(self).await.optional()?;
             let record = row.map(ArrivalRecord::try_from).transpose()?;
             let own = |record: &ArrivalRecord| record.arrival.operation.is_some_and(|id| id.to_string() == operation);
             Ok(record.filter(own))
@@ -159,7 +159,7 @@ impl Store {
         let text = id.to_string();
         let found: Option<Row> = read!(self, conn => {
             let row = arrivals::table.find(&text).select(Row::as_select());
-            Ok::<_, StoreError>(row.first(conn).await.optional()?)
+            Ok::<_, StoreError>(row.get_result(conn).await.optional()?)
         })?;
         found.ok_or_else(|| StoreError::not_found("ticket", id))?.try_into()
     }
@@ -237,7 +237,7 @@ impl Store {
         let text = operation.to_string();
         let found: Option<(String, String)> = read!(self, conn => {
             let row = departures::table.find(&text).select((departures::sealed_ticket, departures::body));
-            Ok::<_, StoreError>(row.first(conn).await.optional()?)
+            Ok::<_, StoreError>(row.get_result(conn).await.optional()?)
         })?;
         let (sealed_ticket, body) = found.ok_or_else(|| StoreError::not_found("migration", operation))?;
         Ok(DepartureRecord { departure: from_json("departures.body", &body)?, sealed_ticket })

@@ -167,7 +167,7 @@ for_both! {
                 return Err(StoreError::not_found("tenant", tenant));
             }
             let row = nixops4_states::table.find(tenant.as_str()).select(StateRow::as_select());
-            Ok(row.first(self).await.optional()?.unwrap_or_else(|| StateRow::empty(tenant)))
+            Ok(row.get_result(self).await.optional()?.unwrap_or_else(|| StateRow::empty(tenant)))
         }
 
         async fn write_state(&mut self, row: &StateRow) -> Result<(), StoreError> {
@@ -190,7 +190,7 @@ impl Store {
         let name = tenant.to_string();
         let row: Option<StateRow> = read!(self, conn => {
             let row = nixops4_states::table.find(&name).select(StateRow::as_select());
-            Ok(row.first(conn).await.optional()?)
+            Ok(row.get_result(conn).await.optional()?)
         })?;
         row.map_or_else(|| Ok(StateRecord::default()), StateRecord::try_from)
     }

@@ -102,7 +102,7 @@ impl Store {
         let operation = operation.to_string();
         let row: Option<Row> = read!(self, conn => {
             let row = offsite_imports::table.find(&operation).select(Row::as_select());
-            Ok::<_, StoreError>(row.first(conn).await.optional()?)
+            Ok::<_, StoreError>(row.get_result(conn).await.optional()?)
         })?;
         row.map(TryInto::try_into).transpose()
     }

@@ -3,6 +3,7 @@
 mod rows;
 
 use berth_domain::event::NewEvent;
+use berth_domain::operation::OperationError;
 use berth_domain::{
     Event, Operation, OperationId, OperationKind, OperationStatus, RevisionId, StepName, StepStatus,
     TenantName, TenantSpec,
@@ -11,7 +12,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::backups::Notes as _;
-use crate::columns::{json, maybe_parse, word};
+use crate::columns::{from_json, json, maybe_parse, parse, word};
 use crate::dialect::Dialect;
 use crate::drills::Lent as _;
 use crate::each::ExecuteEach as _;
@@ -43,6 +44,17 @@ pub struct OperationFilter {
     pub status: Option<OperationStatus>,
 }
 
+/// How an operation stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Which.
+    pub operation: OperationId,
+    /// Where it stands.
+    pub status: OperationStatus,
+    /// Why it failed, where it has.
+    pub error: Option<OperationError>,
+}
+
 /// What a record of an operation came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
@@ -72,6 +84,9 @@ pub(crate) trait Operations {
 
     /// One operation.
     async fn load_one(&mut self, id: &str) -> Result<Operation, StoreError>;
+
+    /// The steps of an operation, in their order.
+    async fn load_steps(&mut self, id: &str) -> Result<Vec<StepRow>, StoreError>;
 
     /// The unfinished operation that works on a tenant.
     async fn unfinished_of(&mut self, tenant: &str) -> Result<Option<OperationId>, StoreError>;
@@ -115,17 +130,21 @@ for_both! {
         }
 
         async fn load_one(&mut self, id: &str) -> Result<Operation, StoreError> {
-            let row = operations::table.find(id).select(Row::as_select()).first::<Row>(self).await.optional()?;
+            let row = operations::table.find(id).select(Row::as_select()).get_result::<Row>(self).await.optional()?;
             let row = row.ok_or_else(|| StoreError::not_found("operation", id))?;
+            row.operation(self.load_steps(id).await?)
+        }
+
+        async fn load_steps(&mut self, id: &str) -> Result<Vec<StepRow>, StoreError> {
             let own = steps::table.filter(steps::operation_id.eq(id)).order(steps::position);
-            row.operation(own.select(StepRow::as_select()).load(self).await?)
+            Ok(own.select(StepRow::as_select()).load(self).await?)
         }
 
         async fn unfinished_of(&mut self, tenant: &str) -> Result<Option<OperationId>, StoreError> {
             let unfinished = operations::table.filter(operations::tenant.eq(tenant));
             let unfinished = unfinished.filter(operations::status.eq_any(UNFINISHED));
             let unfinished = unfinished.filter(operations::kind.ne_all(BESIDE)).select(operations::id);
-            let id: Option<String> = unfinished.first(self).await.optional()?;
+            let id: Option<String> = unfinished.get_result(self).await.optional()?;
             maybe_parse("operations.id", id.as_deref())
         }
     }
@@ -204,6 +223,26 @@ impl Store {
         snapshot!(self, conn => conn.load_one(&id).await)
     }
 
+    /// How operations stand, in no order; those that are gone are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn standings(&self, ids: &[OperationId]) -> Result<Vec<Standing>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let rows: Vec<(String, String, Option<String>)> = read!(self, conn => {
+            let wanted = operations::table.filter(operations::id.eq_any(&ids));
+            Ok::<_, StoreError>(wanted.select((operations::id, operations::status, operations::error)).load(conn).await?)
+        })?;
+        let standing = |(id, status, error): (String, String, Option<String>)| {
+            Ok(Standing {
+                operation: parse("operations.id", &id)?,
+                status: word("operations.status", &status, OperationStatus::from_word)?,
+                error: error.map(|error| from_json("operations.error", &error)).transpose()?,
+            })
+        };
+        rows.into_iter().map(standing).collect()
+    }
+
     /// Operations, newest first.
     ///
     /// # Errors
@@ -266,9 +305,11 @@ impl Store {
             written.last_seq = held.last_seq + numbered.len() as i64;
             let row = diesel::update(operations::table.find(&id));
             row.set((&Row::of(&written)?, operations::writes.eq(write))).execute(conn).await?;
+            let before = conn.load_steps(&id).await?;
+            let changed = StepRow::all_of(&written)?.into_iter().filter(|step| !before.contains(step));
             let update =
                 |step: StepRow| diesel::update(steps::table.find((step.operation_id.clone(), step.position))).set(step);
-            conn.execute_each(StepRow::all_of(&written)?.into_iter().map(update).collect()).await?;
+            conn.execute_each(changed.map(update).collect()).await?;
             conn.append(&numbered).await?;
             if written.status.is_final() {
                 // It may hold sealed secrets that nobody stored.

@@ -55,7 +55,7 @@ impl Store {
     pub async fn previewed_spec(&self, id: OperationId) -> Result<TenantSpec, StoreError> {
         let key = id.to_string();
         let found: Option<Option<String>> = read!(self, conn => {
-            Ok(previews::table.find(&key).select(previews::spec).first(conn).await.optional()?)
+            Ok(previews::table.find(&key).select(previews::spec).get_result(conn).await.optional()?)
         })?;
         let text = found.flatten().ok_or_else(|| StoreError::not_found("preview", id))?;
         from_json("previews.spec", &text)
@@ -85,7 +85,7 @@ impl Store {
     pub async fn preview(&self, id: OperationId) -> Result<Preview, StoreError> {
         let key = id.to_string();
         let found: Option<Option<String>> = read!(self, conn => {
-            Ok(previews::table.find(&key).select(previews::result).first(conn).await.optional()?)
+            Ok(previews::table.find(&key).select(previews::result).get_result(conn).await.optional()?)
         })?;
         let text = found.flatten().ok_or_else(|| StoreError::not_found("preview", id))?;
         from_json("previews.result", &text)

@@ -58,7 +58,7 @@ impl Store {
     pub async fn revision(&self, tenant: &TenantName, id: &RevisionId) -> Result<Revision, StoreError> {
         let key = (tenant.to_string(), id.to_string());
         let row: Option<Row> = read!(self, conn => {
-            Ok(revisions::table.find((&key.0, &key.1)).select(Row::as_select()).first(conn).await.optional()?)
+            Ok(revisions::table.find((&key.0, &key.1)).select(Row::as_select()).get_result(conn).await.optional()?)
         })?;
         let row = row.ok_or_else(|| StoreError::not_found("revision", id))?;
         Ok(Revision {

@@ -20,7 +20,7 @@ use crate::idempotency::{IdempotencyRecord, Keys};
 use crate::operations::{Operations as _, UNFINISHED as UNFINISHED_OPERATIONS, accepted};
 use crate::page::{Page, rows_for};
 use crate::pool::Store;
-use crate::run::{for_both, read, snapshot, transact};
+use crate::run::{for_both, look_up, read, snapshot, transact};
 use crate::schema::{operations, rollout_events, rollout_tenants, rollouts, tenants};
 
 use rows::{Count, Row, TenantRow, counted};
@@ -113,7 +113,7 @@ impl Store {
     pub async fn rollout(&self, id: RolloutId) -> Result<Rollout, StoreError> {
         let key = id.to_string();
         let (row, tenants): (Row, Vec<TenantRow>) = snapshot!(self, conn => {
-            let row = rollouts::table.find(&key).select(Row::as_select()).first(conn).await.optional()?;
+            let row = rollouts::table.find(&key).select(Row::as_select()).get_result(conn).await.optional()?;
             let row = row.ok_or_else(|| StoreError::not_found("rollout", &key))?;
             let own = rollout_tenants::table.filter(rollout_tenants::rollout_id.eq(&key));
             let own = own.order(rollout_tenants::position).select(TenantRow::as_select());
@@ -193,7 +193,7 @@ impl Store {
         let key = id.to_string();
         let found: Option<Option<String>> = read!(self, conn => {
             let row = rollouts::table.find(&key).select(rollouts::platform);
-            Ok::<_, StoreError>(row.first(conn).await.optional()?)
+            Ok::<_, StoreError>(row.get_result(conn).await.optional()?)
         })?;
         found.ok_or_else(|| StoreError::not_found("rollout", id))
     }
@@ -234,7 +234,7 @@ impl Store {
             conn.keep_reply(once.as_ref()).await?;
             conn.lock_rollout(&row.id).await?;
             let stored = rollouts::table.find(&row.id).select((rollouts::status, rollouts::last_seq));
-            let stored: Option<(String, i64)> = stored.first(conn).await.optional()?;
+            let stored: Option<(String, i64)> = stored.get_result(conn).await.optional()?;
             let (status, last_seq) = stored.ok_or_else(|| StoreError::not_found("rollout", &row.id))?;
             let status = word("rollouts.status", &status, RolloutStatus::from_word)?;
             if status.is_final() {
@@ -269,6 +269,17 @@ impl Store {
         Ok(numbered)
     }
 
+    /// The number of the newest event of a rollout.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]
+    pub async fn rollout_seq(&self, id: RolloutId) -> Result<i64, StoreError> {
+        let key = id.to_string();
+        let found: Result<Option<i64>, StoreError> =
+            look_up!(self, i64, rollouts::table.find(&key).select(rollouts::last_seq));
+        found?.ok_or_else(|| StoreError::not_found("rollout", id))
+    }
+
     /// The events of a rollout after number `after`.
     ///
     /// # Errors
@@ -282,7 +293,7 @@ impl Store {
         let key = id.to_string();
         let (rows, status, last_seq): (Vec<String>, String, i64) = snapshot!(self, conn => {
             let head = rollouts::table.find(&key).select((rollouts::status, rollouts::last_seq));
-            let head: Option<(String, i64)> = head.first(conn).await.optional()?;
+            let head: Option<(String, i64)> = head.get_result(conn).await.optional()?;
             let (status, last_seq) = head.ok_or_else(|| StoreError::not_found("rollout", &key))?;
             let wanted = rollout_events::table.filter(rollout_events::rollout_id.eq(&key));
             let wanted = wanted.filter(rollout_events::seq.gt(after)).order(rollout_events::seq);

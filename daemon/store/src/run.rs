@@ -3,6 +3,9 @@
 //! Each body is expanded twice, once for each connection's type, so that diesel checks it against both. It runs in a
 //! task of its own: a caller that stops waiting (a client that hangs up, a cancelled step) neither leaves a
 //! transaction open nor gives a busy connection back to its pool.
+//!
+//! A row by its key is asked for by `get_result`, not by `first`, which gives the query a LIMIT: SQLite (3.47 and newer) prepares a
+//! statement anew whenever the number in a LIMIT is bound, which takes longer than the look.
 
 use crate::error::{DatabaseError, StoreError};
 
@@ -70,8 +73,7 @@ macro_rules! snapshot {
 }
 pub(crate) use snapshot;
 
-/// `look_up!(store, Row, query)`: the row of a query by a key, if there is one. The query has no LIMIT, as `first` would give it:
-/// SQLite (3.47 and newer) prepares a statement anew whenever the number in a LIMIT is bound, which takes longer than the look.
+/// `look_up!(store, Row, query)`: the row of a query by a key, if there is one.
 macro_rules! look_up {
     ($store:expr, $row:ty, $query:expr) => {{
         let quick = match &$store.shared.pools {

@@ -148,12 +148,12 @@ trait Sealed {
 for_both! {
     impl Sealed {
         async fn recipient(&mut self) -> QueryResult<Option<String>> {
-            secrets_key::table.find(ROW).select(secrets_key::recipient).first(self).await.optional()
+            secrets_key::table.find(ROW).select(secrets_key::recipient).get_result(self).await.optional()
         }
 
         async fn reseal_specs(&mut self, tenant: &str, reseal: &Reseal) -> Result<usize, StoreError> {
             let row = tenants::table.find(tenant);
-            let spec: String = row.select(tenants::spec).first(self).await?;
+            let spec: String = row.select(tenants::spec).get_result(self).await?;
             let (spec, mut count) = sealed_anew("tenants.spec", &spec, reseal)?;
             if count > 0 {
                 diesel::update(row).set(tenants::spec.eq(spec)).execute(self).await?;

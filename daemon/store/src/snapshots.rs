@@ -215,7 +215,7 @@ impl Store {
         transact!(self, conn => {
             conn.hold(hold).await?;
             conn.lock_vault(&vault).await?;
-            let by = vaults::table.find(&vault).select(vaults::pruned_by).first::<Option<String>>(conn).await?;
+            let by = vaults::table.find(&vault).select(vaults::pruned_by).get_result::<Option<String>>(conn).await?;
             let within = snapshots::table.filter(snapshots::vault.eq(&vault)).select(snapshots::id.nullable());
             let reads = operations::table.filter(operations::status.eq_any(UNFINISHED));
             let reads = reads.filter(operations::snapshot.eq_any(within)).filter(operations::id.ne(&own));
@@ -258,7 +258,7 @@ impl Store {
         transact!(self, conn => {
             conn.lock_vault(&vault).await?;
             let by = vaults::table.find(&vault).select(vaults::pruned_by);
-            let Some(by) = by.first::<Option<String>>(conn).await.optional()?.flatten() else { return Ok(None) };
+            let Some(by) = by.get_result::<Option<String>>(conn).await.optional()?.flatten() else { return Ok(None) };
             let unfinished = operations::table.find(&by).filter(operations::status.eq_any(UNFINISHED));
             let found: Option<String> = unfinished.select(operations::id).first(conn).await.optional()?;
             maybe_parse("vaults.pruned_by", found.as_deref())

@@ -111,7 +111,7 @@ for_both! {
         async fn locked(&mut self, name: &TenantName) -> Result<Row, StoreError> {
             self.lock_tenant(name.as_str()).await?;
             let row = tenants::table.find(name.as_str()).select(Row::as_select());
-            row.first(self).await.optional()?.ok_or_else(|| StoreError::not_found("tenant", name))
+            row.get_result(self).await.optional()?.ok_or_else(|| StoreError::not_found("tenant", name))
         }
 
         async fn check_place(&mut self, spec: &TenantSpec) -> Result<(), StoreError> {
@@ -123,7 +123,7 @@ for_both! {
             }
             self.lock_machine(spec.machine.as_str()).await?;
             let machine = machines::table.find(spec.machine.as_str()).select(machines::holds_data_of);
-            let Some(holds) = machine.first::<Option<String>>(self).await.optional()? else {
+            let Some(holds) = machine.get_result::<Option<String>>(self).await.optional()? else {
                 return Err(StoreError::NoSuchMachine { machine: spec.machine.clone() });
             };
             let machine = others.filter(tenants::machine.eq(spec.machine.as_str()));
@@ -332,7 +332,7 @@ impl Store {
         transact!(self, conn => {
             conn.hold(hold).await?;
             let asked = operations::table.find(hold.operation.to_string()).select(operations::created_at);
-            let asked: i64 = asked.first(conn).await?;
+            let asked: i64 = asked.get_result(conn).await?;
             if conn.locked(&name).await?.created_at > asked {
                 return Err(StoreError::not_found("tenant", &name));
             }

@@ -8,11 +8,10 @@ use berth_domain::rollout::{
     NewRolloutEvent, PlatformChoice, RolloutError, RolloutEventKind, RolloutTenantState,
 };
 use berth_domain::{
-    Operation, OperationId, OperationStatus, Rollout, RolloutId, RolloutStatus, RolloutTenant, TenantName,
-    Timestamp,
+    OperationId, OperationStatus, Rollout, RolloutId, RolloutStatus, RolloutTenant, TenantName, Timestamp,
 };
-use berth_store::StoreError;
 use berth_store::rollouts::RolloutChange;
+use berth_store::{Standing, StoreError};
 use chrono::SubsecRound as _;
 use tokio_util::sync::CancellationToken;
 
@@ -150,7 +149,7 @@ impl Driver {
     }
 
     async fn look(&mut self, known: &mut Option<Rollout>) -> Result<Looked, StoreError> {
-        let newest = self.shared().records.rollout_events(self.id, i64::MAX - 1, 1).await?.last_seq;
+        let newest = self.shared().records.rollout_seq(self.id).await?;
         if known.as_ref().is_none_or(|rollout| rollout.last_seq != newest) {
             *known = Some(self.shared().records.rollout(self.id).await?);
         }
@@ -173,18 +172,17 @@ impl Driver {
 
     /// Notes how operations ended; says whether any did.
     async fn settle(&self, rollout: &mut Rollout) -> Result<bool, StoreError> {
-        let mut change = RolloutChange::default();
         let deploying = |tenant: &&RolloutTenant| tenant.state == RolloutTenantState::Deploying;
-        for tenant in rollout.tenants.iter().filter(deploying) {
-            let operation = match tenant.operation {
-                Some(id) => match self.shared().records.operation(id).await {
-                    Ok(operation) => Some(operation),
-                    Err(StoreError::NotFound { .. }) => None,
-                    Err(error) => return Err(error),
-                },
-                None => None,
-            };
-            if let Some((state, message)) = outcome(operation.as_ref()) {
+        let deploying: Vec<&RolloutTenant> = rollout.tenants.iter().filter(deploying).collect();
+        let ids: Vec<OperationId> = deploying.iter().filter_map(|tenant| tenant.operation).collect();
+        let standings = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.shared().records.standings(&ids).await?,
+        };
+        let mut change = RolloutChange::default();
+        for tenant in deploying {
+            let standing = standings.iter().find(|standing| Some(standing.operation) == tenant.operation);
+            if let Some((state, message)) = outcome(standing) {
                 let (tenant, event) = moved(tenant, state, &message, self.now());
                 change.tenants.push(tenant);
                 change.events.push(event);
@@ -390,17 +388,15 @@ impl Driver {
 }
 
 /// What an operation's end means to its tenant; nothing while it runs.
-fn outcome(operation: Option<&Operation>) -> Option<(RolloutTenantState, String)> {
-    let Some(operation) = operation else {
+fn outcome(standing: Option<&Standing>) -> Option<(RolloutTenantState, String)> {
+    let Some(standing) = standing else {
         return Some((RolloutTenantState::Failed, "its operation is gone".into()));
     };
     let error = || {
-        operation
-            .error
-            .as_ref()
-            .map_or("failed".into(), |error| format!("{} ({})", error.message, error.code))
+        let error = standing.error.as_ref();
+        error.map_or("failed".into(), |error| format!("{} ({})", error.message, error.code))
     };
-    match operation.status {
+    match standing.status {
         OperationStatus::Queued | OperationStatus::Running => None,
         OperationStatus::Succeeded => Some((RolloutTenantState::Succeeded, "deployed".into())),
         OperationStatus::Cancelled => {

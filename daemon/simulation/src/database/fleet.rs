@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use berth_domain::rollout::NewRolloutEvent;
 use berth_domain::{
-    Condition, MachineFacts, MachineName, RevisionId, Rollout, RolloutEvent, RolloutId, RolloutStatus,
-    TenantName, Timestamp,
+    Condition, MachineFacts, MachineName, OperationId, RevisionId, Rollout, RolloutEvent, RolloutId,
+    RolloutStatus, TenantName, Timestamp,
 };
 use berth_engine::records::{FleetRecords, Result};
 use berth_store::conditions::Due;
 use berth_store::rollouts::RolloutChange;
-use berth_store::{IdempotencyRecord, Page, RolloutEventPage, TenantRecord};
+use berth_store::{IdempotencyRecord, Page, RolloutEventPage, Standing, TenantRecord};
 
 use super::Database;
 use crate::absent::not_kept;
@@ -70,6 +70,14 @@ impl FleetRecords for Database {
         let (written, events) = recording.await?;
         *rollout = written;
         Ok(events)
+    }
+
+    async fn standings(&self, ids: &[OperationId]) -> Result<Vec<Standing>> {
+        self.call(|tables, _| Ok(tables.standings(ids))).await
+    }
+
+    async fn rollout_seq(&self, id: RolloutId) -> Result<i64> {
+        self.call(|tables, _| Ok(tables.rollout(id)?.last_seq)).await
     }
 
     async fn rollout_events(&self, id: RolloutId, after: i64, limit: u32) -> Result<RolloutEventPage> {

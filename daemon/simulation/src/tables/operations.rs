@@ -5,7 +5,7 @@ use berth_domain::{
     Event, Operation, OperationId, OperationKind, OperationStatus, Preview, StepName, StepStatus, TenantName,
     TenantSpec,
 };
-use berth_store::{EventPage, Hold, News, Recorded, StoreError};
+use berth_store::{EventPage, Hold, News, Recorded, Standing, StoreError};
 
 use super::{Result, Row, Tables, as_kept, not_found};
 use crate::weather::Weakness;
@@ -87,6 +87,17 @@ impl Tables {
     pub fn operation(&self, id: OperationId) -> Result<Operation> {
         let row = self.operations.get(&id).ok_or_else(|| not_found("operation", id))?;
         Ok(row.operation.clone())
+    }
+
+    /// As the store's.
+    pub fn standings(&self, ids: &[OperationId]) -> Vec<Standing> {
+        let found = ids.iter().filter_map(|id| self.operations.get(id)).map(|row| &row.operation);
+        let standing = |operation: &Operation| Standing {
+            operation: operation.id,
+            status: operation.status,
+            error: operation.error.clone(),
+        };
+        found.map(standing).collect()
     }
 
     /// As the store's.

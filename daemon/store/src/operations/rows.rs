@@ -32,9 +32,9 @@ pub(super) struct Row {
     due_at: Option<i64>,
 }
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = steps, treat_none_as_null = true)]
-pub(super) struct StepRow {
+pub(crate) struct StepRow {
     pub(super) operation_id: String,
     pub(super) position: i32,
     name: String,

@@ -23,6 +23,8 @@ on_both!(
     a_caller_that_stops_waiting_leaves_no_half_transaction,
     every_kind_and_every_end_comes_back_as_it_was,
     times_are_kept_to_the_millisecond_and_told_as_they_are_kept,
+    a_step_that_changes_and_changes_back_is_kept_each_time,
+    it_is_told_how_operations_stand_that_are_there,
 );
 
 fn event(text: &str) -> NewEvent {
@@ -290,4 +292,40 @@ async fn times_are_kept_to_the_millisecond_and_told_as_they_are_kept(store: Stor
     assert_eq!(store.operation(queued.id).await.unwrap(), running.operation);
     let kept = store.events(queued.id, 1, 9).await.unwrap().events;
     assert_eq!((&kept, kept[0].at, kept[0].eta), (&told, fine.trunc_subsecs(3), Some(fine.trunc_subsecs(3))));
+}
+
+async fn a_step_that_changes_and_changes_back_is_kept_each_time(store: Store) {
+    let (_, mut running) = crate::support::busy(&store, "acme").await;
+    let before = running.operation.clone();
+    let step = running.step_mut(StepName::Copy).unwrap();
+    (step.status, step.started_at) = (StepStatus::Running, Some(now()));
+    step.progress = Some(Progress::of(3, 7, Unit::Paths));
+    running.record(&store, vec![event("on")]).await.unwrap();
+    assert_eq!(store.operation(running.id).await.unwrap(), running.operation);
+    assert_ne!(running.operation.steps, before.steps);
+    running.operation.steps.clone_from(&before.steps);
+    running.record(&store, vec![event("back")]).await.unwrap();
+    assert_eq!(store.operation(running.id).await.unwrap().steps, before.steps);
+}
+
+async fn it_is_told_how_operations_stand_that_are_there(store: Store) {
+    let (_, one) = crate::support::busy(&store, "one").await;
+    let (_, mut other) = crate::support::busy(&store, "other").await;
+    other.operation.status = OperationStatus::Failed;
+    other.operation.error = Some(OperationError {
+        code: "disk-full".into(),
+        message: "no room".into(),
+        step: None,
+        derivation: None,
+        log: Vec::new(),
+        retryable: true,
+    });
+    other.record(&store, vec![event("failed")]).await.unwrap();
+    let mut told = store.standings(&[other.id, Uuid::now_v7(), one.id]).await.unwrap();
+    told.sort_by_key(|standing| standing.operation);
+    let told: Vec<_> = told.iter().map(|it| (it.operation, it.status, it.error.clone())).collect();
+    let error = other.operation.error.clone();
+    assert!(error.is_some());
+    assert_eq!(told, [(one.id, OperationStatus::Running, None), (other.id, OperationStatus::Failed, error)]);
+    assert_eq!(store.standings(&[]).await.unwrap(), []);
 }

@@ -46,6 +46,7 @@ async fn a_rollout_is_read_as_it_was_written(store: Store) {
     assert_eq!((rollout.waves[0].failed, rollout.last_seq), (1, 3));
     assert_eq!(store.rollout(rollout.id).await.unwrap(), rollout);
     let page = store.rollout_events(rollout.id, 1, 10).await.unwrap();
+    assert_eq!(store.rollout_seq(rollout.id).await.unwrap(), page.last_seq);
     assert_eq!((page.events, page.last_seq, page.status), (events, 3, RolloutStatus::Running));
     assert_eq!(store.rollout_platform(rollout.id).await.unwrap().as_deref(), Some("github:a/b"));
     assert_eq!(store.unfinished_rollouts().await.unwrap(), [(rollout.id, RolloutStatus::Running)]);
