@@ -5,7 +5,7 @@ mod offsite;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -292,11 +292,22 @@ pub trait MachineSession: Send + Sync {
     /// Has a port of the machine's own lead to an address of this host.
     async fn lead_to(&mut self, address: SocketAddr, bounds: &Bounds) -> Result<Box<dyn Way>, StepError>;
 
-    /// Where Nix finds the machine's store: its URL and the value of `NIX_SSHOPTS`.
-    fn store(&self) -> (String, String);
+    /// Where Nix finds the machine's store.
+    fn store(&self) -> FarStore;
 
     /// How other programs get to the machine by `ssh`.
     fn login(&self) -> Login;
+}
+
+/// A machine's store, as Nix gets to it.
+#[derive(Debug, Clone)]
+pub struct FarStore {
+    /// Its URL.
+    pub url: String,
+    /// The value of `NIX_SSHOPTS`.
+    pub ssh_options: String,
+    /// The control socket of the session's connection, where there is one.
+    pub socket: Option<PathBuf>,
 }
 
 /// A port of a machine that leads to this host. It ends when this is dropped, and with the session's connection.

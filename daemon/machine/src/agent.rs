@@ -1,13 +1,14 @@
 //! Questions to the agent and its answers.
 
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_domain::MachineName;
 use berth_protocol::{Answer, Call, Hello, MAX_LINE, Note, PROTOCOL, Reply, Request, Response, StorePath};
+use berth_remote::{Ending, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::error::MachineError;
 use crate::lines::{self, Line};
 use crate::ssh::{Endpoint, diagnosis, master};
 
-/// How long `ssh` may take to end once its output has ended.
+/// How long it may take to end once its output has ended.
 const ENDING: Duration = Duration::from_secs(5);
 
 /// The most that is kept of what the remote side writes to its standard error, in bytes.
@@ -35,21 +36,20 @@ pub struct Agent {
 
 #[derive(Debug)]
 struct Connection {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    stderr: JoinHandle<String>,
+    input: pipe::Sender,
+    output: BufReader<pipe::Receiver>,
+    words: JoinHandle<String>,
+    ending: Ending,
 }
 
 impl Agent {
-    /// Starts the agent by `command` and awaits its greeting.
-    pub(crate) async fn start(
-        mut command: Command,
+    /// Awaits the greeting of an agent that was started.
+    pub(crate) async fn greet(
+        running: Running,
         endpoint: Arc<Endpoint>,
         path: &StorePath,
     ) -> Result<Self, MachineError> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut connection = Connection::open(command.spawn().map_err(MachineError::io("cannot run ssh"))?)?;
+        let mut connection = Connection::of(running);
         let machine = || endpoint.machine.name.clone();
         let line = match connection.read(&machine()).await? {
             Some(line) => line,
@@ -113,14 +113,9 @@ impl Agent {
 }
 
 impl Connection {
-    fn open(mut child: Child) -> Result<Self, MachineError> {
-        match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
-            (Some(input), Some(output), Some(stderr)) => {
-                let stderr = tokio::spawn(collect(stderr));
-                Ok(Self { child, input, output: BufReader::new(output), stderr })
-            }
-            _ => Err(MachineError::io("cannot run ssh")(std::io::Error::other("its streams were not piped"))),
-        }
+    fn of(running: Running) -> Self {
+        let Running { input, output, words, ending } = running;
+        Self { input, output: BufReader::new(output), words: tokio::spawn(collect(words)), ending }
     }
 
     /// The reply that ends a call; nothing when the connection ended before.
@@ -161,13 +156,10 @@ impl Connection {
         }
     }
 
-    /// How `ssh` ended, and what was written to its standard error.
-    async fn end(mut self) -> (Option<ExitStatus>, String) {
-        let status = timeout(ENDING, self.child.wait()).await.ok().and_then(Result::ok);
-        if status.is_none() {
-            let _ = self.child.start_kill();
-        }
-        let words = timeout(ENDING, self.stderr).await.ok().and_then(Result::ok);
+    /// How it ended, and what was written to its standard error.
+    async fn end(self) -> (Option<ExitStatus>, String) {
+        let status = timeout(ENDING, self.ending.status()).await.ok().flatten();
+        let words = timeout(ENDING, self.words).await.ok().and_then(Result::ok);
         (status, words.unwrap_or_default())
     }
 }
@@ -216,7 +208,7 @@ fn ended(status: Option<ExitStatus>, words: &str) -> String {
 }
 
 /// Reads to the end and keeps the newest part.
-async fn collect(mut stderr: ChildStderr) -> String {
+async fn collect(mut stderr: pipe::Receiver) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = stderr.read(&mut buffer).await {

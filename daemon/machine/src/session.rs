@@ -1,12 +1,14 @@
 //! What can be done over a connection to a machine.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_domain::MachineSpec;
 use berth_protocol::StorePath;
+use berth_remote::Running;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +44,11 @@ impl Session {
         format!("ssh-ng://{}", self.destination())
     }
 
+    /// Where whoever holds this connection can be asked to start commands.
+    pub fn socket(&self) -> PathBuf {
+        self.endpoint.socket()
+    }
+
     /// The value of `NIX_SSHOPTS` with which [`Session::store_url`] goes over this very connection, or, should it
     /// have ended, over another one with the same key and the same pinned host key.
     pub fn nix_ssh_opts(&self) -> String {
@@ -68,8 +75,13 @@ impl Session {
     /// another version, and what keeps a connection from being made.
     pub async fn agent(&self, path: &StorePath, cancel: &CancellationToken) -> Result<Agent, MachineError> {
         let program = format!("{path}/bin/berth-agent");
-        let command = command::ssh(&self.shared.options.ssh, &self.endpoint, &[], &["exec", &program]);
-        let start = Agent::start(command, Arc::clone(&self.endpoint), path);
+        let words = ["exec", &program];
+        let start = async {
+            let ssh = command::ssh(&self.shared.options.ssh, &self.endpoint, &[], &words);
+            let running = Running::over(&self.endpoint.socket(), &words, ssh).await;
+            let running = running.map_err(MachineError::io("cannot run ssh"))?;
+            Agent::greet(running, Arc::clone(&self.endpoint), path).await
+        };
         or_cancelled(cancel, self.within(QUICK, "starting the agent", start)).await
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use berth_domain::Progress;
 use berth_domain::progress::Unit;
+use berth_remote::Running;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub struct Destination<'a> {
     pub url: &'a str,
     /// Options for `ssh`, as `NIX_SSHOPTS` holds them: divided by spaces, without quotes.
     pub ssh_options: Option<&'a str>,
+    /// Where somebody can be asked who holds an SSH connection with the host; without anybody there, `ssh` connects.
+    pub socket: Option<&'a Path>,
 }
 
 impl Nix {
@@ -83,23 +86,28 @@ impl Nix {
 
     /// The other store's daemon: behind `ssh`, or here.
     pub(crate) async fn there(&self, to: Destination<'_>) -> Result<Peer, NixError> {
-        let (program, command) = match to.url.strip_prefix("ssh-ng://") {
-            Some(host) => {
-                let mut command = spawnable(Path::new("ssh"));
-                self.environment(&mut command);
-                let options = to.ssh_options.unwrap_or_default().split_whitespace();
-                command.args(options).args(["--", host, "nix-daemon", "--stdio"]).env("LC_ALL", "C");
-                lend_the_ssh_agent(&mut command);
-                ("ssh", command)
-            }
-            None => ("nix-daemon", self.nix_daemon(Some(to.url))),
+        let (program, started) = match to.url.strip_prefix("ssh-ng://") {
+            Some(host) => ("ssh", self.over_ssh(host, to).await),
+            None => ("nix-daemon", Running::start(self.nix_daemon(Some(to.url)))),
         };
-        Peer::start(command, program, refused).await.map_err(|error| match error {
+        Peer::greet(started, program, refused).await.map_err(|error| match error {
             NixError::NotFound { program } => {
                 NixError::CopyFailed { message: format!("the program “{program}” was not found") }
             }
             error => error,
         })
+    }
+
+    async fn over_ssh(&self, host: &str, to: Destination<'_>) -> std::io::Result<Running> {
+        const DAEMON: [&str; 2] = ["nix-daemon", "--stdio"];
+        let mut ssh = spawnable(Path::new("ssh"));
+        self.environment(&mut ssh);
+        ssh.args(to.ssh_options.unwrap_or_default().split_whitespace()).args(["--", host]).args(DAEMON);
+        lend_the_ssh_agent(ssh.env("LC_ALL", "C"));
+        match to.socket {
+            Some(socket) => Running::over(socket, &DAEMON, ssh).await,
+            None => Running::start(ssh),
+        }
     }
 }
 

@@ -168,7 +168,7 @@ impl Builder for SimulatedBuilder {
         sink(Report::Line(format!("copying {path}")));
         self.work(self.world.dice.millis(10..=6000), bounds, "copy-failed").await?;
         let lost = || StepError::transient("copy-failed", "the connection was lost");
-        let machine = to.store().0.parse().ok().and_then(|name| self.world.machine(&name));
+        let machine = to.store().url.parse().ok().and_then(|name| self.world.machine(&name));
         let machine = machine.filter(|machine| machine.reach().is_some()).ok_or_else(lost)?;
         machine.take(path)
     }

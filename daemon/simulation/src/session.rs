@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use berth_domain::manifest::Manifest;
 use berth_domain::{MachineName, MachineSpec, Timestamp};
 use berth_engine::StepError;
-use berth_engine::ports::{AgentStart, Bounds, Login, MachineSession, Machines, Report, Sink, Way};
+use berth_engine::ports::{AgentStart, Bounds, FarStore, Login, MachineSession, Machines, Report, Sink, Way};
 use berth_protocol::{Activation, ActivationOutcome, Answer, Health, Request, StoreCheck};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -263,8 +263,8 @@ impl MachineSession for Session {
         Ok(Box::new(Guide::new(lane, port)))
     }
 
-    fn store(&self) -> (String, String) {
-        (self.name.to_string(), String::new())
+    fn store(&self) -> FarStore {
+        FarStore { url: self.name.to_string(), ssh_options: String::new(), socket: None }
     }
 
     fn login(&self) -> Login {

@@ -18,7 +18,8 @@ use super::folder::Folder;
 use super::platform::{self, PlatformSource, Roots, store_path};
 use crate::error::{DRIVER_MISSING, StepError};
 use crate::ports::{
-    Bounds, Builder, Evaluated, Keep, Login, MachineSession, Platform, Rebuild, RebuildEnding, Report, Sink,
+    Bounds, Builder, Evaluated, FarStore, Keep, Login, MachineSession, Platform, Rebuild, RebuildEnding,
+    Report, Sink,
 };
 
 /// The builder that calls `nix`.
@@ -153,9 +154,10 @@ impl Builder for NixBuilder {
         bounds: &Bounds,
         sink: &Sink,
     ) -> Result<(), StepError> {
-        let (url, ssh_options) = to.store();
-        let to = Destination { url: &url, ssh_options: Some(&ssh_options) };
-        self.nix.copy(&[store_path(path)?], to, &run(bounds), |update| tell(sink, update)).await?;
+        let store = to.store();
+        self.nix
+            .copy(&[store_path(path)?], destination(&store), &run(bounds), |update| tell(sink, update))
+            .await?;
         Ok(())
     }
 
@@ -165,10 +167,9 @@ impl Builder for NixBuilder {
         to: &dyn MachineSession,
         bounds: &Bounds,
     ) -> Result<(), StepError> {
-        let (url, ssh_options) = to.store();
-        let to = Destination { url: &url, ssh_options: Some(&ssh_options) };
+        let store = to.store();
         let paths = paths.iter().map(|path| store_path(path)).collect::<Result<Vec<_>, _>>()?;
-        self.nix.send_again(&paths, to, &run(bounds)).await?;
+        self.nix.send_again(&paths, destination(&store), &run(bounds)).await?;
         Ok(())
     }
 
@@ -221,6 +222,11 @@ impl Builder for NixBuilder {
 }
 
 /// The name of a garbage collector root.
+fn destination(store: &FarStore) -> Destination<'_> {
+    let FarStore { url, ssh_options, socket } = store;
+    Destination { url, ssh_options: Some(ssh_options), socket: socket.as_deref() }
+}
+
 fn name_of(keep: Keep<'_>) -> String {
     match keep {
         Keep::Machine(machine) => format!("machine-{machine}"),

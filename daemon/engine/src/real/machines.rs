@@ -12,7 +12,7 @@ use berth_protocol::{Answer, Health, Note, Request, StorePath};
 use futures_util::future::{BoxFuture, join_all};
 
 use crate::error::StepError;
-use crate::ports::{AgentStart, Bounds, Login, MachineSession, Machines, Report, Sink, Way};
+use crate::ports::{AgentStart, Bounds, FarStore, Login, MachineSession, Machines, Report, Sink, Way};
 
 /// Opens sessions over SSH.
 pub struct SshMachines {
@@ -147,8 +147,9 @@ impl MachineSession for SshSession {
         Ok(Box::new(SshWay(self.session.forward_to(address, &bounds.cancel).await?)))
     }
 
-    fn store(&self) -> (String, String) {
-        (self.session.store_url(), self.session.nix_ssh_opts())
+    fn store(&self) -> FarStore {
+        let (url, ssh_options) = (self.session.store_url(), self.session.nix_ssh_opts());
+        FarStore { url, ssh_options, socket: Some(self.session.socket()) }
     }
 
     fn login(&self) -> Login {

@@ -15,8 +15,8 @@ use berth_domain::{MachineFacts, MachineName, MachineSpec, OperationId, ServiceN
 use berth_engine::StepError;
 use berth_engine::error::{AGENT_FAILED, REVERTED, REVERTED_BY_TIMER};
 use berth_engine::ports::{
-    AgentStart, Applied, Bounds, Builder, Evaluated, Keep, Login, MachineSession, Machines, Platform,
-    Rebuild, RebuildAction, RebuildEnding, Report, Sink, Way,
+    AgentStart, Applied, Bounds, Builder, Evaluated, FarStore, Keep, Login, MachineSession, Machines,
+    Platform, Rebuild, RebuildAction, RebuildEnding, Report, Sink, Way,
 };
 use berth_protocol::{
     Activation, ActivationOutcome, Answer, Claim, DatabaseFingerprint, Fingerprint, GivenSecret, Health,
@@ -670,8 +670,8 @@ impl MachineSession for FakeSession {
         Ok(Box::new(FakeWay))
     }
 
-    fn store(&self) -> (String, String) {
-        (String::new(), String::new())
+    fn store(&self) -> FarStore {
+        FarStore { url: String::new(), ssh_options: String::new(), socket: None }
     }
 
     fn login(&self) -> Login {

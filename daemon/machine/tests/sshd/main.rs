@@ -10,4 +10,5 @@ mod losing;
 #[path = "../shared/programs.rs"]
 mod programs;
 mod server;
+mod sharing;
 mod speaking;

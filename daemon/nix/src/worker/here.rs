@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use berth_remote::Running;
+
 use super::WorkerError;
 use super::peer::{Peer, Refusal};
 use crate::error::NixError;
@@ -96,7 +98,7 @@ impl Nix {
             Some(peer) => peer,
             None => {
                 let program = self.options().program.to_string_lossy();
-                Peer::start(self.nix_daemon(None), &program, failed).await?
+                Peer::greet(Running::start(self.nix_daemon(None)), &program, failed).await?
             }
         };
         Ok(Here { peer, idle })

@@ -1,10 +1,10 @@
 //! The process that is asked.
 
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use berth_remote::{Ending, Running};
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,7 +18,7 @@ const MAX_WORDS: usize = 16 * 1024;
 /// A `nix-daemon --stdio` that was greeted, here or behind `ssh`. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) worker: Worker<ChildStdout, ChildStdin>,
+    pub(crate) worker: Worker<pipe::Receiver, pipe::Sender>,
     /// When it was started.
     pub(crate) since: Instant,
     process: Process,
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
 
 #[derive(Debug)]
 struct Process {
-    child: Child,
+    ending: Ending,
     words: Words,
     reading: AbortOnDropHandle<()>,
 }
@@ -40,29 +40,24 @@ struct Words(Arc<Mutex<Vec<u8>>>);
 pub(crate) struct Refusal(pub(crate) String);
 
 impl Peer {
-    /// Starts the process and greets it.
+    /// Greets a daemon that is about to run as `program`.
     ///
     /// # Errors
-    /// [`NixError::Io`] or [`NixError::NotFound`] where it cannot be started, and what `refused` makes of its refusal.
-    pub(crate) async fn start(
-        mut command: Command,
+    /// [`NixError::Io`] or [`NixError::NotFound`] where it could not be started, and what `refused` makes of its refusal.
+    pub(crate) async fn greet(
+        started: std::io::Result<Running>,
         program: &str,
         refused: impl FnOnce(Refusal) -> NixError,
     ) -> Result<Self, NixError> {
         let since = Instant::now();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.process_group(0).kill_on_drop(true).spawn();
-        let mut child = child.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => NixError::NotFound { program: program.to_owned() },
-            _ => NixError::io(program)(error),
-        })?;
-        let streams = (child.stdout.take(), child.stdin.take(), child.stderr.take());
-        let (Some(output), Some(input), Some(stderr)) = streams else {
-            return Err(NixError::io(program)(std::io::Error::other("its streams were not piped")));
-        };
+        let Running { input, output, words: stderr, ending } =
+            started.map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => NixError::NotFound { program: program.to_owned() },
+                _ => NixError::io(program)(error),
+            })?;
         let words = Words::default();
         let reading = AbortOnDropHandle::new(tokio::spawn(words.clone().read(stderr)));
-        let mut process = Process { child, words, reading };
+        let process = Process { ending, words, reading };
         match Worker::greet(output, input).await {
             Ok(worker) => Ok(Self { worker, since, process }),
             Err(error) => Err(refused(process.explained(error).await)),
@@ -76,7 +71,7 @@ impl Peer {
 
     /// Ends it, after it failed.
     pub(crate) async fn explained(self, error: WorkerError) -> Refusal {
-        let Self { worker, mut process, .. } = self;
+        let Self { worker, process, .. } = self;
         // Whoever waits for a question is not asked any more.
         drop(worker);
         process.explained(error).await
@@ -85,14 +80,14 @@ impl Peer {
 
 impl Process {
     /// What the store said; where it said nothing, what the process wrote.
-    async fn explained(&mut self, error: WorkerError) -> Refusal {
+    async fn explained(self, error: WorkerError) -> Refusal {
         if matches!(error, WorkerError::Refused(_) | WorkerError::NotValid(_)) {
             return Refusal(error.to_string());
         }
         // Without its words there is still the error, and one that does not end is ended when it is dropped.
         let ended = async {
-            let _ = self.child.wait().await;
-            let _ = (&mut self.reading).await;
+            let _ = self.ending.status().await;
+            let _ = self.reading.await;
         };
         let _ = timeout(LAST_WORDS, ended).await;
         let words = self.words.with(|words| clean(&String::from_utf8_lossy(words)));
@@ -107,7 +102,7 @@ impl Words {
     }
 
     /// Reads all that a process writes, lest it should block, and keeps the beginning.
-    async fn read(self, mut stderr: ChildStderr) {
+    async fn read(self, mut stderr: pipe::Receiver) {
         let mut piece = [0; 4096];
         // Where it cannot be read, nothing more is known.
         while let Ok(read @ 1..) = stderr.read(&mut piece).await {

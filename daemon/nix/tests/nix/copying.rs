@@ -27,7 +27,7 @@ impl Other {
     }
 
     fn destination(&self) -> Destination<'_> {
-        Destination { url: &self.url, ssh_options: None }
+        Destination { url: &self.url, ssh_options: None, socket: None }
     }
 
     fn holds(&self, path: &StorePath) -> bool {
@@ -94,7 +94,7 @@ async fn many_paths_that_refer_to_each_other_are_copied_many_times_at_once() {
     for other in &others {
         let (nix, top, url) = (nix.clone(), top.clone(), other.url.clone());
         copies.spawn(async move {
-            nix.copy(&top, Destination { url: &url, ssh_options: None }, &ample(), |_| {}).await
+            nix.copy(&top, Destination { url: &url, ssh_options: None, socket: None }, &ample(), |_| {}).await
         });
     }
     copies.join_all().await.into_iter().for_each(|copied| copied.unwrap());

@@ -20,7 +20,7 @@ async fn what_a_copy_passes_over_as_valid_is_replaced_when_it_is_sent_again() {
     let library = nix.path_info(&app[0]).await.unwrap().references.remove(0);
     let folder = tempfile::tempdir().unwrap();
     let url = format!("local?root={}", folder.path().display());
-    let to = Destination { url: &url, ssh_options: None };
+    let to = Destination { url: &url, ssh_options: None, socket: None };
     nix.copy(&app, to, &ample(), |_| {}).await.unwrap();
     let (file, app_file) = (at(folder.path(), &library).join("file"), at(folder.path(), &app[0]));
     let whole = fs::read(&app_file).unwrap();
@@ -44,6 +44,7 @@ async fn a_path_that_is_damaged_here_as_well_or_whose_store_cannot_be_reached_is
     let nowhere = Destination {
         url: "ssh-ng://root@127.0.0.1",
         ssh_options: Some("-p 1 -o BatchMode=yes -o ConnectTimeout=5"),
+        socket: None,
     };
     let error = nix.send_again(std::slice::from_ref(&path), nowhere, &ample()).await.unwrap_err();
     let NixError::CopyFailed { message } = error else { panic!("{error:?}") };

@@ -118,7 +118,7 @@ async fn a_copy_reports_paths_and_bytes_and_a_second_one_copies_nothing() {
     let paths = nix.build(&drv, None, &ample(), |_| {}).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("local?root={}", folder.path().display());
-    let to = Destination { url: &url, ssh_options: None };
+    let to = Destination { url: &url, ssh_options: None, socket: None };
     let seen = Seen::default();
     nix.copy(&paths, to, &ample(), seen.sink()).await.unwrap();
     let bytes = nix.path_info(&paths[0]).await.unwrap().closure_bytes;
@@ -139,6 +139,7 @@ async fn a_copy_to_nowhere_fails_with_the_reason_and_one_of_an_absent_path_with_
     let to = Destination {
         url: "ssh-ng://root@127.0.0.1",
         ssh_options: Some("-p 1 -o BatchMode=yes -o ConnectTimeout=5"),
+        socket: None,
     };
     let error = nix.copy(&paths, to, &ample(), |_| {}).await.unwrap_err();
     let NixError::CopyFailed { message } = error else { panic!("{error:?}") };
