@@ -110,7 +110,7 @@ def people_stay_signed_in_to_a_forge_when_it_starts_anew_or_moves() -> None:
 
 
 def _check_layout(system: Path, manifest: dict) -> None:
-    for program in ("bin/switch-to-configuration", "bin/rehearsal-boot", "sw/bin/berth-agent"):
+    for program in ("bin/switch-to-configuration", "bin/rehearsal-switch", "bin/rehearsal-boot", "sw/bin/berth-agent"):
         assert os.access(system / program, os.X_OK), program
     assert json.loads((system / "etc/berth/manifest.json").read_text()) == manifest
     assert (system / "nixos-version").read_text() == "rehearsal"

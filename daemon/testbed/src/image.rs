@@ -7,6 +7,7 @@
 mod build;
 mod mirror;
 mod recipe;
+mod units;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

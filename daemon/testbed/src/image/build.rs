@@ -5,12 +5,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{mirror, recipe};
+use super::units::UNITS;
+use super::{mirror, recipe, units};
 use crate::command::Call;
 use crate::error::{Context, Result};
 use crate::mounts::remove_tree;
-
-const UNITS: &str = "etc/systemd/system";
 
 /// Builds in `partial` and renames to `target`. The caller holds the lock.
 pub(super) async fn build(
@@ -59,16 +58,16 @@ fn debootstrap(tree: &Path) -> Result<Call> {
 
 fn finish(tree: &Path) -> Result<()> {
     for unit in recipe::disabled_units() {
-        disable(tree, unit)?;
+        units::disable(tree, unit)?;
+    }
+    for name in recipe::removed_units() {
+        units::remove_all(tree, name)?;
     }
     for path in recipe::removed_paths() {
         remove(&tree.join(path))?;
     }
     for file in recipe::files() {
         write(&tree.join(file.path()), file.contents())?;
-    }
-    for unit in recipe::masked_units() {
-        link(Path::new("/dev/null"), &tree.join(UNITS).join(unit))?;
     }
     for unit in recipe::ENABLED_UNITS {
         let wants = tree.join(UNITS).join("multi-user.target.wants");
@@ -77,31 +76,14 @@ fn finish(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the links that start a unit, and its aliases. `systemctl disable` would do it as well, but runs
-/// the host's programs for System V scripts on the way.
-fn disable(tree: &Path, unit: &str) -> Result<()> {
-    let units = tree.join(UNITS);
-    let mut folders = vec![units.clone()];
-    folders.extend(list(&units)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink()));
-    for folder in folders {
-        for entry in list(&folder)? {
-            let target = fs::read_link(&entry).ok();
-            if target.is_some_and(|target| entry.ends_with(unit) || target.ends_with(unit)) {
-                remove(&entry)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).and_then(|entries| {
         entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()
     });
     entries.context(|| format!("cannot list {}", folder.display()))
 }
 
-fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -120,31 +102,11 @@ fn write(path: &Path, contents: &[u8]) -> Result<()> {
     written().context(|| format!("cannot write {}", path.display()))
 }
 
-fn link(target: &Path, path: &Path) -> Result<()> {
+pub(super) fn link(target: &Path, path: &Path) -> Result<()> {
     remove(path)?;
     let linked = || {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
         symlink(target, path)
     };
     linked().context(|| format!("cannot link {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn disabling_a_unit_removes_its_wants_and_aliases_but_no_other_unit() {
-        let folder = tempfile::tempdir().unwrap();
-        let units = folder.path().join(UNITS);
-        let wants = units.join("multi-user.target.wants");
-        let shipped = Path::new("/usr/lib/systemd/system");
-        link(&shipped.join("redis-server.service"), &wants.join("redis-server.service")).unwrap();
-        link(&shipped.join("redis-server.service"), &units.join("redis.service")).unwrap();
-        link(&shipped.join("ssh.service"), &wants.join("ssh.service")).unwrap();
-        disable(folder.path(), "redis-server.service").unwrap();
-        assert!(!wants.join("redis-server.service").is_symlink());
-        assert!(!units.join("redis.service").is_symlink());
-        assert!(wants.join("ssh.service").is_symlink());
-    }
 }

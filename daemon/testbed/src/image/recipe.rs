@@ -16,7 +16,7 @@ static OVERLAY: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/image/overlay")
 
 const PACKAGES: &str = include_str!("../../image/packages");
 const DISABLED_UNITS: &str = include_str!("../../image/disabled-units");
-const MASKED_UNITS: &str = include_str!("../../image/masked-units");
+const REMOVED_UNITS: &str = include_str!("../../image/removed-units");
 const REMOVED_PATHS: &str = include_str!("../../image/removed-paths");
 
 /// The packages besides Debian's essential ones.
@@ -29,9 +29,9 @@ pub(super) fn disabled_units() -> impl Iterator<Item = &'static str> {
     entries(DISABLED_UNITS)
 }
 
-/// The units that cannot be started at all.
-pub(super) fn masked_units() -> impl Iterator<Item = &'static str> {
-    entries(MASKED_UNITS)
+/// The names of units that are taken out; a star at the end stands for any end.
+pub(super) fn removed_units() -> impl Iterator<Item = &'static str> {
+    entries(REMOVED_UNITS)
 }
 
 /// What is removed from the finished tree, relative to its root.
@@ -66,7 +66,7 @@ pub(super) fn hash() -> String {
     for text in [BUILDER_VERSION, SUITE, std::env::consts::ARCH] {
         add(text.as_bytes());
     }
-    for list in [PACKAGES, DISABLED_UNITS, MASKED_UNITS, REMOVED_PATHS] {
+    for list in [PACKAGES, DISABLED_UNITS, REMOVED_UNITS, REMOVED_PATHS] {
         entries(list).for_each(|entry| add(entry.as_bytes()));
         add(b"");
     }

@@ -1,12 +1,11 @@
-"""The two programs: bin/switch-to-configuration and bin/rehearsal-boot.
-
-What a boot entry does not need is imported late: Python takes longer to read it than there is to do.
-"""
+"""The two programs: bin/rehearsal-switch, which bin/switch-to-configuration leaves all but boot entries to, and bin/rehearsal-boot."""
 
 import fcntl
 import os
 
+from . import activate, switching
 from .said import DONE, USAGE, say
+from .system import PROFILE, System
 
 ACTIONS = ("switch", "boot", "test", "dry-activate")
 LOCK = "/run/nixos/switch-to-configuration.lock"
@@ -14,7 +13,7 @@ LOCK = "/run/nixos/switch-to-configuration.lock"
 
 def switch_to_configuration(program: str, arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in ACTIONS:
-        say(f"usage: {program} [{'|'.join(ACTIONS)}]")
+        say(f"usage: switch-to-configuration [{'|'.join(ACTIONS)}]")
         return USAGE
     action = arguments[0]
     if os.geteuid() != 0:
@@ -26,9 +25,6 @@ def switch_to_configuration(program: str, arguments: list[str]) -> int:
     if action == "boot":
         # There is no boot loader in a container: the next boot runs whatever the profile points at.
         return DONE
-    from . import switching
-    from .system import System
-
     system = System.of_program(program)
     if action == "dry-activate":
         return switching.announce(system)
@@ -37,9 +33,6 @@ def switch_to_configuration(program: str, arguments: list[str]) -> int:
 
 def rehearsal_boot(program: str, _arguments: list[str]) -> int:
     """Activates the profile's system at boot; it runs as a unit of the machine's image."""
-    from . import activate, switching
-    from .system import PROFILE, System
-
     system = System(os.path.realpath(PROFILE))
     if not lock():
         say("another activation is running already")
