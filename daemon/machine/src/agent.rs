@@ -18,7 +18,7 @@ use crate::error::MachineError;
 use crate::lines::{self, Line};
 use crate::ssh::{Endpoint, diagnosis, master};
 
-/// How long it may take to end once its output has ended.
+/// How long the agent, or the `ssh` before it, may take to end once its output has ended.
 const ENDING: Duration = Duration::from_secs(5);
 
 /// The most that is kept of what the remote side writes to its standard error, in bytes.
@@ -156,10 +156,11 @@ impl Connection {
         }
     }
 
-    /// How it ended, and what was written to its standard error.
+    /// How the agent ended, and what was written to its standard error. The words come first: with the status, the connection
+    /// hangs up.
     async fn end(self) -> (Option<ExitStatus>, String) {
-        let status = timeout(ENDING, self.ending.status()).await.ok().flatten();
         let words = timeout(ENDING, self.words).await.ok().and_then(Result::ok);
+        let status = timeout(ENDING, self.ending.status()).await.ok().flatten();
         (status, words.unwrap_or_default())
     }
 }

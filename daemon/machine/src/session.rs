@@ -77,7 +77,7 @@ impl Session {
         let program = format!("{path}/bin/berth-agent");
         let words = ["exec", &program];
         let start = async {
-            let ssh = command::ssh(&self.shared.options.ssh, &self.endpoint, &[], &words);
+            let ssh = || command::ssh(&self.shared.options.ssh, &self.endpoint, &[], &words);
             let running = Running::over(&self.endpoint.socket(), &words, ssh).await;
             let running = running.map_err(MachineError::io("cannot run ssh"))?;
             Agent::greet(running, Arc::clone(&self.endpoint), path).await

@@ -1,15 +1,19 @@
 //! Building a derivation.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::NixError;
 use crate::log::Update;
-use crate::nix::{Nix, QUICK, Run};
-use crate::root::{held, root};
+use crate::nix::{Nix, Run};
+use crate::root::{held, must_be_absolute, root};
 use crate::store_path::StorePath;
 use crate::worker::{Worker, WorkerError};
+
+/// How long a look at what is built already may take: a collection of garbage keeps the store to itself for longer at times.
+const LOOK: Duration = Duration::from_secs(10);
 
 impl Nix {
     /// Builds all outputs of a derivation that is in the store, and returns their paths. What exists already is not
@@ -31,10 +35,7 @@ impl Nix {
         run: &Run,
         sink: impl FnMut(Update) + Send,
     ) -> Result<Vec<StorePath>, NixError> {
-        if gc_root.is_some_and(|root| !root.is_absolute()) {
-            let rule = "must be an absolute path".to_owned();
-            return Err(NixError::BadArgument { argument: "the garbage collector root", rule });
-        }
+        gc_root.map_or(Ok(()), must_be_absolute)?;
         if let Some(path) = self.built_before(drv, gc_root, run).await? {
             return Ok(vec![path]);
         }
@@ -65,20 +66,24 @@ impl Nix {
         gc_root: Option<&Path>,
         run: &Run,
     ) -> Result<Option<StorePath>, NixError> {
-        let bounds = Run { cancel: run.cancel.clone(), timeout: run.timeout.min(QUICK) };
+        let bounds = Run { cancel: run.cancel.clone(), timeout: run.timeout.min(LOOK) };
         let look = async {
             let mut here = self.here().await?;
-            let path = built_before(&mut here.peer.worker, drv, gc_root).await;
+            let path = built_and_rooted(&mut here.peer.worker, drv, gc_root).await;
             here.done(path).await
         };
         match bounds.bound(look).await {
             Err(NixError::Cancelled) => Err(NixError::Cancelled),
-            looked => Ok(looked.ok().flatten()),
+            Err(error) => {
+                tracing::debug!(%drv, %error, "the command is asked whether it is built already");
+                Ok(None)
+            }
+            looked => looked,
         }
     }
 }
 
-async fn built_before(
+async fn built_and_rooted(
     here: &mut Worker<impl AsyncRead + Unpin, impl AsyncWrite + Unpin>,
     drv: &StorePath,
     gc_root: Option<&Path>,

@@ -100,13 +100,16 @@ impl Nix {
 
     async fn over_ssh(&self, host: &str, to: Destination<'_>) -> std::io::Result<Running> {
         const DAEMON: [&str; 2] = ["nix-daemon", "--stdio"];
-        let mut ssh = spawnable(Path::new("ssh"));
-        self.environment(&mut ssh);
-        ssh.args(to.ssh_options.unwrap_or_default().split_whitespace()).args(["--", host]).args(DAEMON);
-        lend_the_ssh_agent(ssh.env("LC_ALL", "C"));
+        let ssh = || {
+            let mut ssh = spawnable(Path::new("ssh"));
+            self.environment(&mut ssh);
+            ssh.args(to.ssh_options.unwrap_or_default().split_whitespace()).args(["--", host]).args(DAEMON);
+            lend_the_ssh_agent(ssh.env("LC_ALL", "C"));
+            ssh
+        };
         match to.socket {
             Some(socket) => Running::over(socket, &DAEMON, ssh).await,
-            None => Running::start(ssh),
+            None => Running::start(ssh()),
         }
     }
 }

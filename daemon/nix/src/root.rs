@@ -15,8 +15,10 @@ impl Nix {
     /// which is made or replaced.
     ///
     /// # Errors
-    /// [`NixError::CommandFailed`] when the store does not hold it, or something else than a link stands there.
+    /// [`NixError::CommandFailed`] when the store does not hold it, or something else than a link stands there;
+    /// [`NixError::BadArgument`] for a relative path.
     pub async fn keep(&self, path: &StorePath, gc_root: &Path) -> Result<(), NixError> {
+        must_be_absolute(gc_root)?;
         let keep = async {
             let mut here = self.here().await?;
             let kept = match held(&mut here.peer.worker, path).await {
@@ -30,13 +32,22 @@ impl Nix {
     }
 }
 
+/// Whether a link may be made there: one of a relative path would be made in one folder and looked for in another.
+pub(crate) fn must_be_absolute(gc_root: &Path) -> Result<(), NixError> {
+    if gc_root.is_absolute() {
+        return Ok(());
+    }
+    let rule = "must be an absolute path".to_owned();
+    Err(NixError::BadArgument { argument: "the garbage collector root", rule })
+}
+
 /// Whether the store has a path; if so, it stays as long as the daemon that was asked runs.
 pub(crate) async fn held(
     here: &mut Worker<impl AsyncRead + Unpin, impl AsyncWrite + Unpin>,
     path: &StorePath,
 ) -> Result<bool, WorkerError> {
     here.hold(std::slice::from_ref(path)).await?;
-    Ok(here.valid(std::iter::once(path)).await?.contains(path))
+    here.has(path).await
 }
 
 /// Keeps a path that is held for as long as the link stands.

@@ -62,8 +62,8 @@ impl Nix {
     pub async fn is_valid(&self, path: &StorePath) -> Result<bool, NixError> {
         let ask = async {
             let mut here = self.here().await?;
-            let valid = here.peer.worker.valid(std::iter::once(path)).await;
-            Ok(here.done(valid).await?.contains(path))
+            let valid = here.peer.worker.has(path).await;
+            here.done(valid).await
         };
         Run::within(QUICK).bound(ask).await
     }

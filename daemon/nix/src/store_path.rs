@@ -14,6 +14,12 @@ impl StorePath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The hash at the beginning of its name.
+    pub fn hash_part(&self) -> &str {
+        let name = self.0.rsplit('/').next().unwrap_or_default();
+        name.split('-').next().unwrap_or_default()
+    }
 }
 
 impl FromStr for StorePath {

@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
-use openssh_mux_client::{EstablishedSession, SessionStatus};
+use openssh_mux_client::{Error, EstablishedSession, SessionStatus};
 use tokio::process::Child;
 
 /// What `ssh` ends with when the connection ended before the command (ssh(1)).
@@ -29,7 +29,8 @@ impl Ending {
     }
 
     /// Waits for it. The exit status is the command's own, or 255 where the connection ended before, as with `ssh`; nothing where
-    /// it is not known.
+    /// it is not known. Whoever holds a shared connection stops passing on what the command wrote once the status was read: its
+    /// streams are to be read to their ends before.
     pub async fn status(self) -> Option<ExitStatus> {
         match self.0 {
             How::Program(mut child) => child.wait().await.ok(),
@@ -37,6 +38,7 @@ impl Ending {
                 Ok(SessionStatus::Exited { exit_value }) => {
                     Some(with(exit_value.unwrap_or(CONNECTION_ENDED)))
                 }
+                Err((Error::IOError(_), _)) => Some(with(CONNECTION_ENDED)),
                 // No terminal was asked for.
                 Ok(SessionStatus::TtyAllocFail(_)) | Err(_) => None,
             },

@@ -2,8 +2,8 @@
 //!
 //! An `ssh` that only hands its streams to a connection that is open already takes as long to start as many a command takes to
 //! run. So the process that holds the connection is asked directly, at its control socket, as `ssh` itself asks it (OpenSSH's
-//! `PROTOCOL.mux`); where it does not do what is asked, for whichever reason, `ssh` is started after all, and has its own ways
-//! and words.
+//! `PROTOCOL.mux`); where it refuses or is not there, `ssh` is started after all, and has its own ways and words. Neither has a limit: one that
+//! listens and says nothing is waited for, as `ssh` would.
 //!
 //! | module | subject |
 //! | --- | --- |
@@ -37,17 +37,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a command on the machine that is connected with at a control socket; by `ssh`, a command that does the same, where
+    /// Starts a command on the machine that is connected with at a control socket; by what `ssh` makes, a command that does the same, where
     /// nobody does so at the socket. The words are joined by spaces and read by the other user's shell, as `ssh` has it.
     ///
     /// # Errors
     /// Where `ssh` cannot be started.
-    pub async fn over(socket: &Path, words: &[&str], ssh: Command) -> io::Result<Self> {
+    pub async fn over(socket: &Path, words: &[&str], ssh: impl FnOnce() -> Command) -> io::Result<Self> {
         match shared::start(socket, words).await {
             Ok(running) => Ok(running),
             Err(error) => {
                 tracing::debug!(socket = %socket.display(), %error, "the connection is not shared; ssh is started");
-                Self::start(ssh)
+                Self::start(ssh())
             }
         }
     }

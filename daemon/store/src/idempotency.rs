@@ -93,7 +93,7 @@ impl Store {
         let now = millis(Utc::now());
         let row: Option<Row> = read!(self, conn => {
             let stored = idempotency::table.find((&id, &key)).filter(idempotency::expires_at.gt(now));
-            Ok(stored.select(Row::as_select()).first(conn).await.optional()?)
+            Ok(stored.select(Row::as_select()).get_result(conn).await.optional()?)
         })?;
         row.map(|row| {
             Ok(IdempotencyRecord {

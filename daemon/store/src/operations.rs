@@ -1,9 +1,11 @@
 //! Jobs and their steps: queue, claim, record, cancel.
 
 mod rows;
+mod standings;
+
+pub use standings::Standing;
 
 use berth_domain::event::NewEvent;
-use berth_domain::operation::OperationError;
 use berth_domain::{
     Event, Operation, OperationId, OperationKind, OperationStatus, RevisionId, StepName, StepStatus,
     TenantName, TenantSpec,
@@ -12,7 +14,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::backups::Notes as _;
-use crate::columns::{from_json, json, maybe_parse, parse, word};
+use crate::columns::{json, maybe_parse, word};
 use crate::dialect::Dialect;
 use crate::drills::Lent as _;
 use crate::each::ExecuteEach as _;
@@ -42,17 +44,6 @@ pub struct OperationFilter {
     pub tenant: Option<TenantName>,
     /// Only those that stand there.
     pub status: Option<OperationStatus>,
-}
-
-/// How an operation stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
-    /// Which.
-    pub operation: OperationId,
-    /// Where it stands.
-    pub status: OperationStatus,
-    /// Why it failed, where it has.
-    pub error: Option<OperationError>,
 }
 
 /// What a record of an operation came to.
@@ -221,26 +212,6 @@ impl Store {
     pub async fn operation(&self, id: OperationId) -> Result<Operation, StoreError> {
         let id = id.to_string();
         snapshot!(self, conn => conn.load_one(&id).await)
-    }
-
-    /// How operations stand, in no order; those that are gone are left out.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]
-    pub async fn standings(&self, ids: &[OperationId]) -> Result<Vec<Standing>, StoreError> {
-        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let rows: Vec<(String, String, Option<String>)> = read!(self, conn => {
-            let wanted = operations::table.filter(operations::id.eq_any(&ids));
-            Ok::<_, StoreError>(wanted.select((operations::id, operations::status, operations::error)).load(conn).await?)
-        })?;
-        let standing = |(id, status, error): (String, String, Option<String>)| {
-            Ok(Standing {
-                operation: parse("operations.id", &id)?,
-                status: word("operations.status", &status, OperationStatus::from_word)?,
-                error: error.map(|error| from_json("operations.error", &error)).transpose()?,
-            })
-        };
-        rows.into_iter().map(standing).collect()
     }
 
     /// Operations, newest first.

@@ -183,7 +183,7 @@ for_both! {
         async fn reseal_nixops4(&mut self, tenant: &str, reseal: &Reseal) -> Result<usize, StoreError> {
             let row = nixops4_states::table.find(tenant);
             let state = row.select((nixops4_states::serial, nixops4_states::document));
-            let state: Option<(i64, Option<String>)> = state.first(self).await.optional()?;
+            let state: Option<(i64, Option<String>)> = state.get_result(self).await.optional()?;
             let mut count = 0;
             if let Some((serial, Some(document))) = state {
                 let place = SealedPlace::Nixops4State { tenant, serial };

@@ -158,7 +158,7 @@ impl Store {
         let found: Option<(Row, String, String)> = read!(self, conn => {
             let row = snapshots::table.inner_join(vaults::table).filter(snapshots::id.eq(&text));
             let row = row.select(((snapshots::body, snapshots::forgetting), vaults::id, vaults::sealed_key));
-            Ok::<_, StoreError>(row.first(conn).await.optional()?)
+            Ok::<_, StoreError>(row.get_result(conn).await.optional()?)
         })?;
         let (row, vault, sealed_key) = found.ok_or_else(|| StoreError::not_found("snapshot", id))?;
         let vault = VaultRecord { id: parse("vaults.id", &vault)?, sealed_key };
@@ -260,7 +260,7 @@ impl Store {
             let by = vaults::table.find(&vault).select(vaults::pruned_by);
             let Some(by) = by.get_result::<Option<String>>(conn).await.optional()?.flatten() else { return Ok(None) };
             let unfinished = operations::table.find(&by).filter(operations::status.eq_any(UNFINISHED));
-            let found: Option<String> = unfinished.select(operations::id).first(conn).await.optional()?;
+            let found: Option<String> = unfinished.select(operations::id).get_result(conn).await.optional()?;
             maybe_parse("vaults.pruned_by", found.as_deref())
         })
     }

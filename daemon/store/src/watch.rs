@@ -58,7 +58,7 @@ impl Store {
         let row: Option<(String, i64)> = read!(self, conn => {
             let link = watch_links::table.find(hash.as_slice()).filter(watch_links::expires_at.gt(millis(now)));
             let columns = link.select((watch_links::operation_id, watch_links::expires_at));
-            Ok::<_, StoreError>(columns.first(conn).await.optional()?)
+            Ok::<_, StoreError>(columns.get_result(conn).await.optional()?)
         })?;
         row.map(|(id, expires_at)| {
             Ok(WatchLink {

@@ -221,12 +221,13 @@ impl Builder for NixBuilder {
     }
 }
 
-/// The name of a garbage collector root.
+/// A machine's store, for Nix.
 fn destination(store: &FarStore) -> Destination<'_> {
     let FarStore { url, ssh_options, socket } = store;
     Destination { url, ssh_options: Some(ssh_options), socket: socket.as_deref() }
 }
 
+/// The name of a garbage collector root.
 fn name_of(keep: Keep<'_>) -> String {
     match keep {
         Keep::Machine(machine) => format!("machine-{machine}"),

@@ -1,5 +1,7 @@
 //! The new system becomes the one that boots, and the record says so.
 
+use berth_protocol::{Claim, Request};
+
 use super::{Context, Outcome, activate};
 use crate::drivers::Committed;
 use crate::error::StepError;
@@ -16,7 +18,12 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
         still_runs_it(context, sink).await?;
     }
     let deployer = context.deployer().await?;
-    let Committed { generation, changed } = deployer.commit(context, &system, sink).await?;
+    let Committed { generation, changed } = match deployer.commit(context, &system, sink).await {
+        Ok(committed) => committed,
+        // Nothing is put back any more. What is left to be written there may find room later.
+        Err(error) if took_place(context, sink).await => return Err(error.tried_again()),
+        Err(error) => return Err(error),
+    };
     // From here on there is nothing to put back.
     context.switched = false;
     context.record_what_is_deployed(&system).await?;
@@ -70,6 +77,13 @@ impl Context {
             tracing::warn!(tenant = %self.tenant, %error, "the platform may be collected as garbage");
         }
     }
+}
+
+/// Whether the machine says that the operation was committed, though the commit failed.
+async fn took_place(context: &mut Context, sink: &Sink) -> bool {
+    let Claim { operation, .. } = context.claim();
+    let outcome = context.ask_for_outcome(Request::Outcome { operation }, sink).await;
+    matches!(outcome, Ok(berth_protocol::Outcome::Committed { .. }))
 }
 
 /// A predecessor may have put the machine back without having written so, and a machine that was started anew since it was

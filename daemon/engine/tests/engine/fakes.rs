@@ -64,6 +64,8 @@ pub struct World {
     pub failing_once: Mutex<BTreeSet<&'static str>>,
     /// How often something fails that may pass by itself, by its word in `done`.
     pub stumbling: Mutex<BTreeMap<&'static str, u32>>,
+    /// How often the machine has no room for something, by its word in `done`.
+    pub cramped: Mutex<BTreeMap<&'static str, u32>>,
     /// What does not hear that it is cancelled, by its word in `done`.
     pub deaf: Mutex<BTreeSet<&'static str>>,
     /// What waits until it is cancelled, by its word in `done`.
@@ -158,6 +160,12 @@ impl World {
         {
             *left -= 1;
             return Err(StepError::transient("stumbled", format!("{what} stumbled")));
+        }
+        if let Some(left) = self.cramped.lock().unwrap().get_mut(what)
+            && *left > 0
+        {
+            *left -= 1;
+            return Err(StepError::failed(AGENT_FAILED, "no space left on device"));
         }
         let once = self.failing_once.lock().unwrap().remove(what);
         if *self.out_of_touch.lock().unwrap() && TO_THE_MACHINE.contains(&what) {
@@ -329,6 +337,10 @@ impl World {
 
     pub fn stumble(&self, what: &'static str, times: u32) {
         self.stumbling.lock().unwrap().insert(what, times);
+    }
+
+    pub fn cramp(&self, what: &'static str, times: u32) {
+        self.cramped.lock().unwrap().insert(what, times);
     }
 
     pub fn deafen(&self, what: &'static str) {

@@ -131,6 +131,22 @@ async fn a_daemon_that_ends_while_it_commits_or_destroys_is_succeeded_by_one_tha
 }
 
 #[tokio::test]
+async fn a_commit_that_took_place_outlives_a_daemon_and_a_machine_without_room() {
+    let mut stage = Stage::with(crate::retrying::eager()).await;
+    stage.world.pause("commit-answer");
+    let id = stage.submit(OperationKind::Deploy, false).await;
+    stage.until_waiting().await;
+    stage.engine.stop().await;
+    stage.world.behave();
+    // Not even who asks can be written down there.
+    stage.world.cramp("commit", 2);
+    stage.restart().await;
+    let (operation, _) = stage.ended(id).await;
+    assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+    assert_eq!((stage.world.count("commit"), stage.machine().committed), (4, operation.system));
+}
+
+#[tokio::test]
 async fn a_wish_to_cancel_that_came_during_a_commit_does_not_undo_it_after_a_restart() {
     for (what, lost) in [("commit", false), ("commit-answer", false), ("commit-answer", true)] {
         let mut stage = Stage::set_up().await;

@@ -8,7 +8,7 @@ use berth_engine::{EngineOptions, Retries};
 use crate::fakes::{OLD, WORDS};
 use crate::stage::Stage;
 
-fn eager() -> EngineOptions {
+pub fn eager() -> EngineOptions {
     let retries = Retries { attempts: 3, first: Duration::from_millis(1), ..Retries::default() };
     EngineOptions { retries, ..EngineOptions::default() }
 }
@@ -38,6 +38,27 @@ async fn a_commit_is_asked_for_again_for_longer_than_any_step_is_tried() {
     assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
     assert!(events.iter().all(|event| event.kind != EventKind::Retrying));
     assert_eq!((stage.world.count("commit"), stage.machine().committed), (3, operation.system));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_commit_that_took_place_is_tried_again_where_the_machine_has_no_room() {
+    let stage = Stage::with(eager()).await;
+    stage.world.cramp("commit-answer", 2);
+    let (operation, events) = stage.deploy().await;
+    assert_eq!(operation.status, OperationStatus::Succeeded, "{operation:?}");
+    assert_eq!(events.iter().filter(|event| event.kind == EventKind::Retrying).count(), 2);
+    assert_eq!((stage.world.count("commit"), stage.machine().committed), (3, operation.system));
+}
+
+#[tokio::test]
+async fn a_commit_for_which_the_machine_has_no_room_is_given_up() {
+    let stage = Stage::with(eager()).await;
+    stage.world.cramp("commit", 1);
+    let (operation, events) = stage.deploy().await;
+    assert_eq!(operation.error.unwrap().message, "no space left on device");
+    assert!(events.iter().all(|event| event.kind != EventKind::Retrying));
+    let machine = stage.machine();
+    assert_eq!((machine.running.as_deref(), machine.committed.as_deref()), (Some(OLD), Some(OLD)));
 }
 
 #[tokio::test]

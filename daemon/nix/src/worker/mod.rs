@@ -59,6 +59,7 @@ mod operation {
     pub(super) const ADD_TEMP_ROOT: u64 = 11;
     pub(super) const ADD_INDIRECT_ROOT: u64 = 12;
     pub(super) const QUERY_PATH_INFO: u64 = 26;
+    pub(super) const QUERY_PATH_FROM_HASH_PART: u64 = 29;
     pub(super) const QUERY_VALID_PATHS: u64 = 31;
     pub(super) const NAR_FROM_PATH: u64 = 38;
     pub(super) const ADD_TO_STORE_NAR: u64 = 39;
@@ -222,6 +223,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
             outputs.insert(name, path);
         }
         Ok(outputs)
+    }
+
+    /// Whether the store has a path now. Of paths that it was asked about before, a daemon may remember that they were there; by their
+    /// hashes, it looks them up each time.
+    pub(crate) async fn has(&mut self, path: &StorePath) -> Result<bool, WorkerError> {
+        let mut question = Outgoing::default();
+        question.number(operation::QUERY_PATH_FROM_HASH_PART);
+        question.text(path.hash_part());
+        self.send(question).await?;
+        told_to_the_end(&mut self.input).await?;
+        Ok(text(&mut self.input).await? == path.as_str())
     }
 
     /// Which of some paths the store has. It does not look for them elsewhere.

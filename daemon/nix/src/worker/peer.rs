@@ -40,7 +40,7 @@ struct Words(Arc<Mutex<Vec<u8>>>);
 pub(crate) struct Refusal(pub(crate) String);
 
 impl Peer {
-    /// Greets a daemon that is about to run as `program`.
+    /// Greets a daemon that was started. `program` is what was to be started.
     ///
     /// # Errors
     /// [`NixError::Io`] or [`NixError::NotFound`] where it could not be started, and what `refused` makes of its refusal.
@@ -86,8 +86,9 @@ impl Process {
         }
         // Without its words there is still the error, and one that does not end is ended when it is dropped.
         let ended = async {
-            let _ = self.ending.status().await;
+            // In this order: with the status, a connection that is shared hangs up.
             let _ = self.reading.await;
+            let _ = self.ending.status().await;
         };
         let _ = timeout(LAST_WORDS, ended).await;
         let words = self.words.with(|words| clean(&String::from_utf8_lossy(words)));

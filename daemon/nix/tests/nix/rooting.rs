@@ -100,3 +100,21 @@ async fn a_path_is_kept_by_a_link_and_nothing_else_that_stands_there_is_replaced
     assert!(error.to_string().contains(absent.as_str()), "{error}");
     assert!(!folder.path().join("new").exists() && !nix.is_valid(&absent).await.unwrap());
 }
+
+#[tokio::test]
+async fn what_was_removed_since_it_was_asked_about_is_built_again() {
+    let Some(nix) = nix() else { return };
+    let drv = instantiate(&derivation("removed", "echo 1 > $out; exit 0", "null"));
+    // By somebody else: what is built here is held for a while.
+    let built = Command::new("nix-store").args(["--realise", drv.as_str()]).output().unwrap();
+    let path: StorePath = String::from_utf8(built.stdout).unwrap().trim().parse().unwrap();
+    nix.path_info(&path).await.unwrap();
+    let removed = Command::new("nix-store").args(["--delete", path.as_str()]).output().unwrap();
+    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    assert!(!nix.is_valid(&path).await.unwrap());
+    assert!(
+        nix.keep(&path, Path::new("/nowhere/at/all")).await.unwrap_err().to_string().contains(path.as_str())
+    );
+    assert_eq!(nix.build(&drv, None, &ample(), |_| {}).await.unwrap(), std::slice::from_ref(&path));
+    assert!(Path::new(path.as_str()).exists());
+}
