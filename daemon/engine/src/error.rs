@@ -188,12 +188,14 @@ impl StepError {
         self.leaves_it_open() && matches!(self, Self::Failed(failure) if failure.retryable)
     }
 
-    /// Whether the machine may do later what it could not be asked for, or could not do, now: its disk may be full, or
-    /// something else changes it.
+    /// Whether the machine was asked and could not do it: its disk may be full, or something else changes it.
+    pub(crate) fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Failed(failure) if [AGENT_FAILED, MACHINE_BUSY].contains(&failure.code))
+    }
+
+    /// Whether the machine may do later what it could not be asked for, or could not do, now.
     pub(crate) fn may_pass(&self) -> bool {
-        let said =
-            matches!(self, Self::Failed(failure) if [AGENT_FAILED, MACHINE_BUSY].contains(&failure.code));
-        said || self.is_out_of_touch()
+        self.is_of_the_machine() || self.is_out_of_touch()
     }
 
     /// The same failure, after which the step is attempted again if the machine may do later what it could not do now.

@@ -20,8 +20,10 @@ pub(super) async fn run(context: &mut Context, sink: &Sink) -> Result<Outcome, S
     let deployer = context.deployer().await?;
     let Committed { generation, changed } = match deployer.commit(context, &system, sink).await {
         Ok(committed) => committed,
-        // Nothing is put back any more. What is left to be written there may find room later.
-        Err(error) if took_place(context, sink).await => return Err(error.tried_again()),
+        // What is left to be written there may find room later.
+        Err(error) if error.is_of_the_machine() && took_place(context, sink).await => {
+            return Err(error.tried_again());
+        }
         Err(error) => return Err(error),
     };
     // From here on there is nothing to put back.
