@@ -23,8 +23,8 @@ let
     sys.exit(${function}(__file__, sys.argv[1:]))
   '';
 
-  # For a boot entry, of which a container has none, it is only looked whether nobody holds the lock: a shell does that in a fifth
-  # of the time in which Python starts. What is not that simple is Python's.
+  # For a boot entry, of which a container has none, it is only looked whether nobody holds the lock: a shell has done that before
+  # Python has started. What is not that simple is Python's.
   switchToConfiguration = ''
     #!/bin/sh
     lock=/run/nixos/switch-to-configuration.lock

@@ -155,16 +155,10 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
-        if let Some(left) = self.stumbling.lock().unwrap().get_mut(what)
-            && *left > 0
-        {
-            *left -= 1;
+        if counted_down(&self.stumbling, what) {
             return Err(StepError::transient("stumbled", format!("{what} stumbled")));
         }
-        if let Some(left) = self.cramped.lock().unwrap().get_mut(what)
-            && *left > 0
-        {
-            *left -= 1;
+        if counted_down(&self.cramped, what) {
             return Err(StepError::failed(AGENT_FAILED, "no space left on device"));
         }
         let once = self.failing_once.lock().unwrap().remove(what);
@@ -359,6 +353,13 @@ impl World {
     pub fn count(&self, what: &str) -> usize {
         self.done.lock().unwrap().iter().filter(|done| done.split(' ').next() == Some(what)).count()
     }
+}
+
+/// Whether something is to happen once more.
+fn counted_down(times: &Mutex<BTreeMap<&'static str, u32>>, what: &str) -> bool {
+    let mut times = times.lock().unwrap();
+    let left = times.get_mut(what).filter(|left| **left > 0);
+    left.map(|left| *left -= 1).is_some()
 }
 
 fn refuse_reverted(machine: &Machine, operation: OperationId) -> Result<(), StepError> {

@@ -184,8 +184,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
             let mut question = Outgoing::default();
             question.number(operation::ADD_TEMP_ROOT);
             question.text(path.as_str());
-            self.send(question).await?;
-            told_to_the_end(&mut self.input).await?;
+            self.ask(question).await?;
             self.input.read_u64_le().await?;
         }
         Ok(())
@@ -199,8 +198,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         let mut question = Outgoing::default();
         question.number(operation::ADD_INDIRECT_ROOT);
         question.text(link);
-        self.send(question).await?;
-        told_to_the_end(&mut self.input).await?;
+        self.ask(question).await?;
         self.input.read_u64_le().await?;
         Ok(())
     }
@@ -213,8 +211,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         let mut question = Outgoing::default();
         question.number(operation::QUERY_DERIVATION_OUTPUT_MAP);
         question.text(drv.as_str());
-        self.send(question).await?;
-        told_to_the_end(&mut self.input).await?;
+        self.ask(question).await?;
         let mut outputs = BTreeMap::new();
         for _ in 0..self.input.read_u64_le().await? {
             let name = text(&mut self.input).await?;
@@ -231,8 +228,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         let mut question = Outgoing::default();
         question.number(operation::QUERY_PATH_FROM_HASH_PART);
         question.text(path.hash_part());
-        self.send(question).await?;
-        told_to_the_end(&mut self.input).await?;
+        self.ask(question).await?;
         Ok(text(&mut self.input).await? == path.as_str())
     }
 
@@ -245,8 +241,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         question.number(operation::QUERY_VALID_PATHS);
         question.texts(paths.map(StorePath::as_str));
         question.number(0);
-        self.send(question).await?;
-        told_to_the_end(&mut self.input).await?;
+        self.ask(question).await?;
         texts(&mut self.input).await?.iter().map(|path| read_path(path)).collect()
     }
 
@@ -258,8 +253,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         let mut question = Outgoing::default();
         question.number(operation::NAR_FROM_PATH);
         question.text(path.as_str());
-        self.send(question).await?;
-        told_to_the_end(&mut self.input).await?;
+        self.ask(question).await?;
         Ok(Archive::of(&mut self.input))
     }
 
@@ -291,6 +285,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Worker<R, W> {
         [1, 1].into_iter().for_each(|number| question.number(number));
         self.send(question).await?;
         Ok((Frames::of(&mut self.output), Answer(&mut self.input)))
+    }
+
+    /// Asks, and waits until the answer is about to come.
+    async fn ask(&mut self, question: Outgoing) -> Result<(), WorkerError> {
+        self.send(question).await?;
+        told_to_the_end(&mut self.input).await
     }
 
     async fn send(&mut self, outgoing: Outgoing) -> Result<(), WorkerError> {

@@ -15,32 +15,24 @@ const SHIPPED: &str = "usr/lib/systemd/system";
 /// Removes the links that start a unit, and its aliases. `systemctl disable` would do it as well, but runs
 /// the host's programs for System V scripts on the way.
 pub(super) fn disable(tree: &Path, unit: &str) -> Result<()> {
-    let units = tree.join(UNITS);
-    let mut folders = vec![units.clone()];
-    folders.extend(list(&units)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink()));
-    for folder in folders {
-        for entry in list(&folder)? {
-            let target = fs::read_link(&entry).ok();
-            if target.is_some_and(|target| entry.ends_with(unit) || target.ends_with(unit)) {
-                remove(&entry)?;
-            }
-        }
-    }
-    Ok(())
+    remove_where(&tree.join(UNITS), |entry| {
+        let target = fs::read_link(entry).ok();
+        target.is_some_and(|target| entry.ends_with(unit) || target.ends_with(unit))
+    })
 }
 
 /// Removes the units of a name, in which a star at the end stands for any end; with all that belongs to them and wants them.
 pub(super) fn remove_all(tree: &Path, name: &str) -> Result<()> {
-    for units in [UNITS, SHIPPED] {
-        for entry in list(&tree.join(units))? {
-            if is_of(&entry, name) {
-                remove(&entry)?;
-            } else if entry.is_dir() && !entry.is_symlink() {
-                list(&entry)?
-                    .iter()
-                    .filter(|inner| is_of(inner, name))
-                    .try_for_each(|inner| remove(inner))?;
-            }
+    [UNITS, SHIPPED].iter().try_for_each(|units| remove_where(&tree.join(units), |entry| is_of(entry, name)))
+}
+
+/// Removes what is so among the units of a folder, and in the folders of what they want.
+fn remove_where(units: &Path, is_so: impl Fn(&Path) -> bool) -> Result<()> {
+    for entry in list(units)? {
+        if is_so(&entry) {
+            remove(&entry)?;
+        } else if entry.is_dir() && !entry.is_symlink() {
+            list(&entry)?.iter().filter(|inner| is_so(inner)).try_for_each(|inner| remove(inner))?;
         }
     }
     Ok(())
