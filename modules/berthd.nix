@@ -138,6 +138,8 @@ in
       wants = [ "network-online.target" ];
       after = [ "network-online.target" ] ++ lib.optional cfg.database.createLocally "postgresql.service";
       requires = lib.optional cfg.database.createLocally "postgresql.service";
+      # However long the database is away, the daemon is there once that is back.
+      startLimitIntervalSec = 0;
       environment = {
         HOME = "/var/lib/berth";
         BERTH_DATABASE_URL = lib.mkIf cfg.database.createLocally "postgres:///${database}?host=/run/postgresql";

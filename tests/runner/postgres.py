@@ -6,6 +6,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -24,18 +25,44 @@ class Unavailable(Exception):
 @contextmanager
 def running():
     """Gives the URL of an empty database whose owner is a superuser."""
-    programs = _programs()
+    with _server() as server:
+        print(f"PostgreSQL listens on port {server.port}, in {server.folder}", flush=True)
+        yield server.url
+
+
+class _Server:
+    """A server in a folder; it does not run yet."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.port, self._programs = folder, _free_port(), _programs()
+        password = secrets.token_hex(16)
+        self.url = f"postgres://postgres:{password}@127.0.0.1:{self.port}/postgres"
+        _initialise(self._programs, folder, password)
+
+    def start(self):
+        with open(self.folder / "log", "wb") as log:
+            argv = _serve(self._programs, self.folder, self.port)
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+        _wait(self._process, self.folder / "log")
+
+    def stop(self):
+        # Interrupt is PostgreSQL's “fast shutdown”: connections are closed, not waited for.
+        _end(self._process, [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
+
+    def crash(self):
+        # Quit is its “immediate shutdown”: nothing is written any more, and the next start recovers as after a crash.
+        _end(self._process, [signal.SIGQUIT])
+
+
+@contextmanager
+def _server():
     with tempfile.TemporaryDirectory(prefix="berth-postgres-") as scratch:
-        folder, password, port = Path(scratch), secrets.token_hex(16), _free_port()
-        _initialise(programs, folder, password)
-        with open(folder / "log", "wb") as log:
-            server = subprocess.Popen(_serve(programs, folder, port), stdout=log, stderr=log, start_new_session=True)
+        server = _Server(Path(scratch))
+        server.start()
         try:
-            _wait(server, port, folder / "log")
-            print(f"PostgreSQL listens on port {port}, in {folder}", flush=True)
-            yield f"postgres://postgres:{password}@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            _stop(server)
+            server.stop()
 
 
 def _programs() -> Path:
@@ -80,7 +107,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait(server: subprocess.Popen, port: int, log: Path) -> None:
+def _wait(server: subprocess.Popen, log: Path) -> None:
     end = time.monotonic() + START
     while time.monotonic() < end and server.poll() is None:
         if "ready to accept connections" in log.read_text(errors="replace"):
@@ -89,9 +116,8 @@ def _wait(server: subprocess.Popen, port: int, log: Path) -> None:
     raise Unavailable(f"PostgreSQL does not start: {log.read_text(errors='replace')[-2000:]}")
 
 
-def _stop(server: subprocess.Popen) -> None:
-    # Interrupt is PostgreSQL's “fast shutdown”: connections are closed, not waited for.
-    for sent in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+def _end(server: subprocess.Popen, signals: list[int]) -> None:
+    for sent in signals:
         if server.poll() is None:
             server.send_signal(sent)
             try:
@@ -99,3 +125,18 @@ def _stop(server: subprocess.Popen) -> None:
             except subprocess.TimeoutExpired:
                 continue
 
+
+def _obey() -> None:
+    """For a test that has a server of its own: prints the URL, then obeys a word a line until there are no more."""
+    with _server() as server:
+        print(server.url, flush=True)
+        for order in sys.stdin:
+            {"crash": server.crash, "start": server.start}[order.strip()]()
+            print("done", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        _obey()
+    except Unavailable as why:
+        print(f"unavailable: {why}", flush=True)

@@ -41,6 +41,7 @@ mod secrets;
 mod services;
 mod skewed;
 mod snapshots;
+mod starting;
 mod streaming;
 mod surviving;
 mod tickets;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use berth_client::Client;
 use tempfile::TempDir;
 
@@ -124,6 +124,11 @@ impl Daemon {
         self.folder.path().join("data")
     }
 
+    /// Its database, where that is SQLite.
+    pub fn sqlite(&self) -> PathBuf {
+        self.data().join("berth.db")
+    }
+
     /// The administrator's token, which it wrote on its first start.
     ///
     /// # Errors
@@ -170,8 +175,7 @@ impl Daemon {
     /// # Errors
     /// If it takes too long.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        let pid = self.process.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status()?;
+        self.signal("TERM")?;
         let end = Instant::now() + STOP;
         while Instant::now() < end {
             if let Some(status) = self.process.try_wait()? {
@@ -187,28 +191,79 @@ impl Daemon {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_again(&mut self) -> Result<()> {
+        self.spawn_again()?;
+        self.await_ready()
+    }
+
+    /// The same where others go on meanwhile, on whom it may depend that it becomes ready.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_again_meanwhile(&mut self) -> Result<()> {
+        self.spawn_again()?;
+        let start = Instant::now();
+        while !self.is_ready(start)? {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// Keeps it from doing anything, until [`Self::thaw`]. What it has started goes on.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let (signal, pid) = (format!("-{name}"), self.process.id().to_string());
+        let status = Command::new("kill").args([&signal, &pid]).status()?;
+        ensure!(status.success(), "the daemon cannot be signalled");
+        Ok(())
+    }
+
+    fn spawn_again(&mut self) -> Result<()> {
         let address = self.url.trim_start_matches("http://").to_owned();
         // What it wrote before is not what it writes now.
         let _ = fs::remove_file(self.data().join("listen"));
         self.process = spawn(&self.options, self.folder.path(), &address)?;
-        self.await_ready()
+        Ok(())
     }
 
     fn await_ready(&mut self) -> Result<()> {
         let start = Instant::now();
-        while start.elapsed() < READY {
-            if let Some(status) = self.process.try_wait()? {
-                bail!("the daemon ended with {status}; it wrote:\n{}", self.log_end());
-            }
-            // It is written last, so that whoever sees it finds everything else.
-            if let Some(url) = listening(&self.data()) {
-                self.url = url;
-                self.ready_after = start.elapsed();
-                return Ok(());
-            }
+        while !self.is_ready(start)? {
             std::thread::sleep(Duration::from_millis(2));
         }
-        bail!("the daemon is not ready after {READY:?}; it wrote:\n{}", self.log_end())
+        Ok(())
+    }
+
+    /// Whether what was started then is ready.
+    fn is_ready(&mut self, start: Instant) -> Result<bool> {
+        if let Some(status) = self.process.try_wait()? {
+            bail!("the daemon ended with {status}; it wrote:\n{}", self.log_end());
+        }
+        // It is written last, so that whoever sees it finds everything else.
+        if let Some(url) = listening(&self.data()) {
+            self.url = url;
+            self.ready_after = start.elapsed();
+            return Ok(true);
+        }
+        ensure!(
+            start.elapsed() < READY,
+            "the daemon is not ready after {READY:?}; it wrote:\n{}",
+            self.log_end()
+        );
+        Ok(false)
     }
 
     /// For the output of a test, which is shown if it failed.

@@ -17,12 +17,15 @@
 //! | [`damage`] | what a power loss leaves of files |
 //! | [`contract`] | whether an answer keeps `openapi/openapi.json` |
 //! | [`raw`] | requests as any program could send them |
+//! | [`postgres`] | a PostgreSQL of a test's own, which may crash |
+//! | [`sqlite_lock`] | somebody else who writes to a daemon's SQLite |
 //! | [`stage`] | a daemon and the machines that it may deploy to |
 //! | [`drafts`] | tenants and machines as a panel would send them |
 //! | [`gitea`] | a real Gitea, where there is one: what it is made of, and what its users do with it |
 //! | [`flake`] | a tenant's flake in a folder, for the tools that sysadmins use |
 //! | [`told`] | an operation followed to its end, with all that it told |
 //! | [`units`] | the units of a machine, to see which were restarted |
+//! | [`visitor`] | somebody who asks for a page every 50 ms, to see whether it ever goes unanswered |
 //! | [`web`] | a machine's services as a visitor sees them |
 //! | [`workshop`] | platforms whose builds fail or wait |
 //! | [`wrong_clock`] | clocks that are wrong, and jump |
@@ -38,12 +41,15 @@ pub mod flake;
 pub mod gitea;
 pub mod moving;
 pub mod notes;
+pub mod postgres;
 pub mod programs;
 pub mod provider;
 pub mod raw;
+pub mod sqlite_lock;
 pub mod stage;
 pub mod told;
 pub mod units;
+pub mod visitor;
 pub mod web;
 pub mod workshop;
 pub mod wrong_clock;

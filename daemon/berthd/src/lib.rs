@@ -9,6 +9,7 @@
 //! | [`identity`] | the key with which the daemon logs in on machines |
 //! | [`secrets_key`] | the key that seals what customers give in confidence |
 //! | [`rotation`] | sealing everything to another key |
+//! | `opening` | the database as a daemon begins to use it; waits for one that is away |
 //! | [`presence`] | says that a daemon uses the database, as long as it runs |
 //! | [`replica`] | which of the daemons on one database this is |
 //! | [`platform`] | the platform that the daemon carries with it |
@@ -22,6 +23,7 @@ pub mod data_dir;
 mod doors;
 pub mod identity;
 pub mod logging;
+mod opening;
 pub mod platform;
 pub mod presence;
 pub mod replica;

@@ -24,7 +24,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::identity::Identity;
-use crate::{admin_token, data_dir, identity, platform, presence, replica, secrets_key, vault};
+use crate::opening::{self, Opened};
+use crate::{data_dir, identity, platform, presence, replica, vault};
 
 /// How long open requests may take to end when the daemon stops, in seconds.
 const FAREWELL: u64 = 10;
@@ -42,12 +43,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // One that was killed left it.
     let _ = std::fs::remove_file(config.data_dir.join("listen"));
     let _database = lock_database(&config)?;
-    let store = open_store(&config).await?;
-    store.migrate().await?;
-    let presence = store.join().await?;
-    let keys = secrets_key::ensure(&store, &config.data_dir).await?;
+    let Opened { store, presence, keys } = opening::wait(&config).await?;
     let present = presence::keep(store.clone(), presence, keys.recipient());
-    admin_token::ensure(&store, &config.data_dir).await?;
     let identity = identity::ensure(&config.data_dir)?;
     let connector = connector(&config, &identity)?;
     let vault = vault::prepare(&config, store.clone()).await?;

@@ -192,6 +192,14 @@ pub enum DatabaseError {
         /// Why.
         reason: String,
     },
+    /// It is none that we may use, and will be none by itself: another password, no such database, no place for a file.
+    #[error("cannot use the database {database}: {reason}")]
+    Unusable {
+        /// Which one, without its password.
+        database: String,
+        /// Why.
+        reason: String,
+    },
     /// Every connection stayed in use for too long.
     #[error("no connection to the database became free in time")]
     Busy,
@@ -233,7 +241,10 @@ impl StoreError {
     /// did not do its part.
     pub fn is_transient(&self) -> bool {
         let Self::Database(error) = self else { return false };
-        !matches!(error, DatabaseError::Damaged { .. } | DatabaseError::Migration(_))
+        !matches!(
+            error,
+            DatabaseError::Damaged { .. } | DatabaseError::Migration(_) | DatabaseError::Unusable { .. }
+        )
     }
 
     /// Whether another transaction got in between, so that the same one, run again, sees what it ran into.

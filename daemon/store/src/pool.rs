@@ -61,7 +61,7 @@ impl Store {
     /// Opens a database; an SQLite file is created where there is none. The tables are [`Store::migrate`]'s matter.
     ///
     /// # Errors
-    /// [`DatabaseError::Unreachable`], with the reason.
+    /// [`DatabaseError::Unreachable`] and [`DatabaseError::Unusable`], with the reason.
     pub async fn open(url: &DatabaseUrl, options: StoreOptions) -> Result<Self, StoreError> {
         let pools = match &url.0 {
             Kind::Sqlite(path) => Pools::Sqlite(SqlitePools::open(path, &options).await?),

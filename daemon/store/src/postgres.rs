@@ -14,6 +14,7 @@ use diesel_async::pooled_connection::bb8::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, NoTlsStream};
 use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -91,9 +92,14 @@ async fn with_tls(config: &Config) -> Connected<<MakeRustlsConnect as MakeTlsCon
     config.connect(tls).await.map_err(|error| failed(&error))
 }
 
-/// The error of one that cannot be reached.
+/// The error of one that cannot be reached, or lets nobody in as we are.
 pub(crate) fn unreachable(url: &DatabaseUrl, error: &ConnectionError) -> StoreError {
-    DatabaseError::Unreachable { database: url.to_string(), reason: error.to_string() }.into()
+    let (database, reason) = (url.to_string(), error.to_string());
+    match error {
+        ConnectionError::InvalidConnectionUrl(_) => DatabaseError::Unusable { database, reason },
+        _ => DatabaseError::Unreachable { database, reason },
+    }
+    .into()
 }
 
 fn plain(config: &Config) -> bool {
@@ -135,5 +141,14 @@ fn failed(error: &tokio_postgres::Error) -> ConnectionError {
     if text.contains("server does not support TLS") {
         text.push_str("; sslmode=disable in the URL permits plain text");
     }
-    ConnectionError::BadConnection(text)
+    match error.code() {
+        Some(code) if refuses(code) => ConnectionError::InvalidConnectionUrl(text),
+        _ => ConnectionError::BadConnection(text),
+    }
+}
+
+/// Whether this is the fault of what the URL names: classes 28 (authorization) and 3D (no such database).
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn refuses(code: &SqlState) -> bool {
+    ["28", "3D"].iter().any(|class| code.code().starts_with(class))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, ConnectionError, QueryResult, SqliteConnection};
+use diesel::{Connection, ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use diesel_async::pooled_connection::bb8::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
@@ -58,15 +58,23 @@ impl Lookups {
     }
 }
 
+/// How SQLite says that somebody else writes (`SQLITE_BUSY`); the pool passes on words only.
+const LOCKED: &str = "database is locked";
+
 impl SqlitePools {
     /// Opens the file, creating it when it is not there.
     pub(crate) async fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let unreachable = |reason: String| {
             let database = format!("sqlite:{}", path.display());
-            StoreError::from(DatabaseError::Unreachable { database, reason })
+            StoreError::from(match reason.contains(LOCKED) {
+                true => DatabaseError::Unreachable { database, reason },
+                false => DatabaseError::Unusable { database, reason },
+            })
         };
         create(path).map_err(|error| unreachable(error.to_string()))?;
         let name = path.to_str().ok_or_else(|| unreachable("its path is not UTF-8".into()))?;
+        // Asked once directly: the pool would ask for as long as a call waits for a connection.
+        connect(name, &writer_settings(options)).await.map_err(|error| unreachable(error.to_string()))?;
         let writer = pool(name, 1, writer_settings(options), options).await.map_err(&unreachable)?;
         let readers =
             pool(name, options.readers, reader_settings(options), options).await.map_err(&unreachable)?;
@@ -92,6 +100,13 @@ fn reader_settings(options: &StoreOptions) -> String {
     format!("PRAGMA busy_timeout = {}; PRAGMA query_only = ON;", options.busy_timeout.as_millis())
 }
 
+async fn connect(path: &str, settings: &str) -> ConnectionResult<SqliteConn> {
+    let mut connection = SqliteConn::establish(path).await?;
+    let done = connection.batch_execute(settings).await;
+    done.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
 async fn pool(
     path: &str,
     size: u32,
@@ -102,12 +117,7 @@ async fn pool(
     config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(move |path| {
         let settings = settings.clone();
-        Box::pin(async move {
-            let mut connection = SqliteConn::establish(path).await?;
-            let done = connection.batch_execute(&settings).await;
-            done.map_err(ConnectionError::CouldntSetupConfiguration)?;
-            Ok(connection)
-        })
+        Box::pin(async move { connect(path, &settings).await })
     });
     let manager = AsyncDieselConnectionManager::new_with_config(path, config);
     Pool::builder()

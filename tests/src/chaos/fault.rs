@@ -14,11 +14,15 @@ pub(super) const SPAN_MS: u64 = 6000;
 /// How long what is broken stays so, at the most.
 const BROKEN_MS: u64 = 6000;
 
-/// What breaks.
+/// What breaks. The first three are [those of the daemons](super::Household), the others the machines'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The daemon is killed (`kill -9`) and started again.
+    /// A daemon is killed (`kill -9`) and started again.
     DaemonKilled,
+    /// A daemon stands still until the other may have taken over what it did, and goes on as if nothing had been.
+    DaemonFrozen,
+    /// Somebody else writes to the daemon's SQLite, or its PostgreSQL crashes.
+    DatabaseAway,
     /// Every process of the agent on the machine is killed.
     AgentKilled,
     /// The machine's network is cut, and healed.
@@ -66,7 +70,11 @@ impl Fault {
         let meanwhile = dice.millis(0..=BROKEN_MS);
         let machine = &at.machine;
         match self {
-            Self::DaemonKilled | Self::NginxBroken | Self::SshCut => {}
+            Self::DaemonKilled
+            | Self::DaemonFrozen
+            | Self::DatabaseAway
+            | Self::NginxBroken
+            | Self::SshCut => {}
             Self::AgentKilled => {
                 // None may be there at this instant.
                 machine.exec(&["pkill", "-KILL", "berth-agent"]).await?;

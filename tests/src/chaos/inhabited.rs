@@ -14,12 +14,16 @@ use super::Fault;
 use crate::drafts::{settings, tenant};
 use crate::stage::{Stage, name};
 use crate::told::Told;
+use crate::visitor;
 use crate::web;
 use crate::workshop::Trouble;
 use crate::wrong_clock::WrongClock;
 
 /// How large a machine's disk is.
 const DISK: Disk = Disk::Limited { bytes: 1 << 30 };
+
+/// The subdomain of what no deployment changes, and a page of it.
+const UNCHANGED: (&str, &str) = ("meet", "/public-groups.json");
 
 /// A tenant on its machine.
 pub(super) struct Inhabited {
@@ -59,40 +63,53 @@ impl Inhabited {
         }
     }
 
-    /// How the operation ended, if everything is as it must be once the tenant was deployed once more: what a machine has
-    /// lost after its commit, nobody noticed.
-    pub(super) async fn judge_mended(
-        &mut self,
-        client: &Client,
-        id: OperationId,
-        end: Instant,
-    ) -> Result<OperationStatus> {
-        let operation = ended(client, id, end).await?;
-        self.learn(&operation);
-        ended_once(client, &operation).await?;
-        let again = client.deploy(&name(&self.draft.name)).await?;
-        match self.judge(client, again.id, end).await? {
-            OperationStatus::Succeeded => Ok(operation.status),
-            other => anyhow::bail!("it ended as {}, and the next deployment as {other}", operation.status),
-        }
+    /// Somebody comes who asks for what this deployment does not change, for as long as it goes on.
+    pub(super) async fn is_visited(&self) -> Result<()> {
+        visitor::comes(&self.machine, &self.unchanged(), UNCHANGED.1).await
     }
 
-    /// How the operation ended, if everything is as it must be then.
+    fn unchanged(&self) -> String {
+        format!("{}.{}", UNCHANGED.0, self.draft.domain)
+    }
+
+    /// How the operation that met this fault ended, if everything is as it must be.
     pub(super) async fn judge(
         &mut self,
         client: &Client,
+        fault: Fault,
         id: OperationId,
         end: Instant,
     ) -> Result<OperationStatus> {
+        let mut operation = self.ended(client, id, end).await?;
+        let status = operation.status;
+        if fault == Fault::StorePathCorrupted {
+            // What a machine has lost after its commit, nobody noticed.
+            let again = client.deploy(&name(&self.draft.name)).await?;
+            operation = self.ended(client, again.id, end).await?;
+            ensure!(
+                operation.status == OperationStatus::Succeeded,
+                "it ended as {status}, and the next deployment so: {}",
+                told(client, &operation).await?
+            );
+        }
+        let outcome = self.is_as_recorded(client, &operation, end).await;
+        let unanswered = visitor::leaves(&self.machine).await?.unwrap_or_default();
+        let outcome = outcome.and_then(|()| {
+            ensure!(unanswered.is_empty(), "{} was not answered: {unanswered:?}", self.unchanged());
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => Ok(status),
+            Err(error) => Err(error.context(told(client, &operation).await?)),
+        }
+    }
+
+    /// The operation once it has ended, which it must once.
+    async fn ended(&mut self, client: &Client, id: OperationId, end: Instant) -> Result<Operation> {
         let operation = ended(client, id, end).await?;
         self.learn(&operation);
-        let events = ended_once(client, &operation).await?;
-        match self.is_as_recorded(client, &operation, end).await {
-            Ok(()) => Ok(operation.status),
-            Err(error) => {
-                Err(error.context(format!("it ended as {} and told {}", operation.status, last(&events))))
-            }
-        }
+        ended_once(client, &operation).await?;
+        Ok(operation)
     }
 
     /// Whether the record is what the operation's end says, and the machine what the record says, before `end`.
@@ -127,6 +144,8 @@ impl Inhabited {
         ensure!(timers.trim().is_empty(), "a timer is left: {timers}");
         let page = web::get(&self.machine, &format!("git.{}", self.draft.domain), "/").await?;
         ensure!(page.status == 200 && page.text.contains(title), "it does not serve “{title}”: {page:?}");
+        let page = web::get(&self.machine, &self.unchanged(), UNCHANGED.1).await?;
+        ensure!(page.status == 200, "{}: {page:?}", self.unchanged());
         Ok(())
     }
 }
@@ -155,18 +174,22 @@ async fn ended_once(client: &Client, operation: &Operation) -> Result<Vec<Event>
     Ok(events)
 }
 
-/// The last few words of an operation, for who has to find out what went wrong.
-fn last(events: &[Event]) -> String {
+/// How an operation ended and the last that it told, for who has to find out what went wrong.
+async fn told(client: &Client, operation: &Operation) -> Result<String> {
+    let events = ended_once(client, operation).await?;
     let words = events.iter().rev().filter(|event| event.kind != EventKind::Log).take(12);
     let words = words.map(|event| match event.step {
         Some(step) => format!("{step}: {}", event.message),
         None => event.message.clone(),
     });
-    words.collect::<Vec<_>>().join(" ← ")
+    Ok(format!("it ended as {} and told: {}", operation.status, words.collect::<Vec<_>>().join(" ← ")))
 }
 
-/// A tenant with one service.
+/// A tenant with one service that every deployment changes, and one that none does.
 fn draft(number: usize) -> TenantDraft {
-    let services = BTreeMap::from([("gitea".to_owned(), settings(json!({ "app_name": "Git of round 0" })))]);
+    let services = BTreeMap::from([
+        ("gitea".to_owned(), settings(json!({ "app_name": "Git of round 0" }))),
+        ("galene".to_owned(), settings(json!({ "rooms": [{ "name": "garden" }] }))),
+    ]);
     TenantDraft { services, ..tenant(&format!("t{number}"), &format!("m{number}")) }
 }

@@ -123,7 +123,7 @@ async fn no_text_that_should_be_a_url_shows_its_password() {
 async fn what_cannot_be_reached_says_so_without_its_password() {
     let url: DatabaseUrl = "postgres://ann:hunter2@127.0.0.1:1/berth".parse().unwrap();
     let error = Store::open(&url, StoreOptions::default()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Database(DatabaseError::Unreachable { .. })));
+    assert!(matches!(error, StoreError::Database(DatabaseError::Unreachable { .. })) && error.is_transient());
     for text in [error.to_string(), format!("{error:?}"), format!("{url:?}"), url.to_string()] {
         assert!(!text.contains("hunter2"), "{text}");
     }
@@ -132,4 +132,14 @@ async fn what_cannot_be_reached_says_so_without_its_password() {
         let error = bad.parse::<DatabaseUrl>().unwrap_err().to_string();
         assert!(!error.is_empty() && !error.contains("hunter2"), "{bad}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_not_taken_for_one_that_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("berth.db");
+    std::fs::write(&path, "nothing of this is a database".repeat(100)).unwrap();
+    let error = Store::open(&DatabaseUrl::sqlite(path), StoreOptions::default()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Database(DatabaseError::Unusable { .. })), "{error}");
+    assert!(!error.is_transient());
 }

@@ -1,0 +1,61 @@
+//! The database, as a daemon begins to use it. One that is away is waited for: a daemon that starts with its host may well be
+//! earlier than its database, and one that is killed while that starts anew has nobody to start it at the right time.
+
+use std::time::Duration;
+
+use berth_seal::Keys;
+use berth_store::{Presence, Store, StoreError};
+use tokio::time::{Instant, sleep};
+
+use crate::config::Config;
+use crate::{admin_token, secrets_key, serve};
+
+/// How long a database is waited for. Whoever started the daemon is told then, and starts it again or looks.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The shortest and the longest wait before it is asked again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// The database with its tables, and what a daemon has of it while it runs.
+pub struct Opened {
+    /// The database.
+    pub store: Store,
+    /// That this daemon uses it.
+    pub presence: Presence,
+    /// What its secrets are sealed to.
+    pub keys: Keys,
+}
+
+/// Opens the database, waiting for one that is away.
+///
+/// # Errors
+/// What cannot pass by itself (no such database, a wrong password, another key), or it stays away for two minutes.
+pub async fn wait(config: &Config) -> anyhow::Result<Opened> {
+    let end = Instant::now() + PATIENCE;
+    let mut pause = PAUSES.0;
+    loop {
+        match open(config).await {
+            Err(error) if may_pass(&error) && Instant::now() + pause < end => {
+                let error = format!("{error:#}");
+                tracing::warn!(%error, "the database is away; waiting for it");
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Safe to repeat, as a daemon may be killed in the middle of it.
+async fn open(config: &Config) -> anyhow::Result<Opened> {
+    let store = serve::open_store(config).await?;
+    store.migrate().await?;
+    let presence = store.join().await?;
+    let keys = secrets_key::ensure(&store, &config.data_dir).await?;
+    admin_token::ensure(&store, &config.data_dir).await?;
+    Ok(Opened { store, presence, keys })
+}
+
+fn may_pass(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_transient)
+}
