@@ -48,6 +48,7 @@ in
     failed = map (a: a.message) (builtins.filter (a: !a.assertion) daemon.config.assertions);
     service = daemon.config.systemd.services.berthd.serviceConfig;
     environment = daemon.config.systemd.services.berthd.environment;
+    start_limit = daemon.config.systemd.services.berthd.startLimitIntervalSec;
     host = daemon.config.services.nginx.virtualHosts."berth.example.org";
     settings = daemon.config.services.berthd.settings;
     ports = daemon.config.networking.firewall.allowedTCPPorts;

@@ -79,6 +79,7 @@ def the_daemon_as_a_service_is_shut_in_and_sets_only_what_exists_upstream() -> N
         assert daemon["failed"] == []
         assert {name: daemon["service"][name] for name in STRICT} == STRICT
         assert daemon["service"]["ExecStart"].startswith("/nix/store/") and "/bin/berthd serve --config " in daemon["service"]["ExecStart"]
+        assert daemon["start_limit"] == 0, "systemd gives up on a daemon whose database is away for long"
         assert daemon["environment"]["BERTH_DATABASE_URL"] == "postgres:///berthd?host=/run/postgresql"
         assert daemon["settings"]["provider"] == {"name": "Harbour", "public_url": "https://berth.example.org"}
         assert daemon["host"]["forceSSL"] and "proxy_buffering off;" in daemon["host"]["locations"]["/"]["extraConfig"]
