@@ -177,8 +177,8 @@ async fn ended_once(client: &Client, operation: &Operation) -> Result<Vec<Event>
 /// How an operation ended and the last that it told, for who has to find out what went wrong.
 async fn told(client: &Client, operation: &Operation) -> Result<String> {
     let events = ended_once(client, operation).await?;
-    let words = events.iter().rev().filter(|event| event.kind != EventKind::Log).take(12);
-    let words = words.map(|event| match event.step {
+    let words = events.iter().rev().filter(|event| event.kind != EventKind::Log && !event.message.is_empty());
+    let words = words.take(12).map(|event| match event.step {
         Some(step) => format!("{step}: {}", event.message),
         None => event.message.clone(),
     });
