@@ -12,6 +12,11 @@ let
   format = pkgs.formats.toml { };
   file = format.generate "berthd.toml" cfg.settings;
   database = "berthd";
+  # Releases from 25.11 on make users and databases after the server itself has started, and have a target for that.
+  local = lib.optionals cfg.database.createLocally [
+    "postgresql.service"
+    "postgresql.target"
+  ];
   # As long as the API waits for a slow client; longer than the pause between two signs of life of a stream.
   patience = "120s";
   # What nginx passes on to the daemon, within these limits.
@@ -135,9 +140,8 @@ in
     systemd.services.berthd = {
       description = "Berth's daemon";
       wantedBy = [ "multi-user.target" ];
-      wants = [ "network-online.target" ];
-      after = [ "network-online.target" ] ++ lib.optional cfg.database.createLocally "postgresql.service";
-      requires = lib.optional cfg.database.createLocally "postgresql.service";
+      wants = [ "network-online.target" ] ++ local;
+      after = [ "network-online.target" ] ++ local;
       # However long the database is away, the daemon is there once that is back.
       startLimitIntervalSec = 0;
       environment = {
@@ -160,6 +164,8 @@ in
         ];
         Restart = "on-failure";
         RestartSec = 2;
+        RestartSteps = 5;
+        RestartMaxDelaySec = 60;
         TimeoutStopSec = if cfg.stopTimeout == null then 60 else cfg.stopTimeout;
         DynamicUser = true;
         User = "berthd";

@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # What only matters to data that shall survive a power cut.
-SPEED = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+SPEED = ["fsync=off", "full_page_writes=off"]
+
+# With this, the last commits before a crash of the server itself are lost.
+FORGETFUL = ["synchronous_commit=off"]
 
 START = 30
 
@@ -25,7 +28,7 @@ class Unavailable(Exception):
 @contextmanager
 def running():
     """Gives the URL of an empty database whose owner is a superuser."""
-    with _server() as server:
+    with _server([*SPEED, *FORGETFUL]) as server:
         print(f"PostgreSQL listens on port {server.port}, in {server.folder}", flush=True)
         yield server.url
 
@@ -33,33 +36,38 @@ def running():
 class _Server:
     """A server in a folder; it does not run yet."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, settings: list[str]):
         self.folder, self.port, self._programs = folder, _free_port(), _programs()
+        self._settings, self._process = settings, None
         password = secrets.token_hex(16)
         self.url = f"postgres://postgres:{password}@127.0.0.1:{self.port}/postgres"
         _initialise(self._programs, folder, password)
 
     def start(self):
         with open(self.folder / "log", "wb") as log:
-            argv = _serve(self._programs, self.folder, self.port)
+            argv = _serve(self._programs, self.folder, self.port, self._settings)
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
         _wait(self._process, self.folder / "log")
 
     def stop(self):
+        if self._process is None:
+            return
         # Interrupt is PostgreSQL's “fast shutdown”: connections are closed, not waited for.
         _end(self._process, [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
 
     def crash(self):
         # Quit is its “immediate shutdown”: nothing is written any more, and the next start recovers as after a crash.
         _end(self._process, [signal.SIGQUIT])
+        if self._process.poll() is None:
+            raise Unavailable("PostgreSQL does not end")
 
 
 @contextmanager
-def _server():
+def _server(settings: list[str]):
     with tempfile.TemporaryDirectory(prefix="berth-postgres-") as scratch:
-        server = _Server(Path(scratch))
-        server.start()
+        server = _Server(Path(scratch), settings)
         try:
+            server.start()
             yield server
         finally:
             server.stop()
@@ -95,8 +103,8 @@ def _initialise(programs: Path, folder: Path, password: str) -> None:
         raise Unavailable(f"initdb failed: {done.stderr.strip()}")
 
 
-def _serve(programs: Path, folder: Path, port: int) -> list[str]:
-    settings = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", *SPEED]
+def _serve(programs: Path, folder: Path, port: int, more: list[str]) -> list[str]:
+    settings = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", *more]
     options = [word for setting in settings for word in ("-c", setting)]
     return _as_owner([str(programs / "postgres"), "-D", str(folder / "data"), *options])
 
@@ -128,7 +136,7 @@ def _end(server: subprocess.Popen, signals: list[int]) -> None:
 
 def _obey() -> None:
     """For a test that has a server of its own: prints the URL, then obeys a word a line until there are no more."""
-    with _server() as server:
+    with _server(SPEED) as server:
         print(server.url, flush=True)
         for order in sys.stdin:
             {"crash": server.crash, "start": server.start}[order.strip()]()

@@ -89,7 +89,7 @@ async fn changing_one_setting_restarts_that_service_alone_and_keeps_its_data() -
     draft.services.insert("gitea".to_owned(), settings(json!({ "app_name": "Changed" })));
     stage.change(&draft).await?;
     stage.deploy("acme").await?.succeeded()?;
-    assert_eq!(visitor::leaves(&machine).await?, Some(Vec::new()), "what nobody changed was away");
+    assert_eq!(visitor::leaves(&machine).await?, [""; 0], "what nobody changed was away");
     let after = units::look(&machine).await?;
     assert_eq!(units::changed(&before, &after), ["gitea.service"]);
     assert_ne!(before["gitea.service"].process, after["gitea.service"].process);

@@ -31,6 +31,8 @@ impl Postgres {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("runner/postgres.py");
         let mut command = Command::new("python3");
         command.arg("-B").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Whoever ends the tests as a group leaves it to put the server away, as there are no more orders then.
+        command.process_group(0);
         let mut process = command.spawn().context("python3")?;
         let orders = process.stdin.take();
         let stdout = process.stdout.take().context("its output")?;
@@ -52,13 +54,19 @@ impl Postgres {
         &self.url
     }
 
-    /// It ends as in a crash, is away for a while, and starts again.
+    /// It ends as in a crash: what was committed is there when it starts again, and nothing else.
     ///
     /// # Errors
     /// If it does not.
-    pub async fn crash(&mut self, away: Duration) -> Result<()> {
-        self.order("crash").await?;
-        tokio::time::sleep(away).await;
+    pub async fn crash(&mut self) -> Result<()> {
+        self.order("crash").await
+    }
+
+    /// It starts again.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn start_again(&mut self) -> Result<()> {
         self.order("start").await
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
@@ -42,7 +42,8 @@ impl SqliteLock {
     pub async fn release_after(mut self, time: Duration) -> Result<()> {
         tokio::time::sleep(time).await;
         drop(self.holder.stdin.take());
-        self.holder.wait().await?;
+        let ended = self.holder.wait().await?;
+        ensure!(ended.success(), "SQLite was not locked until the end: {ended}");
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -11,6 +12,9 @@ use crate::config::Config;
 use crate::rotation::{self, Rotation};
 use crate::vault_key::{self, VaultKey};
 use crate::{data_dir, logging, serve};
+
+/// How long what is still being done when a daemon has ended may take.
+const END: Duration = Duration::from_secs(10);
 
 /// Berth's daemon: serves the deployment API and carries its operations out.
 #[derive(Debug, Parser)]
@@ -75,7 +79,11 @@ fn perform(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Serve => {
             logging::start(&config)?;
-            runtime()?.block_on(serve::serve(config))
+            let runtime = runtime()?;
+            let ended = runtime.block_on(serve::serve(config));
+            // A database that does not answer may hold a thread for ever.
+            runtime.shutdown_timeout(END);
+            ended
         }
         Command::Migrate => runtime()?.block_on(migrate(&config)),
         Command::RotateSecretsKey(wanted) => runtime()?.block_on(rotate(&config, wanted)),

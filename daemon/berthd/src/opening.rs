@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use berth_seal::Keys;
 use berth_store::{Presence, Store, StoreError};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Config;
 use crate::{admin_token, secrets_key, serve};
@@ -34,10 +35,10 @@ pub async fn wait(config: &Config) -> anyhow::Result<Opened> {
     let end = Instant::now() + PATIENCE;
     let mut pause = PAUSES.0;
     loop {
-        match open(config).await {
+        let opened = timeout_at(end, open(config)).await;
+        match opened.context("the database does not answer")? {
             Err(error) if may_pass(&error) && Instant::now() + pause < end => {
-                let error = format!("{error:#}");
-                tracing::warn!(%error, "the database is away; waiting for it");
+                tracing::warn!(%error, "the database cannot be used yet; waiting for it");
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
             }

@@ -62,7 +62,7 @@ impl Store {
             (Pools::Postgres(_), Kind::Postgres(config)) => {
                 let connection = postgres::connect(config)
                     .await
-                    .map_err(|error| postgres::unreachable(&self.shared.url, &error))?;
+                    .map_err(|error| postgres::no_connection(&self.shared.url, &error))?;
                 let work = move || {
                     let mut connection = AsyncConnectionWrapper::<PgConn>::from(connection);
                     // Released when the connection ends, with this function.
@@ -89,8 +89,11 @@ where
     C: MigrationHarness<DB>,
     DB: Backend,
 {
-    let failed =
-        |error: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Migration(error.to_string());
+    // Looking at what was migrated may fail as any query may; only a migration's own failure stays.
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| match error.downcast() {
+        Ok(query) => DatabaseError::Query(*query),
+        Err(other) => DatabaseError::Migration(other.to_string()),
+    };
     let known = MigrationSource::<DB>::migrations(&source).map_err(failed)?;
     let known: BTreeSet<_> = known.iter().map(|migration| migration.name().version().to_string()).collect();
     let applied = connection.applied_migrations().map_err(failed)?;

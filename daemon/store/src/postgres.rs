@@ -38,7 +38,7 @@ pub(crate) async fn open(
         config.connect_timeout(options.acquire_timeout);
     }
     // Asked once directly: the pool would only say that it waited for too long.
-    connect(&config).await.map_err(|error| unreachable(url, &error))?;
+    connect(&config).await.map_err(|error| no_connection(url, &error))?;
     let mut manager = ManagerConfig::default();
     // The manager gets no URL: it would keep the password in clear.
     manager.custom_setup = Box::new(move |_| {
@@ -92,8 +92,8 @@ async fn with_tls(config: &Config) -> Connected<<MakeRustlsConnect as MakeTlsCon
     config.connect(tls).await.map_err(|error| failed(&error))
 }
 
-/// The error of one that cannot be reached, or lets nobody in as we are.
-pub(crate) fn unreachable(url: &DatabaseUrl, error: &ConnectionError) -> StoreError {
+/// Why there is no connection: the server cannot be reached, or lets nobody in as we are.
+pub(crate) fn no_connection(url: &DatabaseUrl, error: &ConnectionError) -> StoreError {
     let (database, reason) = (url.to_string(), error.to_string());
     match error {
         ConnectionError::InvalidConnectionUrl(_) => DatabaseError::Unusable { database, reason },
@@ -138,12 +138,14 @@ fn failed(error: &tokio_postgres::Error) -> ConnectionError {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    if text.contains("server does not support TLS") {
+    let no_tls = text.contains("server does not support TLS");
+    if no_tls {
         text.push_str("; sslmode=disable in the URL permits plain text");
     }
-    match error.code() {
-        Some(code) if refuses(code) => ConnectionError::InvalidConnectionUrl(text),
-        _ => ConnectionError::BadConnection(text),
+    // Diesel's word for what stays so for as long as the URL does.
+    match no_tls || error.code().is_some_and(refuses) {
+        true => ConnectionError::InvalidConnectionUrl(text),
+        false => ConnectionError::BadConnection(text),
     }
 }
 

@@ -30,7 +30,7 @@ impl Store {
     pub async fn join(&self) -> Result<Presence, StoreError> {
         let Kind::Postgres(config) = &self.shared.url.0 else { return Ok(Presence { connection: None }) };
         let connection = postgres::connect(config).await;
-        let mut connection = connection.map_err(|error| postgres::unreachable(&self.shared.url, &error))?;
+        let mut connection = connection.map_err(|error| postgres::no_connection(&self.shared.url, &error))?;
         match sql::<Bool>(JOIN).get_result(&mut connection).await? {
             true => Ok(Presence { connection: Some(connection) }),
             false => Err(StoreError::InUse("the database's secrets are being sealed to another key")),

@@ -64,21 +64,23 @@ const LOCKED: &str = "database is locked";
 impl SqlitePools {
     /// Opens the file, creating it when it is not there.
     pub(crate) async fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        let unreachable = |reason: String| {
+        let unopened = |reason: String| {
             let database = format!("sqlite:{}", path.display());
             StoreError::from(match reason.contains(LOCKED) {
                 true => DatabaseError::Unreachable { database, reason },
                 false => DatabaseError::Unusable { database, reason },
             })
         };
-        create(path).map_err(|error| unreachable(error.to_string()))?;
-        let name = path.to_str().ok_or_else(|| unreachable("its path is not UTF-8".into()))?;
-        // Asked once directly: the pool would ask for as long as a call waits for a connection.
-        connect(name, &writer_settings(options)).await.map_err(|error| unreachable(error.to_string()))?;
-        let writer = pool(name, 1, writer_settings(options), options).await.map_err(&unreachable)?;
+        create(path).map_err(|error| unopened(error.to_string()))?;
+        let name = path.to_str().ok_or_else(|| unopened("its path is not UTF-8".into()))?;
+        // Asked once directly: the pool would ask for as long as a call waits for a connection. Kept until that has its own, as
+        // the last connection that is closed puts SQLite's log away.
+        let first = connect(name, &writer_settings(options)).await;
+        let _first = first.map_err(|error| unopened(error.to_string()))?;
+        let writer = pool(name, 1, writer_settings(options), options).await.map_err(&unopened)?;
         let readers =
-            pool(name, options.readers, reader_settings(options), options).await.map_err(&unreachable)?;
-        let lookups = Arc::new(Lookups::open(name, options).map_err(&unreachable)?);
+            pool(name, options.readers, reader_settings(options), options).await.map_err(&unopened)?;
+        let lookups = Arc::new(Lookups::open(name, options).map_err(&unopened)?);
         Ok(Self { writer, readers, lookups })
     }
 }

@@ -19,7 +19,7 @@ const BROKEN_MS: u64 = 6000;
 pub enum Fault {
     /// A daemon is killed (`kill -9`) and started again.
     DaemonKilled,
-    /// A daemon stands still until the other may have taken over what it did, and goes on as if nothing had been.
+    /// A daemon stands still for longer than its lease, so that the other takes over what it did, and then goes on.
     DaemonFrozen,
     /// Somebody else writes to the daemon's SQLite, or its PostgreSQL crashes.
     DatabaseAway,
@@ -62,6 +62,11 @@ impl Fault {
             Self::SshCut => Some(Trouble::CutsSsh),
             _ => None,
         }
+    }
+
+    /// Whether nothing on the machine outlives it.
+    pub(super) fn takes_the_power(self) -> bool {
+        matches!(self, Self::PowerLost | Self::StorePathCorrupted)
     }
 
     /// What may be gone when a machine loses its power is what was not there before; `known` was.

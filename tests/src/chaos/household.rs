@@ -1,5 +1,6 @@
 //! The daemons and their database, and what breaks there.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::postgres::Postgres;
 use crate::sqlite_lock::SqliteLock;
 use crate::stage::Stage;
 
-/// How long a daemon stands still at the most: longer than its lease of 15 s, so that another takes over.
-const FROZEN_MS: u64 = 20_000;
+/// How long a daemon stands still: longer than its lease of 15 s, so that the other takes over what it holds.
+const FROZEN_MS: RangeInclusive<u64> = 16_000..=20_000;
 
 /// How long SQLite is locked at the most: longer than whoever writes waits for it (10 s), and than a lease.
 const LOCKED_MS: u64 = 18_000;
@@ -62,9 +63,11 @@ impl Home {
                 let (stands_still, crashes) = (instant(at, dice), instant(at, dice));
                 let crash = async {
                     sleep_until(crashes).await;
-                    postgres.crash(away).await
+                    postgres.crash().await?;
+                    sleep(away).await;
+                    postgres.start_again().await
                 };
-                let still = freeze(frozen, stands_still, dice.millis(0..=FROZEN_MS));
+                let still = freeze(frozen, stands_still, dice.millis(FROZEN_MS));
                 tokio::try_join!(kill(killed, &instants), still, crash)?;
                 Ok([vec![Fault::DaemonKilled; 3], vec![Fault::DaemonFrozen, Fault::DatabaseAway]].concat())
             }
@@ -89,13 +92,14 @@ fn instants(count: usize, at: Instant, dice: &Dice) -> Vec<Instant> {
     instants
 }
 
+/// Each time it is started again and not waited for, so that it may be killed while it starts.
 async fn kill(daemon: &mut Daemon, instants: &[Instant]) -> Result<()> {
     for at in instants {
         sleep_until(*at).await;
         daemon.kill()?;
-        daemon.start_again_meanwhile().await?;
+        daemon.spawn_again()?;
     }
-    Ok(())
+    daemon.ready().await
 }
 
 async fn freeze(daemon: &Daemon, from: Instant, lasting: Duration) -> Result<()> {

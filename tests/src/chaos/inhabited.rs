@@ -80,6 +80,25 @@ impl Inhabited {
         id: OperationId,
         end: Instant,
     ) -> Result<OperationStatus> {
+        let outcome = self.outcome(client, fault, id, end).await;
+        if !fault.takes_the_power() {
+            let unanswered = visitor::leaves(&self.machine).await.context(self.unchanged());
+            // What else is wrong says more.
+            if outcome.is_ok() {
+                let unanswered = unanswered?;
+                ensure!(unanswered.is_empty(), "{} was not answered: {unanswered:?}", self.unchanged());
+            }
+        }
+        outcome
+    }
+
+    async fn outcome(
+        &mut self,
+        client: &Client,
+        fault: Fault,
+        id: OperationId,
+        end: Instant,
+    ) -> Result<OperationStatus> {
         let mut operation = self.ended(client, id, end).await?;
         let status = operation.status;
         if fault == Fault::StorePathCorrupted {
@@ -92,13 +111,7 @@ impl Inhabited {
                 told(client, &operation).await?
             );
         }
-        let outcome = self.is_as_recorded(client, &operation, end).await;
-        let unanswered = visitor::leaves(&self.machine).await?.unwrap_or_default();
-        let outcome = outcome.and_then(|()| {
-            ensure!(unanswered.is_empty(), "{} was not answered: {unanswered:?}", self.unchanged());
-            Ok(())
-        });
-        match outcome {
+        match self.is_as_recorded(client, &operation, end).await {
             Ok(()) => Ok(status),
             Err(error) => Err(error.context(told(client, &operation).await?)),
         }

@@ -5,13 +5,14 @@ import sys
 import time
 
 EVERY = 0.05
+PATIENCE = 5
 
 host, path, file = sys.argv[1:]
 start = time.monotonic()
 with open(file, "w", buffering=1, encoding="utf-8") as lines:
     while True:
         asked = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", timeout=PATIENCE)
         try:
             connection.request("GET", path, headers={"Host": host})
             answer = connection.getresponse()
