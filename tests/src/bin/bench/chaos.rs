@@ -20,8 +20,9 @@ pub async fn measure(seed: Option<u64>, faults: Option<usize>, tell: &Tell) -> R
     let say = |line: &str| tell.say(line);
     let half = faults.unwrap_or(FAULTS).div_ceil(2);
     let mut tally = Tally::new();
+    // First those that need more: who cannot have it is told at once.
     for (household, what) in
-        [(Household::Single, "one daemon, with SQLite"), (Household::Pair, "two daemons, with PostgreSQL")]
+        [(Household::Pair, "two daemons, with PostgreSQL"), (Household::Single, "one daemon, with SQLite")]
     {
         tell.say(what);
         let part = chaos::wreak(household, half, MACHINES, seed, say).await?;
