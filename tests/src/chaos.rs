@@ -151,7 +151,7 @@ impl Place {
         let (mut stuck, mut all) = (Vec::new(), 0);
         for (tenant, plan) in self.tenants.iter_mut().zip(plans) {
             let end = Instant::now() + PATIENCE;
-            let outcome = tenant.judge(client, plan.fault, plan.operation, end).await;
+            let outcome = tenant.judge(client, plan, end).await;
             let count = tally.entry(plan.fault).or_default();
             count.faults += 1;
             match outcome {

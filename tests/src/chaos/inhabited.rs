@@ -10,7 +10,7 @@ use berth_testbed::{Disk, Machine};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::Fault;
+use super::{Fault, Plan};
 use crate::drafts::{settings, tenant};
 use crate::stage::{Stage, name};
 use crate::told::Told;
@@ -72,16 +72,15 @@ impl Inhabited {
         format!("{}.{}", UNCHANGED.0, self.draft.domain)
     }
 
-    /// How the operation that met this fault ended, if everything is as it must be.
+    /// How what was planned ended, if everything is as it must be.
     pub(super) async fn judge(
         &mut self,
         client: &Client,
-        fault: Fault,
-        id: OperationId,
+        plan: &Plan,
         end: Instant,
     ) -> Result<OperationStatus> {
-        let outcome = self.outcome(client, fault, id, end).await;
-        if !fault.takes_the_power() {
+        let outcome = self.outcome(client, plan, end).await;
+        if !plan.fault.takes_the_power() {
             let unanswered = visitor::leaves(&self.machine).await.context(self.unchanged());
             // What else is wrong says more.
             if outcome.is_ok() {
@@ -92,16 +91,10 @@ impl Inhabited {
         outcome
     }
 
-    async fn outcome(
-        &mut self,
-        client: &Client,
-        fault: Fault,
-        id: OperationId,
-        end: Instant,
-    ) -> Result<OperationStatus> {
-        let mut operation = self.ended(client, id, end).await?;
+    async fn outcome(&mut self, client: &Client, plan: &Plan, end: Instant) -> Result<OperationStatus> {
+        let mut operation = self.ended(client, plan.operation, end).await?;
         let status = operation.status;
-        if fault == Fault::StorePathCorrupted {
+        if plan.fault == Fault::StorePathCorrupted {
             // What a machine has lost after its commit, nobody noticed.
             let again = client.deploy(&name(&self.draft.name)).await?;
             operation = self.ended(client, again.id, end).await?;
