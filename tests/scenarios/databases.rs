@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use berth_tests::daemon::Database;
+use berth_tests::skip;
 use uuid::Uuid;
 
 /// SQLite, and a new database of the tests' PostgreSQL where there is one.
@@ -13,12 +14,10 @@ pub fn every() -> Result<Vec<Database>> {
 
 /// A new database of the tests' PostgreSQL where there is one.
 pub fn postgres() -> Result<Option<Database>> {
-    let required = std::env::var_os("BERTH_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
     match std::env::var("BERTH_TEST_POSTGRES_URL") {
         Ok(url) => Ok(Some(Database::Postgres(create(&url)?))),
         Err(_) => {
-            ensure!(!required, "BERTH_TEST_POSTGRES_URL is not set");
-            eprintln!("SKIPPED: BERTH_TEST_POSTGRES_URL names no PostgreSQL");
+            skip::unless_required("BERTH_REQUIRE_POSTGRES", "BERTH_TEST_POSTGRES_URL names no PostgreSQL")?;
             Ok(None)
         }
     }

@@ -18,6 +18,7 @@
 //! | [`contract`] | whether an answer keeps `openapi/openapi.json` |
 //! | [`raw`] | requests as any program could send them |
 //! | [`postgres`] | a PostgreSQL of a test's own, which may crash |
+//! | [`skip`] | what a test needs and this host lacks |
 //! | [`sqlite_lock`] | somebody else who writes to a daemon's SQLite |
 //! | [`stage`] | a daemon and the machines that it may deploy to |
 //! | [`drafts`] | tenants and machines as a panel would send them |
@@ -45,6 +46,7 @@ pub mod postgres;
 pub mod programs;
 pub mod provider;
 pub mod raw;
+pub mod skip;
 pub mod sqlite_lock;
 pub mod stage;
 pub mod told;

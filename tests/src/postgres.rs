@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::skip;
 
 /// How long it may take to be put away.
 const STOP: Duration = Duration::from_secs(40);
@@ -40,9 +42,7 @@ impl Postgres {
         let mut server = Self { process, orders, answers, url: String::new() };
         let said = server.answer().await?;
         if let Some(why) = said.strip_prefix("unavailable: ") {
-            let required = std::env::var_os("BERTH_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
-            ensure!(!required, "{why}");
-            tell(&format!("SKIPPED: {why}"));
+            skip::unless_required("BERTH_REQUIRE_POSTGRES", why)?;
             return Ok(None);
         }
         server.url = said;
@@ -93,9 +93,4 @@ impl Drop for Postgres {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-#[allow(clippy::print_stderr)]
-fn tell(line: &str) {
-    eprintln!("{line}");
 }

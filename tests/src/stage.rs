@@ -11,6 +11,7 @@ use berth_testbed::{Disk, Machine, Testbed, TestbedOptions, prerequisites};
 
 use crate::daemon::{Daemon, DaemonOptions};
 use crate::programs;
+use crate::skip;
 use crate::told::Told;
 
 /// A daemon and the machines that it may deploy to. (The order matters: the daemon goes before its machines.)
@@ -176,11 +177,10 @@ pub fn draft(machine: &Machine) -> MachineDraft {
 /// If they cannot, and `BERTH_REQUIRE_MACHINES=1` says that they must.
 pub async fn can_boot() -> Result<bool> {
     let missing = prerequisites::missing().await;
-    let required = std::env::var_os("BERTH_REQUIRE_MACHINES").is_some_and(|value| value == "1");
     let words: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    anyhow::ensure!(words.is_empty() || !required, "machines cannot be booted here: {}", words.join("; "));
     if !words.is_empty() {
-        tell(&format!("SKIPPED: machines cannot be booted here: {}", words.join("; ")));
+        let why = format!("machines cannot be booted here: {}", words.join("; "));
+        skip::unless_required("BERTH_REQUIRE_MACHINES", &why)?;
     }
     Ok(words.is_empty())
 }

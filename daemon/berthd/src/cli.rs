@@ -11,7 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::Config;
 use crate::rotation::{self, Rotation};
 use crate::vault_key::{self, VaultKey};
-use crate::{data_dir, logging, serve};
+use crate::{data_dir, logging, opening, serve};
 
 /// How long what is still being done when a daemon has ended may take.
 const END: Duration = Duration::from_secs(10);
@@ -98,7 +98,7 @@ fn perform(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     data_dir::create(&config.data_dir)?;
-    let done = serve::open_store(config).await?.migrate().await?;
+    let done = opening::store(config).await?.migrate().await?;
     if done.is_empty() {
         return print("nothing to do");
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use berth_seal::Keys;
-use berth_store::{Presence, Store, StoreError};
+use berth_store::{Presence, Store, StoreError, StoreOptions};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Config;
-use crate::{admin_token, secrets_key, serve};
+use crate::{admin_token, secrets_key};
 
 /// How long a database is waited for. Whoever started the daemon is told then, and starts it again or looks.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -47,9 +47,17 @@ pub async fn wait(config: &Config) -> anyhow::Result<Opened> {
     }
 }
 
+/// Opens the configured database as it is, without waiting.
+///
+/// # Errors
+/// It cannot be used.
+pub async fn store(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::open(&config.database()?, StoreOptions::default()).await?)
+}
+
 /// Safe to repeat, as a daemon may be killed in the middle of it.
 async fn open(config: &Config) -> anyhow::Result<Opened> {
-    let store = serve::open_store(config).await?;
+    let store = store(config).await?;
     store.migrate().await?;
     let presence = store.join().await?;
     let keys = secrets_key::ensure(&store, &config.data_dir).await?;

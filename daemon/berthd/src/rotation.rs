@@ -14,7 +14,7 @@ use berth_store::{Reseal, SealedPlace, Store};
 
 use crate::config::Config;
 use crate::secrets_key::{self, Keep};
-use crate::{data_dir, serve};
+use crate::{data_dir, opening, serve};
 
 /// How to rotate.
 #[derive(Debug, Default, clap::Args)]
@@ -52,7 +52,7 @@ pub async fn rotate(config: &Config, wanted: &Rotation) -> anyhow::Result<Rotate
     data_dir::create(&config.data_dir)?;
     let _lock = data_dir::lock(&config.data_dir).context("stop the daemon first")?;
     let _database = serve::lock_database(config).context("stop the daemon first")?;
-    let store = serve::open_store(config).await?;
+    let store = opening::store(config).await?;
     store.migrate().await?;
     let keep = wanted.identity.clone().map_or_else(|| Keep::of(&config.data_dir), Keep::Elsewhere);
     let from = store.sealed_to().await?;

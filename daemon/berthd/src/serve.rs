@@ -19,7 +19,7 @@ use berth_machine::{Connector, ConnectorOptions};
 use berth_nix::{Nix, NixOptions};
 use berth_seal::Keys;
 use berth_sign::{SigningKey, TrustedKeys};
-use berth_store::{Store, StoreOptions};
+use berth_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
@@ -83,14 +83,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let _ = std::fs::remove_file(config.data_dir.join("listen"));
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Opens the configured database.
-///
-/// # Errors
-/// It cannot be reached.
-pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    Ok(Store::open(&config.database()?, StoreOptions::default()).await?)
 }
 
 fn has_group(name: &str) -> bool {

@@ -6,8 +6,8 @@ use berth_seal::{About, SealError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::Config;
+use crate::opening;
 use crate::secrets_key::Keep;
-use crate::serve;
 
 /// What is wanted.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct VaultKey {
 /// # Errors
 /// The tenant has no vault; its key cannot be opened.
 pub async fn find(config: &Config, wanted: &VaultKey) -> anyhow::Result<SecretString> {
-    let store = serve::open_store(config).await?;
+    let store = opening::store(config).await?;
     let vault = store.vault(&wanted.tenant).await?;
     let vault = vault.with_context(|| format!("{} has no vault: no snapshot was made yet", wanted.tenant))?;
     if wanted.repository {
